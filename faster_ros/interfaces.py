@@ -1,0 +1,95 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+The typed objects that cross the borders of the package.
+
+Shape letters: ``H`` action horizon, ``D`` controlled joints (arm, then gripper).
+Every vector of joints is in ``RobotSpec.joint_names`` order, in rad, and in m for a gripper
+finger. Every time is an integer number of nanoseconds on the ROS clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+ImageArray = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class RobotState:
+    """
+    Measured joints at one time.
+
+    ``positions`` and ``velocities``: shape (D,).
+    """
+
+    stamp_ns: int
+    positions: FloatArray
+    velocities: FloatArray
+
+
+@dataclass(frozen=True)
+class Observation:
+    """
+    What the policy sees at one common time.
+
+    ``images``: camera name -> uint8 RGB of shape (height, width, 3).
+    ``positions``: measured joints, shape (D,). ``instruction``: the task in words.
+    """
+
+    stamp_ns: int
+    images: Mapping[str, ImageArray]
+    positions: FloatArray
+    instruction: str
+
+
+@dataclass(frozen=True)
+class ActionChunk:
+    """
+    Joint targets on a time grid; row k is due at ``start_ns + k * step_ns``.
+
+    ``start_ns`` is the stamp of the observation that the chunk answers.
+    ``actions``: shape (H, D). ``names``: the D joints, in column order.
+    """
+
+    start_ns: int
+    step_ns: int
+    actions: FloatArray
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class JointCommand:
+    """
+    One set point that is sent to the arm.
+
+    ``positions`` and ``velocities``: shape (D,), due at ``stamp_ns``.
+    """
+
+    stamp_ns: int
+    positions: FloatArray
+    velocities: FloatArray
+
+
+class Policy(Protocol):
+    """Anything that answers an observation with a chunk of actions."""
+
+    def infer(self, observation: Observation) -> ActionChunk:
+        """Return the chunk for one observation; raises ValueError on an unusable one."""
+        ...

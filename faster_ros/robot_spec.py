@@ -1,0 +1,251 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+RobotSpec: the facts about one robot, read strictly from ``config/<robot>.yaml``.
+
+An unknown key, a missing key, a wrong type or an impossible value is a ValueError that names the
+file, the key, what was expected and what came. The same object is embedded in a checkpoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+import sys
+from typing import Any
+
+import numpy as np
+import yaml
+
+from faster_ros.interfaces import FloatArray
+
+
+@dataclass(frozen=True)
+class JointLimits:
+    """Limits of one joint: rad, rad/s, rad/s^2; m, m/s, m/s^2 for a gripper finger."""
+
+    lower: float
+    upper: float
+    velocity: float
+    acceleration: float
+
+
+@dataclass(frozen=True)
+class GripperSpec:
+    """The gripper as one named joint: ``closed`` and ``open`` are its positions in m."""
+
+    joint: str
+    closed: float
+    open: float
+    topic: str
+
+
+@dataclass(frozen=True)
+class CameraSpec:
+    """One camera: its image topic, size in pixels, rate and largest usable age."""
+
+    topic: str
+    frame: str
+    width: int
+    height: int
+    rate_hz: float
+    max_age_s: float
+
+
+@dataclass(frozen=True)
+class RobotSpec:
+    """
+    Everything the package needs to know about one robot.
+
+    ``joints``: joint name -> limits as the vendor states them; the order of the mapping is the
+    order of every joint vector in the package. ``velocity_scale`` and ``acceleration_scale`` are
+    the shares of the vendor's limits that this package uses.
+    """
+
+    robot: str
+    urdf: str
+    base_frame: str
+    tool_frame: str
+    joints: dict[str, JointLimits]
+    gripper: GripperSpec
+    home: dict[str, float]
+    velocity_scale: float
+    acceleration_scale: float
+    position_margin: float
+    command_topic: str
+    command_rate_hz: float
+    state_topic: str
+    state_rate_hz: float
+    state_max_age_s: float
+    cameras: dict[str, CameraSpec]
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """All D controlled joints, arm first, gripper last."""
+        return tuple(self.joints)
+
+    @property
+    def arm_joint_names(self) -> tuple[str, ...]:
+        """The joints of the arm without the gripper."""
+        return tuple(name for name in self.joints if name != self.gripper.joint)
+
+    @property
+    def gripper_index(self) -> int:
+        """Index of the gripper in a joint vector."""
+        return self.joint_names.index(self.gripper.joint)
+
+    @property
+    def home_positions(self) -> FloatArray:
+        """The home pose, shape (D,)."""
+        return np.array([self.home[name] for name in self.joints])
+
+    def limit_array(self, field: str) -> FloatArray:
+        """Return one vendor limit (``lower``, ``upper``, ``velocity``, ...) of all joints."""
+        return np.array([getattr(limits, field) for limits in self.joints.values()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same plain mapping that the YAML file holds."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: Any, source: str) -> RobotSpec:
+        """Build and check a spec; ``source`` names the file in errors."""
+        spec = _build(RobotSpec, data, source, '')
+        _check_values(spec, source)
+        return spec
+
+
+def config_path(name: str) -> Path:
+    """Return the path of a shipped file such as ``config/fr3.yaml`` or ``urdf/fr3.urdf``."""
+    package = Path(__file__).resolve().parent
+    candidates = [
+        package.parent / name,
+        Path(sys.prefix) / 'share' / 'faster_ros' / name,
+        *(parent / 'share' / 'faster_ros' / name for parent in package.parents),
+    ]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    looked = ', '.join(str(candidate) for candidate in candidates[:2])
+    raise FileNotFoundError(f'{name} of package faster_ros not found; looked in {looked}')
+
+
+def load_robot_spec(robot: str) -> RobotSpec:
+    """Load a robot by name (``fr3`` -> ``config/fr3.yaml``) or by the path of a YAML file."""
+    path = Path(robot)
+    if path.suffix not in ('.yaml', '.yml'):
+        known = sorted(file.stem for file in config_path('config').glob('*.yaml'))
+        if robot not in known:
+            raise ValueError(f"robot '{robot}' is unknown; expected one of {', '.join(known)} "
+                             'or the path of a .yaml file')
+        path = config_path(f'config/{robot}.yaml')
+    try:
+        data = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(f'robot file {path} does not exist') from None
+    except yaml.YAMLError as error:
+        raise ValueError(f'robot file {path} is not valid YAML: {error}') from error
+    return RobotSpec.from_dict(data, str(path))
+
+
+_NESTED = {'JointLimits': JointLimits, 'GripperSpec': GripperSpec, 'CameraSpec': CameraSpec}
+
+
+def _build(cls: Any, data: Any, source: str, prefix: str) -> Any:
+    if not isinstance(data, dict):
+        raise ValueError(f"{source}: '{prefix or 'file'}' must be a mapping, got {data!r}")
+    names = [field.name for field in fields(cls)]
+    for key in data:
+        if key not in names:
+            raise ValueError(f"{source}: unknown key '{prefix}{key}'; expected {', '.join(names)}")
+    for name in names:
+        if name not in data:
+            raise ValueError(f"{source}: key '{prefix}{name}' is missing")
+    return cls(**{field.name: _value(str(field.type), data[field.name], source,
+                                     f'{prefix}{field.name}') for field in fields(cls)})
+
+
+def _value(kind: str, value: Any, source: str, key: str) -> Any:
+    if kind.startswith('dict['):
+        inner = kind.removeprefix('dict[str, ').removesuffix(']')
+        if not isinstance(value, dict) or not value:
+            raise ValueError(f"{source}: '{key}' must be a mapping with entries, got {value!r}")
+        return {str(name): _value(inner, item, source, f'{key}.{name}')
+                for name, item in value.items()}
+    if kind in _NESTED:
+        return _build(_NESTED[kind], value, source, f'{key}.')
+    if kind == 'float':
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"{source}: '{key}' must be a plain number in SI units "
+                             f'(rad, m, s, Hz), got {value!r}')
+        if not np.isfinite(value):
+            raise ValueError(f"{source}: '{key}' must be finite, got {value!r}")
+        return float(value)
+    if kind == 'int':
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"{source}: '{key}' must be a whole number, got {value!r}")
+        return value
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{source}: '{key}' must be a text, got {value!r}")
+    return value
+
+
+def _check_values(spec: RobotSpec, source: str) -> None:
+    for name, limits in spec.joints.items():
+        key = f'joints.{name}'
+        if limits.lower >= limits.upper:
+            raise ValueError(f"{source}: '{key}.lower' must be below '{key}.upper', got "
+                             f'{limits.lower} and {limits.upper}')
+        if max(abs(limits.lower), abs(limits.upper)) > 4 * np.pi:
+            raise ValueError(f"{source}: '{key}' limits [{limits.lower}, {limits.upper}] exceed "
+                             '4 pi; expected rad (or m), these look like degrees')
+        for field in ('velocity', 'acceleration'):
+            if getattr(limits, field) <= 0:
+                raise ValueError(f"{source}: '{key}.{field}' must be positive, got "
+                                 f'{getattr(limits, field)}')
+    _check_gripper_and_home(spec, source)
+    for field in ('velocity_scale', 'acceleration_scale'):
+        if not 0 < getattr(spec, field) <= 1:
+            raise ValueError(f"{source}: '{field}' must be in (0, 1], got {getattr(spec, field)}")
+    for field in ('command_rate_hz', 'state_rate_hz', 'state_max_age_s'):
+        if getattr(spec, field) <= 0:
+            raise ValueError(f"{source}: '{field}' must be positive, got {getattr(spec, field)}")
+    for name, camera in spec.cameras.items():
+        for field in ('width', 'height', 'rate_hz', 'max_age_s'):
+            if getattr(camera, field) <= 0:
+                raise ValueError(f"{source}: 'cameras.{name}.{field}' must be positive, got "
+                                 f'{getattr(camera, field)}')
+
+
+def _check_gripper_and_home(spec: RobotSpec, source: str) -> None:
+    gripper = spec.gripper
+    if gripper.joint != spec.joint_names[-1]:
+        raise ValueError(f"{source}: 'gripper.joint' must be the last entry of 'joints' "
+                         f"('{spec.joint_names[-1]}'), got '{gripper.joint}'")
+    if gripper.closed == gripper.open:
+        raise ValueError(f"{source}: 'gripper.closed' and 'gripper.open' must differ, got "
+                         f'{gripper.closed} for both')
+    limits = spec.joints[gripper.joint]
+    for field in ('closed', 'open'):
+        if not limits.lower <= getattr(gripper, field) <= limits.upper:
+            raise ValueError(f"{source}: 'gripper.{field}' must lie in [{limits.lower}, "
+                             f'{limits.upper}] m, got {getattr(gripper, field)}')
+    if set(spec.home) != set(spec.joints):
+        raise ValueError(f"{source}: 'home' must name exactly the joints "
+                         f"{', '.join(spec.joints)}, got {', '.join(spec.home)}")
+    for name, value in spec.home.items():
+        limits = spec.joints[name]
+        if not limits.lower <= value <= limits.upper:
+            raise ValueError(f"{source}: 'home.{name}' must lie in [{limits.lower}, "
+                             f'{limits.upper}], got {value}')
