@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# Make the virtual environment that the Makefile's targets run in, or bring it up to date.
+#
+#   .ci/setup_env.sh venv DIR       the environment: Python, pinned packages, faster_ros itself
+#   .ci/setup_env.sh colcon DIR     colcon on top of it, for the install test
+#   .ci/setup_env.sh rendering      the apt packages for rendering without a display
+#
+# PIP_ARGS holds extra arguments for every `pip install` (an index, a proxy, ...).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
+die() { printf '\nerror: %s\n' "$1" >&2; shift; for line in "$@"; do printf '       %s\n' "$line" >&2; done; exit 1; }
+
+# The command prefix that makes us root without asking, or a failure.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo -n "$@"
+    else return 1; fi
+}
+
+# Install apt packages where we may; fail where we may not.
+apt_install() {
+    command -v apt-get >/dev/null || return 1
+    as_root true || return 1
+    say "Installing by apt: $*"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >&2 \
+        || { as_root apt-get update >&2 \
+             && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >&2; }
+}
+
+in_range() { "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
+
+# Print the Python to build on: with a sourced ROS 2 the one that can import its rclpy.
+choose_python() {
+    local candidate
+    if [ -n "${PYTHON:-}" ]; then
+        in_range "$PYTHON" || die "PYTHON=$PYTHON is not a Python 3.10, 3.11 or 3.12." \
+            "Found: $("$PYTHON" --version 2>&1 || true)"
+        echo "$PYTHON"
+        return
+    fi
+    if [ -n "${ROS_DISTRO:-}" ]; then
+        for candidate in python3 /usr/bin/python3; do
+            if in_range "$candidate" && "$candidate" -c 'import rclpy' 2>/dev/null; then
+                echo "$candidate"
+                return
+            fi
+        done
+        die "ROS_DISTRO=$ROS_DISTRO is set, but no Python 3.10 to 3.12 here can import its rclpy." \
+            "Source that distribution's setup.bash (apt package ros-$ROS_DISTRO-ros-base)," \
+            "or use a shell without ROS 2 (unset ROS_DISTRO) to get ROS 2 from PyPI."
+    fi
+    for candidate in python3.11 python3.12 python3.10 python3; do
+        if in_range "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    die "no Python 3.10, 3.11 or 3.12 found (python3 is: $(python3 --version 2>&1 || echo missing))." \
+        "Debian, Ubuntu: apt-get install python3 python3-venv; or name one: make PYTHON=/path/to/python3.11"
+}
+
+# Debian splits venv and ensurepip off into python3.N-venv.
+need_venv_module() {
+    "$1" -c 'import ensurepip, venv' 2>/dev/null && return
+    local package
+    package="$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+    apt_install "$package" && "$1" -c 'import ensurepip, venv' 2>/dev/null && return
+    die "$1 cannot make virtual environments: its venv and ensurepip modules are not installed." \
+        "Install them with: sudo apt-get install $package"
+}
+
+need_platform() {
+    [ -n "${ROS_DISTRO:-}" ] && return
+    [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] && return
+    die "ROS 2 from PyPI exists for Linux on x86-64 only; this is $(uname -s) on $(uname -m)." \
+        "Install ROS 2 (Humble, Jazzy or Kilted), source its setup.bash and run make again."
+}
+
+# pip with its progress bars on a terminal, and one line per package elsewhere.
+pip_install() {
+    # shellcheck disable=SC2086  # PIP_ARGS is a list of arguments
+    if [ -t 1 ]; then
+        "$venv/bin/python" -m pip install --no-compile ${PIP_ARGS:-} "$@"
+    else
+        "$venv/bin/python" -m pip install --no-compile --progress-bar off ${PIP_ARGS:-} "$@" \
+            | { grep --line-buffered -E '^ *(Collecting|Downloading|Processing|Installing|Success)' || true; }
+    fi
+}
+
+make_venv() {
+    local python start=$SECONDS
+    need_platform
+    python="$(choose_python)"
+    need_venv_module "$python"
+    if ! "$venv/bin/python" -c 'import pip' 2>/dev/null; then
+        say "Making $venv with $("$python" --version)"
+        if [ -n "${ROS_DISTRO:-}" ]; then
+            "$python" -m venv --clear --system-site-packages "$venv"
+        else
+            "$python" -m venv --clear "$venv"
+        fi
+    fi
+    say "Installing the pinned packages into $venv (once: one to three minutes, 2 GB)"
+    if [ -n "${ROS_DISTRO:-}" ]; then
+        echo "ROS 2 $ROS_DISTRO is sourced: its rclpy is used, no ROS 2 is installed."
+        pip_install -r requirements.txt -r requirements-ros-apt.txt -r requirements-dev.txt
+    else
+        pip_install -r requirements.txt -r requirements-ros-wheels.txt -r requirements-dev.txt
+    fi
+    say "Installing faster_ros itself, editable"
+    pip_install --quiet --no-deps --no-build-isolation --editable .
+    [ -x "$venv/bin/faster_ros" ] || die "the console scripts of faster_ros are not in $venv/bin."
+    say "$venv is ready after $((SECONDS - start)) s"
+}
+
+missing_rendering_packages() {
+    local package
+    for package in libegl1 libegl-mesa0 libgl1-mesa-dri; do
+        dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed' \
+            || echo "$package"
+    done
+}
+
+check_rendering() {
+    local missing
+    [ "${MUJOCO_GL:-egl}" = egl ] || return 0
+    if ! command -v dpkg-query >/dev/null; then
+        ldconfig -p 2>/dev/null | grep -q 'libEGL\.so\.1' \
+            || die "no EGL library found: the simulated cameras cannot be rendered." \
+                   "Install your distribution's packages of libEGL and Mesa's software renderer."
+        return 0
+    fi
+    missing="$(missing_rendering_packages | tr '\n' ' ')"
+    [ -z "$missing" ] && return 0
+    # shellcheck disable=SC2086
+    apt_install $missing && return 0
+    die "the simulated cameras need these packages to render without a display: $missing" \
+        "Install them with: sudo apt-get install ${missing% }"
+}
+
+case "${1:-}" in
+    venv) venv="$2"; make_venv ;;
+    colcon) venv="$2"; say "Installing colcon into $venv"; pip_install -r requirements-colcon.txt ;;
+    rendering) check_rendering ;;
+    *) die "usage: .ci/setup_env.sh venv DIR | colcon DIR | rendering" ;;
+esac

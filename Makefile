@@ -1,0 +1,91 @@
+# Every target makes its own environment first; nothing but git, make and python3 is needed.
+#
+#   ARGS="..."      extra arguments of the command behind a target
+#   PIP_ARGS="..."  extra arguments of every pip install (an index with CPU wheels, a proxy)
+#   PYTHON=...      the Python (3.10 to 3.12) to build the environment on
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+ARGS ?=
+PIP_ARGS ?=
+PYTHON ?=
+MUJOCO_GL ?= egl
+export PIP_ARGS PYTHON MUJOCO_GL
+ifndef HOME
+export HOME := $(CURDIR)/out/home
+endif
+
+# An environment for ROS 2 from PyPI, and one for each distribution that was sourced.
+VENV := $(if $(ROS_DISTRO),.venv-$(ROS_DISTRO),.venv)
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+READY_COLCON := $(VENV)/.ready-colcon
+ifndef ROS_DISTRO
+# Started from inside another environment with ROS 2 wheels: leave none of it to ours.
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+endif
+
+REQUIREMENTS := requirements.txt requirements-dev.txt \
+	$(if $(ROS_DISTRO),requirements-ros-apt.txt,requirements-ros-wheels.txt)
+
+TEST_ENV := OMP_NUM_THREADS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
+PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
+
+.PHONY: help demo test test-fast test-slow lint format train-demo train-smoke evaluate-demo \
+	venv rendering clean distclean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY) rendering ## watch a policy drive the simulated arm; results under out/demo
+	$(BIN)/faster_ros demo $(ARGS)
+
+test: lint test-fast ## lint and the fast tests
+
+test-fast: $(READY) rendering
+	@mkdir -p "$$HOME"
+	$(PYTEST) -m 'not slow' --timeout=120 $(ARGS)
+
+test-slow: $(READY) $(READY_COLCON) rendering ## the slow tests: colcon install, training, demo
+	@mkdir -p "$$HOME"
+	$(PYTEST) -m slow --timeout=1500 $(ARGS)
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(READY) ## let ruff format and sort what it can
+	$(BIN)/ruff check --fix --exit-zero --quiet
+	$(BIN)/ruff format
+
+train-demo: $(READY) rendering ## train the demo's tokenizer and policy from nothing
+	$(BIN)/faster_ros train demo $(ARGS)
+
+train-smoke: $(READY) rendering ## the same in two minutes, to see that training learns
+	$(BIN)/faster_ros train demo --quick $(ARGS)
+
+evaluate-demo: $(READY) rendering ## measure the demo's policy on unseen layouts
+	$(BIN)/faster_ros evaluate-demo $(ARGS)
+
+venv: $(READY) ## only make the environment
+
+$(READY): $(REQUIREMENTS) setup.py setup.cfg .ci/setup_env.sh
+	@.ci/setup_env.sh venv $(VENV)
+	@touch $@
+
+$(READY_COLCON): requirements-colcon.txt $(READY)
+	@.ci/setup_env.sh colcon $(VENV)
+	@touch $@
+
+rendering:
+	@.ci/setup_env.sh rendering
+
+clean: ## remove build products and caches; out/ and the environment stay
+	rm -rf build dist install log *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environments and out/ too
+	rm -rf .venv .venv-* out
