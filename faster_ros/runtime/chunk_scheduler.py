@@ -1,0 +1,75 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""When to ask the policy for its next chunk; used by ``policy_node`` and the simulator."""
+
+from __future__ import annotations
+
+from faster_ros.interfaces import ActionChunk
+from faster_ros.runtime.latency import LatencyWindow
+
+
+class ChunkScheduler:
+    """
+    Asks for the next chunk so that it arrives after ``execution_horizon`` used steps.
+
+    With a horizon of 4 steps and a latency of 1.5 steps (``T`` a chunk takes over, ``r`` the
+    next one is requested)::
+
+        steps     0   1   2   3   4   5   6   7   8
+        chunk A   T---------r-----|
+        chunk B                   T---------r-----|
+
+    Whatever the horizon, the request is made early enough that the running chunk does not end
+    before the next one arrives. The latency is a quantile of the measured ones, so the request
+    moves with the machine. Not thread-safe.
+    """
+
+    def __init__(self, execution_horizon: int = 4, latency_quantile: float = 0.9,
+                 margin_s: float = 0.05, first_guess_s: float = 0.1) -> None:
+        """``first_guess_s`` stands in until a latency was measured."""
+        if execution_horizon < 1:
+            raise ValueError(f'execution_horizon must be at least 1, got {execution_horizon}')
+        self.execution_horizon = execution_horizon
+        self.latency = LatencyWindow()
+        self._quantile = latency_quantile
+        self._margin_s = margin_s
+        self._first_guess_s = first_guess_s
+        self._due_ns: int | None = None
+        self._end_ns = 0
+
+    def reset(self) -> None:
+        """Forget the running chunk: the next one is due at once."""
+        self._due_ns = None
+        self._end_ns = 0
+
+    def chunk_arrived(self, chunk: ActionChunk, now_ns: int, warm: bool = True) -> None:
+        """Note that ``chunk`` takes over now; ``warm=False`` keeps its latency out."""
+        if warm:
+            self.latency.add((now_ns - chunk.start_ns) * 1e-9)
+        self._end_ns = chunk.start_ns + (len(chunk.actions) - 1) * chunk.step_ns
+        self._due_ns = now_ns + self.execution_horizon * chunk.step_ns
+
+    def expected_latency_s(self) -> float:
+        """Return the latency that the next request is expected to have, in s."""
+        measured = self.latency.quantile(self._quantile)
+        return self._first_guess_s if measured is None else measured
+
+    def should_request(self, now_ns: int) -> bool:
+        """Return True when it is time to ask."""
+        if self._due_ns is None:
+            return True
+        latency_s = self.expected_latency_s()
+        by_horizon = self._due_ns - int(latency_s * 1e9)
+        by_end = self._end_ns - int((latency_s + self._margin_s) * 1e9)
+        return now_ns >= min(by_horizon, by_end)

@@ -1,0 +1,160 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+MotionController: from chunks to limited commands, one call per control period.
+
+The timeline says what is due, the supervisor whether it may be done, the limiter how fast. The
+same object runs in ``control_node`` and, without ROS, in the simulator's evaluation. It reads no
+clock: the same calls give the same commands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from faster_ros.interfaces import ActionChunk, FloatArray, JointCommand, RobotState
+from faster_ros.robot_spec import RobotSpec
+from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
+from faster_ros.runtime.limiter import Limiter
+from faster_ros.runtime.supervisor import Gates, Mode, Supervisor
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """Seam length, time from a command to its effect, both in s, and the supervisor's gates."""
+
+    blend_s: float = 0.12
+    actuation_latency_s: float = 0.0
+    gates: Gates = field(default_factory=Gates)
+
+
+@dataclass(frozen=True)
+class MotionStatus:
+    """
+    What the controller does and has counted.
+
+    ``reason`` and ``detail`` name the closed gate. ``waiting``: armed, no first chunk yet.
+    ``problem``: the last rejected chunk in words. Counters run from the start.
+    """
+
+    mode: str
+    reason: str
+    detail: str
+    waiting: bool
+    problem: str
+    remaining_s: float
+    chunks_merged: int
+    chunks_rejected: int
+    chunks_discarded: int
+    late_steps: int
+    starved_ticks: int
+    clamped_ticks: int
+    faults: int
+
+
+class MotionController:
+    """Timeline, supervisor and limiter of one robot; not thread-safe."""
+
+    def __init__(self, spec: RobotSpec, config: MotionConfig | None = None,
+                 rate_hz: float | None = None) -> None:
+        """``rate_hz``: how often ``tick`` is called; by default the robot's command rate."""
+        config = config or MotionConfig()
+        self._timeline = ActionTimeline(spec, config.blend_s, config.actuation_latency_s)
+        self._limiter = Limiter(spec, 1.0 / (rate_hz or spec.command_rate_hz))
+        self._supervisor = Supervisor(spec, config.gates)
+        self._problem = ''
+
+    def arm(self, now_ns: int, state: RobotState | None) -> str:
+        """Allow motion from the measured pose; returns '' or why it is refused."""
+        if self._supervisor.mode is Mode.RUNNING:
+            return ''
+        if self._limiter.moving:
+            return 'the arm is still braking; arm again when it stands'
+        refusal = self._supervisor.arm(now_ns, state)
+        if not refusal:
+            assert state is not None
+            self._limiter.start(state.positions)
+        return refusal
+
+    def disarm(self, now_ns: int) -> None:
+        """Brake to a stop, then command nothing."""
+        self._supervisor.disarm()
+        self._timeline.reset(now_ns)
+
+    def reset(self, now_ns: int) -> None:
+        """Forget the trajectory, brake and wait for a chunk observed from now on."""
+        self._timeline.reset(now_ns)
+        self._supervisor.await_chunk()
+
+    def trip(self, reason: str, detail: str, now_ns: int) -> None:
+        """Hold for a reason that was found outside, such as a joint missing in a message."""
+        if self._supervisor.trip(reason, detail):
+            self._timeline.reset(now_ns)
+
+    def accept(self, chunk: ActionChunk, now_ns: int) -> bool:
+        """
+        Merge a chunk; returns whether any of it is used.
+
+        One that is late, out of order or older than the last reset is dropped and counted; a
+        malformed one holds a running arm.
+        """
+        held = None
+        if self._supervisor.mode is Mode.RUNNING:
+            held = self._limiter.positions
+        try:
+            return self._timeline.merge(chunk, now_ns, held)
+        except OutOfOrderError as error:
+            self._problem = str(error)
+        except ValueError as error:
+            self._problem = str(error)
+            self.trip('chunk_invalid', str(error), now_ns)
+        return False
+
+    def tick(self, now_ns: int, state: RobotState | None) -> JointCommand | None:
+        """Return the command of this period, or None when nothing is to be sent."""
+        supervisor, limiter = self._supervisor, self._limiter
+        if supervisor.mode is Mode.DISARMED and not limiter.moving:
+            return None
+        target = None
+        if supervisor.mode is Mode.RUNNING:
+            faults = supervisor.faults
+            target = self._target(now_ns, state)
+            if supervisor.faults != faults:
+                self._timeline.reset(now_ns)
+        positions = limiter.hold() if target is None else limiter.step(target)
+        return JointCommand(now_ns, positions, limiter.velocities)
+
+    def _target(self, now_ns: int, state: RobotState | None) -> FloatArray | None:
+        """Return what the arm should go to, if anything is due and no gate is closed."""
+        supervisor = self._supervisor
+        if not supervisor.check_state(now_ns, state, self._limiter.positions):
+            return None
+        assert state is not None
+        target = self._timeline.sample(now_ns)
+        if target is None:
+            supervisor.no_target(now_ns)
+            return None
+        return target if supervisor.check_target(target, state) else None
+
+    def status(self, now_ns: int) -> MotionStatus:
+        """Return the state, the reason of a hold and the counters."""
+        supervisor, counters = self._supervisor, self._timeline.counters
+        return MotionStatus(
+            mode=supervisor.mode.value, reason=supervisor.reason, detail=supervisor.detail,
+            waiting=supervisor.mode is Mode.RUNNING and not supervisor.engaged,
+            problem=self._problem, remaining_s=self._timeline.remaining_s(now_ns),
+            chunks_merged=counters.merged, chunks_rejected=counters.rejected,
+            chunks_discarded=counters.discarded, late_steps=counters.late_steps,
+            starved_ticks=supervisor.starved_ticks, clamped_ticks=self._limiter.clamped_ticks,
+            faults=supervisor.faults)
