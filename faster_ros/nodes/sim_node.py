@@ -1,0 +1,182 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+A simulated arm behind the topics of a real one.
+
+Publishes camera images, camera_info and joint states with true stamps and follows
+JointTrajectory messages by the rules of the joint_trajectory_controller. ``~/reset`` lays out the
+episode of parameter ``seed``; ``~/task`` tells how it goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+import json
+import os
+from typing import Any
+
+from rcl_interfaces.msg import ParameterDescriptor
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from faster_ros.interfaces import RobotState
+from faster_ros.robot_spec import load_robot_spec
+from faster_ros.sim.trajectory_controller import (
+    TrajectoryController,
+    TrajectoryPoint,
+    TrajectoryRejected,
+)
+
+os.environ.setdefault('MUJOCO_GL', 'egl')  # before mujoco is imported
+from faster_ros.nodes.sim_cameras import CameraStreams  # noqa: E402
+from faster_ros.sim.real_time import RealTimeSimulation  # noqa: E402
+from faster_ros.sim.simulator import Simulator  # noqa: E402
+
+_TASK_RATE_HZ = 10.0
+_REPEATED_REJECTION_NS = 1_000_000_000  # the same rejection is logged once in this time
+
+
+class SimNode(Node):
+    """The simulated robot; a physics and a camera thread beside the executor's."""
+
+    def __init__(self) -> None:
+        super().__init__('sim_node')
+        robot = self._parameter('robot', 'fr3', 'robot name or path of its YAML file',
+                                read_only=True)
+        self._parameter('seed', 0, 'layout that the next ~/reset starts')
+        rate_hz = self._parameter('camera_rate_hz', 0.0, 'Hz; 0 takes the robot file\'s rates',
+                                  read_only=True)
+        size = tuple(self._parameter(name, 0, f'{name} of all cameras in pixels; 0 takes the '
+                                     'robot file\'s', read_only=True)
+                     for name in ('width', 'height'))
+        spec = load_robot_spec(robot)
+        simulator = Simulator(spec)
+        self.simulation = RealTimeSimulation(simulator, self._now_ns, spec.state_rate_hz,
+                                             self._publish_state)
+        self.cameras = CameraStreams(self, simulator, self.simulation.copy_state, rate_hz, size)
+        self._states = self.create_publisher(JointState, spec.state_topic, QoSProfile(depth=10))
+        self._task = self.create_publisher(String, '~/task', QoSProfile(depth=1))
+        self._rejected = 0
+        self._last_rejection = ('', 0)
+        for topic, controller in ((spec.command_topic, self.simulation.arm),
+                                  (spec.gripper.topic, self.simulation.gripper)):
+            self._follow(topic, controller)
+        self.create_service(Trigger, '~/reset', self._on_reset)
+        self.create_timer(1.0 / _TASK_RATE_HZ, self._publish_task)
+        self.simulation.reset(self.get_parameter('seed').value)
+        self.get_logger().info(
+            f'robot {spec.robot}: physics {1 / simulator.timestep_s:.0f} Hz, joints on '
+            f'{spec.state_topic}, arm on {spec.command_topic}, gripper on {spec.gripper.topic}, '
+            f'{self.cameras.summary}')
+
+    def start(self) -> None:
+        """Start the physics and the camera thread."""
+        self.simulation.start()
+        self.cameras.start()
+
+    def stop(self) -> None:
+        """End both threads."""
+        self.cameras.stop()
+        self.simulation.stop()
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The error that ended one of the threads, if one did."""
+        return self.simulation.failure or self.cameras.failure
+
+    def _parameter(self, name: str, default: Any, text: str, read_only: bool = False) -> Any:
+        descriptor = ParameterDescriptor(description=text, read_only=read_only)
+        return self.declare_parameter(name, default, descriptor).value
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _follow(self, topic: str, controller: TrajectoryController) -> None:
+        def follow(message: JointTrajectory) -> None:
+            try:
+                _set_trajectory(controller, message, self._now_ns())
+            except TrajectoryRejected as rejection:
+                self._rejected += 1
+                self._log_rejection(f'trajectory on {topic} rejected: {rejection}')
+        self.create_subscription(JointTrajectory, topic, follow, QoSProfile(depth=10))
+
+    def _log_rejection(self, text: str) -> None:
+        now_ns = self._now_ns()
+        last_text, last_ns = self._last_rejection
+        if text != last_text or now_ns - last_ns > _REPEATED_REJECTION_NS:
+            self.get_logger().warning(text)
+            self._last_rejection = (text, now_ns)
+
+    def _publish_state(self, state: RobotState) -> None:
+        message = JointState()
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(state.stamp_ns, 10**9)
+        message.name = list(self.simulation.joint_names)
+        message.position = state.positions.tolist()
+        message.velocity = state.velocities.tolist()
+        if self.context.ok():
+            self._states.publish(message)
+
+    def _publish_task(self) -> None:
+        if self.failure is not None:
+            raise RuntimeError('a thread of sim_node failed') from self.failure
+        values = asdict(self.simulation.task())
+        values['rejected_trajectories'] = self._rejected
+        values['frames'] = self.cameras.frame_count
+        self._task.publish(String(data=json.dumps(values)))
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        layout = self.simulation.reset(self.get_parameter('seed').value)
+        response.success = True
+        response.message = layout.instruction
+        self.get_logger().debug(f'episode {layout.seed}: {layout.instruction}')
+        return response
+
+
+def _set_trajectory(controller: TrajectoryController, message: JointTrajectory,
+                    now_ns: int) -> None:
+    if any(len(point.effort) for point in message.points):
+        raise TrajectoryRejected('expected no effort values, got some')
+    points = [TrajectoryPoint(
+        point.time_from_start.sec * 10**9 + point.time_from_start.nanosec,
+        point.positions, point.velocities, point.accelerations) for point in message.points]
+    stamp = message.header.stamp
+    controller.set_trajectory(message.joint_names, stamp.sec * 10**9 + stamp.nanosec, points,
+                              now_ns)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until it is interrupted."""
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = SimNode()
+        node.start()
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.stop()
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+if __name__ == '__main__':
+    main()

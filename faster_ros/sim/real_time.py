@@ -1,0 +1,180 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+The simulator in real time: one physics thread, paced by the monotonic clock.
+
+Every state carries the ROS time at which it was due, also when the thread woke late and had to
+catch up. Called by sim_node, which passes the ROS clock in and gets each state out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import threading
+import time
+from typing import Callable
+
+import mujoco
+import numpy as np
+
+from faster_ros.interfaces import RobotState
+from faster_ros.sim.simulator import PickLayout, Simulator
+from faster_ros.sim.trajectory_controller import TrajectoryController
+
+_TASK_CHECK_STEPS = 5  # the success predicate is looked at every so many steps
+_LONGEST_CATCH_UP_NS = 250_000_000  # a longer stall is left out instead of caught up
+
+
+@dataclass(frozen=True)
+class TaskStatus:
+    """
+    How the running episode goes.
+
+    ``success`` and ``wrong`` stay true once they were; ``success_s`` is when success came.
+    ``physics_overruns`` counts wake-ups that found more than one step due since the start.
+    """
+
+    seed: int
+    instruction: str
+    success: bool
+    wrong: bool
+    elapsed_s: float
+    success_s: float | None
+    lifted_height_m: float
+    physics_overruns: int
+
+
+class RealTimeSimulation:
+    """
+    Advances a simulator in its own thread and follows the trajectories of arm and gripper.
+
+    All public methods may be called from any thread. ``on_state`` runs in the physics thread.
+    States name every joint of the model (also the second finger) in alphabetical order.
+    """
+
+    def __init__(self, simulator: Simulator, ros_now_ns: Callable[[], int],
+                 state_rate_hz: float, on_state: Callable[[RobotState], None]) -> None:
+        self._simulator = simulator
+        self._ros_now_ns = ros_now_ns
+        self._on_state = on_state
+        self._step_ns = round(simulator.timestep_s * 1e9)
+        self._steps_per_state = max(1, int(1.0 / (simulator.timestep_s * state_rate_hz)))
+        self.joint_names, self._qpos, self._qvel = _all_joints(simulator.model)
+        home = simulator.state()[0]
+        self.arm = TrajectoryController(simulator.spec.arm_joint_names, home[:-1])
+        self.gripper = TrajectoryController([simulator.spec.gripper.joint], home[-1:])
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name='physics', daemon=True)
+        self.failure: BaseException | None = None
+        self._stamp_ns = ros_now_ns()
+        self._overruns = 0
+        self._begin_episode()
+
+    def start(self) -> None:
+        """Start the physics thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the physics thread and wait for it."""
+        self._stopping.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout=2.0)
+
+    def reset(self, seed: int) -> PickLayout:
+        """Start the episode of ``seed``; both controllers hold its start pose."""
+        with self._lock:
+            layout = self._simulator.reset(seed)
+            positions = self._simulator.state()[0]
+            self.arm.hold(positions[:-1])
+            self.gripper.hold(positions[-1:])
+            self._begin_episode()
+        return layout
+
+    def copy_state(self, target: mujoco.MjData) -> int:
+        """Copy the present state into ``target``; return its ROS time in ns."""
+        with self._lock:
+            mujoco.mj_copyData(target, self._simulator.model, self._simulator.data)
+            return self._stamp_ns
+
+    def task(self) -> TaskStatus:
+        """Return how the running episode goes."""
+        with self._lock:
+            layout = self._simulator.layout
+            return TaskStatus(layout.seed, layout.instruction, self._success_steps is not None,
+                              self._wrong, self._seconds(self._steps),
+                              None if self._success_steps is None
+                              else self._seconds(self._success_steps),
+                              self._simulator.lifted_height(), self._overruns)
+
+    def _begin_episode(self) -> None:
+        self._steps = 0
+        self._wrong = False
+        self._success_steps: int | None = None
+
+    def _seconds(self, steps: int) -> float:
+        return steps * self._simulator.timestep_s
+
+    def _run(self) -> None:
+        try:
+            due_ns = time.monotonic_ns()
+            while not self._stopping.is_set():
+                due_ns = self._advance_until_now(due_ns)
+                time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
+        except BaseException as error:  # handed to the node, which ends with it
+            self.failure = error
+
+    def _advance_until_now(self, due_ns: int) -> int:
+        """Make every step that is due; return when the next one is."""
+        now_ns = time.monotonic_ns()
+        ros_offset_ns = self._ros_now_ns() - now_ns
+        if now_ns - due_ns > self._step_ns:
+            self._overruns += 1
+        if now_ns - due_ns > _LONGEST_CATCH_UP_NS:
+            due_ns = now_ns
+        while due_ns <= now_ns:
+            stamp_ns = max(self._stamp_ns + 1, due_ns + ros_offset_ns)
+            with self._lock:
+                self._step(stamp_ns)
+                state = self._state() if self._steps % self._steps_per_state == 0 else None
+            if state is not None:
+                self._on_state(state)
+            due_ns += self._step_ns
+        return due_ns
+
+    def _step(self, stamp_ns: int) -> None:
+        arm, arm_speed = self.arm.sample(stamp_ns)
+        finger, finger_speed = self.gripper.sample(stamp_ns)
+        self._simulator.advance(np.append(arm, finger), np.append(arm_speed, finger_speed))
+        self._stamp_ns = stamp_ns
+        self._steps += 1
+        if self._steps % _TASK_CHECK_STEPS == 0:
+            self._wrong = self._wrong or self._simulator.wrong_lifted()
+            if self._success_steps is None and self._simulator.succeeded():
+                self._success_steps = self._steps
+
+    def _state(self) -> RobotState:
+        data = self._simulator.data
+        return RobotState(self._stamp_ns, data.qpos[self._qpos].copy(),
+                          data.qvel[self._qvel].copy())
+
+
+def _all_joints(model: mujoco.MjModel) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Return names, position and velocity addresses of all joints with one axis."""
+    kinds = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+    joints = sorted((model.joint(index) for index in range(model.njnt)
+                     if model.jnt_type[index] in kinds), key=lambda joint: str(joint.name))
+    return (tuple(joint.name for joint in joints),
+            np.array([joint.qposadr[0] for joint in joints]),
+            np.array([joint.dofadr[0] for joint in joints]))
