@@ -80,12 +80,17 @@ need_platform() {
 
 # pip with its progress bars on a terminal, and one line per package elsewhere.
 pip_install() {
-    # shellcheck disable=SC2086  # PIP_ARGS is a list of arguments
+    local pip=("$venv/bin/python" -m pip install --no-compile)
+    # shellcheck disable=SC2206  # PIP_ARGS is a list of arguments
+    pip+=(${PIP_ARGS:-})
     if [ -t 1 ]; then
-        "$venv/bin/python" -m pip install --no-compile ${PIP_ARGS:-} "$@"
+        "${pip[@]}" "$@"
     else
-        "$venv/bin/python" -m pip install --no-compile --progress-bar off ${PIP_ARGS:-} "$@" \
-            | { grep --line-buffered -E '^ *(Collecting|Downloading|Processing|Installing|Success)' || true; }
+        "${pip[@]}" --progress-bar off "$@" | awk '
+            /^ *(Collecting|Processing) /  { sub(".*/", "", $2); printf "%4d  %s\n", ++n, $2 }
+            /^ *Downloading .*\(/        { match($0, /\([^()]*\)$/); print "        " substr($0, RSTART) }
+            /^Installing collected/      { print "installing " NF - 3 " packages ..." }
+            { fflush() }'
     fi
 }
 
