@@ -33,10 +33,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-import numpy as np
-
 from faster_ros.interfaces import ActionChunk, FloatArray
 from faster_ros.robot_spec import RobotSpec
+import numpy as np
 
 _BLEND_KNOTS = 8                # straight pieces that stand for the curve of a crossfade
 _CLOSE_BELOW, _OPEN_ABOVE = 0.4, 0.6  # hysteresis, share of the gripper's stroke

@@ -98,9 +98,13 @@ class MotionController:
         self._supervisor.await_chunk()
 
     def trip(self, reason: str, detail: str, now_ns: int) -> None:
-        """Hold for a reason that was found outside, such as a joint missing in a message."""
+        """Hold for a reason that was found outside, such as a failure of the control loop."""
         if self._supervisor.trip(reason, detail):
             self._timeline.reset(now_ns)
+
+    def note_incomplete_state(self, detail: str) -> None:
+        """Tell that a joint state lacked a joint: the name of the gate if no better one comes."""
+        self._supervisor.incomplete_state = detail
 
     def accept(self, chunk: ActionChunk, now_ns: int) -> bool:
         """
@@ -109,9 +113,8 @@ class MotionController:
         One that is late, out of order or older than the last reset is dropped and counted; a
         malformed one holds a running arm.
         """
-        held = None
-        if self._supervisor.mode is Mode.RUNNING:
-            held = self._limiter.positions
+        # The first chunk is not faded in: its distance from the arm has to show at the gate.
+        held = self._limiter.positions if self._supervisor.engaged else None
         try:
             return self._timeline.merge(chunk, now_ns, held)
         except OutOfOrderError as error:

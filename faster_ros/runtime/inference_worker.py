@@ -15,8 +15,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Condition, RLock, Thread
-from typing import Callable
 
 from faster_ros.interfaces import ActionChunk, Observation
 
@@ -42,7 +42,7 @@ class InferenceWorker:
         self._on_fault = on_fault
         self._lock = RLock()
         self._wake = Condition(self._lock)
-        self._request: Observation | None = None
+        self._request: tuple[Observation, int] | None = None  # with the epoch that asked
         self._busy = False
         self._stopping = False
         self._epoch = 0
@@ -62,7 +62,7 @@ class InferenceWorker:
             if self._busy or self._stopping:
                 return False
             self._busy = True
-            self._request = observation
+            self._request = (observation, self._epoch)
             self._wake.notify()
             return True
 
@@ -88,9 +88,9 @@ class InferenceWorker:
                 if self._stopping:
                     self._busy = False
                     return
-                observation, epoch = self._request, self._epoch
+                assert self._request is not None
+                observation, epoch = self._request
                 self._request = None
-            assert observation is not None
             self._answer(observation, epoch)
 
     def _answer(self, observation: Observation, epoch: int) -> None:

@@ -25,10 +25,11 @@ followed exactly, and one that does not is reached in the shortest time without 
 
 from __future__ import annotations
 
-import numpy as np
+from math import isfinite
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.robot_spec import RobotSpec
+import numpy as np
 
 
 class Limiter:
@@ -53,6 +54,7 @@ class Limiter:
             raise ValueError(f'position_margin {spec.position_margin} leaves no range for '
                              f'{spec.joint_names[int(np.argmax(self.lower >= self.upper))]}')
         self._gripper = spec.gripper_index
+        self._arm = slice(0, spec.gripper_index)
         self._period = period_s
         self._step = self.acceleration_limit * period_s
         self._half_step = 0.5 * self._step
@@ -76,8 +78,7 @@ class Limiter:
     @property
     def moving(self) -> bool:
         """True while the last command of the arm has a velocity."""
-        arm = np.delete(self.velocities, self._gripper)
-        return bool(np.any(np.abs(arm) > 1e-9))
+        return bool(np.abs(self.velocities[self._arm]).max() > 1e-9)
 
     def step(self, target: FloatArray) -> FloatArray:
         """Return the next command towards ``target``, shape (D,), and advance to it."""
@@ -87,14 +88,13 @@ class Limiter:
         if self._target is not None:
             travel = target - self._target
             # A jump is a new place, not a motion to keep up with.
-            travel[np.abs(travel) > 2 * self._reach] = 0.0
+            travel *= np.abs(travel) <= 2 * self._reach
             travel = np.minimum(np.maximum(travel, -self._reach), self._reach)
         self._target = target
         self._gripper_target = float(target[self._gripper])
         self._advance(target - travel - self.positions, travel / self._period)
-        missed = np.abs(self.positions - target) > 1e-9
-        missed[self._gripper] = False
-        if missed.any():
+        missed = np.abs(self.positions - target)[self._arm]
+        if missed.max() > 1e-9:
             self.clamped_ticks += 1
         return self.positions
 
@@ -107,7 +107,7 @@ class Limiter:
         return self.positions
 
     def _check(self, values: FloatArray) -> None:
-        if np.shape(values) != self.lower.shape or not np.isfinite(values).all():
+        if values.shape != self.lower.shape or not isfinite(values @ values):
             raise ValueError(f'expected {len(self.lower)} finite joint values, got {values}')
 
     def _advance(self, gap: FloatArray, speed: FloatArray) -> None:

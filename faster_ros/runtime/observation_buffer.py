@@ -33,10 +33,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-import numpy as np
-
 from faster_ros.interfaces import FloatArray, ImageArray, Observation, RobotState
 from faster_ros.robot_spec import RobotSpec
+import numpy as np
 
 _CLOCK_STEP_NS = 1_000_000_000  # a stamp this far before the last one: the clock was set back
 _FUTURE_NS = 100_000_000        # tolerated lead of a sender's clock over ours

@@ -21,7 +21,7 @@ only by an explicit arm, which is refused with a reason while its preconditions 
     joint_state_missing      no joint state has arrived
     joint_state_stale        the newest one is older than state_max_age_s, or from the future
     joint_state_not_finite   a measured position is NaN or infinite
-    joint_missing            joint states come, but lack a joint (reported by the node)
+    joint_missing            joint states come, but none of that age has all joints
     chunk_invalid            a chunk with NaN, wrong joints, wrong width or no rows
     chunk_starved            the trajectory ran out, and for starve_grace_s nothing followed
     too_far_at_engage        the first target is too far from the measured pose
@@ -38,10 +38,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
-
 from faster_ros.interfaces import FloatArray, RobotState
 from faster_ros.robot_spec import RobotSpec
+import numpy as np
 
 _REST_RAD_S = 0.1  # an arm that moves faster than this is not armed
 
@@ -78,6 +77,7 @@ class Supervisor:
         self.engaged = False
         self.starved_ticks = 0
         self.faults = 0
+        self.incomplete_state = ''
         self._starved_since_ns: int | None = None
 
     def arm(self, now_ns: int, state: RobotState | None) -> str:
@@ -100,6 +100,7 @@ class Supervisor:
     def disarm(self) -> None:
         """Forbid motion until the next arm."""
         self.mode, self.reason, self.detail = Mode.DISARMED, '', ''
+        self.await_chunk()
 
     def await_chunk(self) -> None:
         """Wait for a first chunk as after an arm."""
@@ -111,6 +112,7 @@ class Supervisor:
         if self.mode is not Mode.RUNNING:
             return False
         self.mode, self.reason, self.detail = Mode.HOLDING, reason, detail
+        self.await_chunk()
         self.faults += 1
         return True
 
@@ -119,6 +121,7 @@ class Supervisor:
         problem = self._state_problem(now_ns, state)
         if problem is None:
             assert state is not None
+            self.incomplete_state = ''
             error = np.abs(commanded - state.positions) * self._arm
             if error.max() <= self._gates.tracking_error:
                 return True
@@ -157,6 +160,9 @@ class Supervisor:
 
     def _state_problem(self, now_ns: int, state: RobotState | None) -> tuple[str, str] | None:
         topic = self._spec.state_topic
+        if self.incomplete_state and (
+                state is None or now_ns - state.stamp_ns > self._max_age_ns):
+            return 'joint_missing', self.incomplete_state
         if state is None:
             return 'joint_state_missing', f'no joint state received on {topic}'
         age_ns = now_ns - state.stamp_ns

@@ -1,0 +1,71 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Whatever chunks arrive, the commands keep the limits and stop when the chunks stop."""
+
+from faster_ros.interfaces import ActionChunk, RobotState
+from faster_ros.robot_spec import load_robot_spec
+from faster_ros.runtime.controller import MotionConfig, MotionController
+from faster_ros.runtime.limiter import Limiter
+from faster_ros.runtime.supervisor import Gates
+from hypothesis import given, settings, strategies as st
+import numpy as np
+
+SPEC = load_robot_spec('fr3')
+HOME = SPEC.home_positions
+MS = 1_000_000
+T0 = 3_000_000_000_000
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), wild=st.sampled_from([0.01, 0.3, 30.0]))
+def test_commands_keep_the_limits_and_end_at_rest(seed, wild):
+    rng = np.random.default_rng(seed)
+    gates = Gates(engage_distance=1e9, tracking_error=1e9)
+    controller = MotionController(SPEC, MotionConfig(gates=gates))
+    positions = HOME
+    assert controller.arm(T0, RobotState(T0, HOME, np.zeros(8))) == ''
+    commands = [HOME]
+    for tick in range(1, 400):
+        now = T0 + tick * 10 * MS
+        if tick < 250 and rng.random() < 0.1:
+            actions = positions + wild * rng.normal(size=(int(rng.integers(1, 20)), 8))
+            start = now - int(rng.integers(-50, 1000)) * MS
+            controller.accept(ActionChunk(start, 30 * MS, actions, SPEC.joint_names), now)
+        if rng.random() < 0.005:
+            controller.reset(now)
+        command = controller.tick(now, RobotState(now, positions, np.zeros(8)))
+        positions = command.positions
+        commands.append(positions)
+    limiter = Limiter(SPEC, 0.01)
+    velocities = np.diff(commands, axis=0, prepend=[HOME]) / 0.01
+    assert (commands >= limiter.lower - 1e-9).all()
+    assert (commands <= limiter.upper + 1e-9).all()
+    assert (np.abs(velocities) <= limiter.velocity_limit + 1e-7).all()
+    accelerations = np.diff(velocities, axis=0) / 0.01
+    assert (np.abs(accelerations) <= limiter.acceleration_limit + 1e-5).all()
+    np.testing.assert_array_equal(commands[-1], commands[-2])
+
+
+def test_the_gripper_reaches_exactly_open_and_closed():
+    controller = MotionController(SPEC)
+    controller.arm(T0, RobotState(T0, HOME, np.zeros(8)))
+    actions = np.tile(HOME, (16, 1))
+    actions[5:, 7] = 0.003
+    controller.accept(ActionChunk(T0, 100 * MS, actions, SPEC.joint_names), T0)
+    seen = []
+    for tick in range(1, 150):
+        now = T0 + tick * 10 * MS
+        seen.append(controller.tick(now, RobotState(now, HOME, np.zeros(8))).positions[7])
+    assert seen[40] == 0.04
+    assert abs(seen[-1]) < 1e-12
