@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""
+r"""
 Chunks of actions merged by time into the one trajectory that is being executed.
 
 Row ``k`` of a chunk is due at ``start_ns + k * step_ns``. A command takes ``actuation_latency``
@@ -19,8 +19,8 @@ to show in the arm, so at time ``now`` the trajectory is read at ``now + actuati
 rows due before that are late: dropped by their time, never by a count. At a seam the arm's joints
 fade linearly from the executing trajectory to the new chunk::
 
-    executing   ====================\\
-    new chunk      x  x  x  x        \\======================
+    executing   ====================\
+    new chunk      x  x  x  x        \======================
                    late rows  |<-blend->|
                              now
 

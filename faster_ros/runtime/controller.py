@@ -45,7 +45,7 @@ class MotionStatus:
     What the controller does and has counted.
 
     ``reason`` and ``detail`` name the closed gate. ``waiting``: armed, no first chunk yet.
-    ``problem``: the last rejected chunk in words. Counters run from the start.
+    ``problem``: the last chunk in words if it was rejected. Counters run from the start.
     """
 
     mode: str
@@ -74,6 +74,11 @@ class MotionController:
         self._limiter = Limiter(spec, 1.0 / (rate_hz or spec.command_rate_hz))
         self._supervisor = Supervisor(spec, config.gates)
         self._problem = ''
+
+    @property
+    def moving(self) -> bool:
+        """True while the arm is commanded to move."""
+        return self._limiter.moving
 
     def arm(self, now_ns: int, state: RobotState | None) -> str:
         """Allow motion from the measured pose; returns '' or why it is refused."""
@@ -116,13 +121,20 @@ class MotionController:
         # The first chunk is not faded in: its distance from the arm has to show at the gate.
         held = self._limiter.positions if self._supervisor.engaged else None
         try:
-            return self._timeline.merge(chunk, now_ns, held)
+            merged = self._timeline.merge(chunk, now_ns, held)
         except OutOfOrderError as error:
             self._problem = str(error)
+            return False
         except ValueError as error:
-            self._problem = str(error)
-            self.trip('chunk_invalid', str(error), now_ns)
-        return False
+            self.refuse_chunk(str(error), now_ns)
+            return False
+        self._problem = '' if merged else self._problem
+        return merged
+
+    def refuse_chunk(self, problem: str, now_ns: int) -> None:
+        """Hold a running arm because of a chunk that cannot be read."""
+        self._problem = problem
+        self.trip('chunk_invalid', problem, now_ns)
 
     def tick(self, now_ns: int, state: RobotState | None) -> JointCommand | None:
         """Return the command of this period, or None when nothing is to be sent."""

@@ -30,7 +30,7 @@ def image(value: int) -> np.ndarray:
 
 
 def state(ms: float) -> RobotState:
-    """A robot whose joints read the time in seconds."""
+    """Return the state of a robot whose joints read the time in seconds."""
     return RobotState(T0 + round(ms * MS), np.full(8, ms * 1e-3), np.zeros(8))
 
 

@@ -1,0 +1,251 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Turns chunks of actions into commands for the arm, at a fixed rate and under supervision.
+
+The decisions are in ``runtime``: this node declares, connects and logs. Its loop runs in an own
+thread on the steady clock; stamps are on the ROS clock. It imports neither torch nor mujoco.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+import sys
+from threading import Lock
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from faster_ros.interfaces import JointCommand, RobotState
+from faster_ros.nodes import conversions, diagnostics, qos
+from faster_ros.nodes.paced_thread import PacedThread
+from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.spinning import be_nice, run_node
+from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.runtime.controller import MotionConfig, MotionController
+from faster_ros.runtime.latency import LatencyWindow
+from faster_ros.runtime.supervisor import Gates
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+_STATUS_RATE_HZ = 10.0
+_LONGEST_STOP_S = 1.0
+
+
+@dataclass(frozen=True)
+class ControlParameters:
+    """Parameters of control_node."""
+
+    robot: str = parameter('fr3', 'robot name or path of its YAML file')
+    rate_hz: float = parameter(0.0, "commands per second in Hz; 0 takes the robot file's rate",
+                               0.0, 1000.0)
+    blend: float = parameter(0.12, 'length of the seam between two chunks in s', 0.0, 1.0)
+    command_lead: float = parameter(0.02, 'time from sending a set point to its due time in s',
+                                    0.001, 0.2)
+    actuation_latency: float = parameter(0.0, 'measured delay of the arm behind its set points '
+                                         'in s, made up for by commanding earlier', 0.0, 0.5)
+    engage_distance: float = parameter(0.1, 'largest distance of the first target from the '
+                                       'measured pose in rad', 0.001, 3.2)
+    tracking_error: float = parameter(0.3, 'largest distance between commanded and measured '
+                                      'joint in rad', 0.001, 3.2)
+    starve_grace: float = parameter(0.5, 'time without actions after which the arm must be '
+                                    'armed again in s', 0.0, 60.0)
+    stamp_commands: bool = parameter(True, 'state when a trajectory starts; false lets the '
+                                     'receiver start it on arrival')
+    gripper_repeat: float = parameter(1.0, 'time after which an unchanged gripper command is '
+                                      'sent again in s', 0.05, 60.0)
+    nice: int = parameter(-5, 'scheduling priority to ask for, as of nice(1)', -20, 19)
+
+
+class ControlNode(Node):
+    """Subscribes chunks and joint states, publishes commands; see ``docs/interfaces.md``."""
+
+    def __init__(self) -> None:
+        super().__init__('control_node')
+        parameters = self._config = declare(self, ControlParameters)
+        spec = self._spec = load_robot_spec(parameters.robot)
+        rate_hz = parameters.rate_hz or spec.command_rate_hz
+        gates = Gates(parameters.engage_distance, parameters.tracking_error,
+                      parameters.starve_grace)
+        self._controller = MotionController(spec, MotionConfig(
+            parameters.blend, parameters.command_lead + parameters.actuation_latency, gates),
+            rate_hz)
+        self._lock = Lock()  # of the controller: the loop and the callbacks use it
+        self._writer = conversions.CommandWriter(spec, round(parameters.command_lead * 1e9),
+                                                 parameters.stamp_commands)
+        self._log = diagnostics.EdgeLog(self.get_logger())
+        self._state: RobotState | None = None
+        self._chunk_age = LatencyWindow(warm_up=0)
+        self._sent = 0
+        self._gripper_sent: tuple[float, int] | None = None
+        self._last_mode = ''
+        self._thread = PacedThread(rate_hz, self._tick, self._loop_failed)
+        self._connect(spec)
+        self._log_table(spec, rate_hz)
+        self._thread.start()
+
+    def _connect(self, spec: RobotSpec) -> None:
+        self._arm_topic = self.create_publisher(JointTrajectory, spec.command_topic, qos.COMMAND)
+        self._gripper_topic = self.create_publisher(JointTrajectory, spec.gripper.topic,
+                                                    qos.COMMAND)
+        self._command_topic = self.create_publisher(JointState, '~/command', qos.COMMAND)
+        self._status_topic = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.STATUS)
+        self.create_subscription(JointState, spec.state_topic, self._on_state, qos.SENSOR)
+        self.create_subscription(JointTrajectory, 'policy/chunk', self._on_chunk, qos.COMMAND)
+        self.create_service(SetBool, '~/arm', self._on_arm)
+        self.create_service(Trigger, '~/reset', self._on_reset)
+        self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
+
+    def _log_table(self, spec: RobotSpec, rate_hz: float) -> None:
+        self.get_logger().info('\n'.join([
+            'control_node',
+            f'  robot    {spec.robot}: {", ".join(spec.joint_names)}',
+            f'  states   {spec.state_topic}, at most {spec.state_max_age_s:g} s old',
+            f'  chunks   {self.resolve_topic_name("policy/chunk")}',
+            f'  arm      {spec.command_topic} at {rate_hz:g} Hz',
+            f'  gripper  {spec.gripper.topic}',
+            f'  limits   {spec.velocity_scale:.0%} of velocity, {spec.acceleration_scale:.0%} of '
+            'acceleration',
+            '  disarmed: call ~/arm to allow motion']))
+
+    def stop(self) -> None:
+        """Brake the arm, wait until it stands, end the loop."""
+        with self._lock:
+            self._controller.disarm(self._now_ns())
+        deadline = time.monotonic() + _LONGEST_STOP_S
+        while self._controller.moving and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._thread.stop()
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _tick(self, lateness_ns: int) -> None:
+        # The command belongs to the grid point, so a late thread makes no uneven motion.
+        now_ns = self._now_ns() - lateness_ns
+        with self._lock:
+            command = self._controller.tick(now_ns, self._state)
+        if command is not None:
+            self._send(command)
+
+    def _send(self, command: JointCommand) -> None:
+        self._arm_topic.publish(self._writer.arm(command))
+        position = float(command.positions[self._spec.gripper_index])
+        last = self._gripper_sent
+        if (last is None or position != last[0]
+                or command.stamp_ns - last[1] > self._config.gripper_repeat * 1e9):
+            self._gripper_topic.publish(self._writer.gripper(command))
+            self._gripper_sent = (position, command.stamp_ns)
+        self._command_topic.publish(conversions.command_to_state(command, self._spec.joint_names))
+        self._sent += 1
+
+    def _loop_failed(self, error: Exception) -> None:
+        if not self.context.ok():
+            return
+        with self._lock:
+            self._controller.trip('internal_error', f'the control loop failed: {error!r}',
+                                  self._now_ns())
+        self.get_logger().fatal(f'the control loop failed: {error!r}; no commands are sent')
+
+    def _on_state(self, message: JointState) -> None:
+        try:
+            self._state = conversions.state_from_message(message, self._spec)
+        except ValueError as error:
+            with self._lock:
+                self._controller.note_incomplete_state(str(error))
+            self._log.problem('joint state', str(error))
+        else:
+            self._log.solved('joint state', 'joint states are complete again')
+
+    def _on_chunk(self, message: JointTrajectory) -> None:
+        now_ns = self._now_ns()
+        try:
+            chunk = conversions.chunk_from_message(message)
+        except ValueError as error:
+            with self._lock:
+                self._controller.refuse_chunk(str(error), now_ns)
+            return
+        self._chunk_age.add((now_ns - chunk.start_ns) * 1e-9)
+        with self._lock:
+            self._controller.accept(chunk, now_ns)
+
+    def _on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        with self._lock:
+            if request.data:
+                response.message = self._controller.arm(self._now_ns(), self._state)
+            else:
+                self._controller.disarm(self._now_ns())
+        response.success = not response.message
+        if not response.success:
+            self.get_logger().warning(f'arming refused: {response.message}')
+        return response
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self._lock:
+            self._controller.reset(self._now_ns())
+        response.success = True
+        response.message = 'trajectory forgotten; waiting for a chunk observed from now on'
+        return response
+
+    def _publish_status(self) -> None:
+        now_ns = self._now_ns()
+        with self._lock:
+            status = self._controller.status(now_ns)
+        self._log_change(f'{status.mode} {status.reason}'.strip(), status.detail)
+        if status.problem:
+            self._log.problem('chunk', f'chunk refused: {status.problem}')
+        else:
+            self._log.solved('chunk', 'chunks are accepted again')
+        level = diagnostics.ERROR if status.mode == 'holding' else diagnostics.OK
+        monitor = self._thread.monitor
+        state = self._state
+        values = asdict(status) | {
+            'commands_sent': self._sent,
+            'state_age_s': None if state is None else (now_ns - state.stamp_ns) * 1e-9,
+            'chunk_age_p50_s': self._chunk_age.p50, 'chunk_age_p99_s': self._chunk_age.p99,
+            'period_deviation_p50_ms': monitor.quantile_ms(0.5),
+            'period_deviation_p99_ms': monitor.quantile_ms(0.99),
+            'period_deviation_max_ms': monitor.maximum_ms, 'periods_missed': monitor.missed}
+        message = diagnostics.status_message('control_node', self._spec.robot, level,
+                                             f'{status.mode} {status.detail}'.strip(), values)
+        self._status_topic.publish(message)
+        self._diagnostics.publish(
+            diagnostics.diagnostic_array(conversions.to_time(now_ns), message))
+
+    def _log_change(self, mode: str, detail: str) -> None:
+        if mode == self._last_mode:
+            return
+        self._last_mode = mode
+        if detail:
+            self.get_logger().error(f'{mode}: {detail}; call ~/arm to go on')
+        else:
+            self.get_logger().info(mode)
+
+
+def make_node() -> ControlNode:
+    """Make the node with the priority that its parameter asks for."""
+    node = ControlNode()
+    be_nice(node.get_parameter('nice').value)
+    return node
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until it is interrupted."""
+    sys.exit(run_node('control_node', make_node, args))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,152 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Joint messages to typed objects and back; joints by name, never by place.
+
+An input that cannot be used is a ValueError that says what was expected and what came. Called by
+the nodes; images are in ``images.py``.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from builtin_interfaces.msg import Duration, Time
+from faster_ros.interfaces import ActionChunk, FloatArray, JointCommand, RobotState
+from faster_ros.robot_spec import RobotSpec
+import numpy as np
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+_SHORTEST_BRAKE_S = 0.05
+
+
+def to_ns(time: Time | Duration) -> int:
+    """Return a stamp or a duration in ns."""
+    return int(time.sec) * 10**9 + int(time.nanosec)
+
+
+def to_time(time_ns: int) -> Time:
+    """Return a stamp."""
+    return Time(sec=time_ns // 10**9, nanosec=time_ns % 10**9)
+
+
+def to_duration(time_ns: int) -> Duration:
+    """Return a duration."""
+    return Duration(sec=time_ns // 10**9, nanosec=time_ns % 10**9)
+
+
+def state_from_message(message: JointState, spec: RobotSpec) -> RobotState:
+    """Pick the robot's joints by name; other joints are ignored, velocities not sent are NaN."""
+    index = {name: place for place, name in enumerate(message.name)}
+    missing = [name for name in spec.joint_names if name not in index]
+    if missing:
+        raise ValueError(f"joint state on {spec.state_topic} lacks {', '.join(missing)}; it has "
+                         f"{', '.join(message.name) or 'no joints'}")
+    if len(message.position) != len(message.name):
+        raise ValueError(f'joint state on {spec.state_topic} has {len(message.name)} names and '
+                         f'{len(message.position)} positions; expected as many')
+    order = [index[name] for name in spec.joint_names]
+    positions = np.array([message.position[place] for place in order])
+    velocities = np.full(len(order), np.nan)
+    if len(message.velocity) == len(message.name):
+        velocities = np.array([message.velocity[place] for place in order])
+    return RobotState(to_ns(message.header.stamp), positions, velocities)
+
+
+def chunk_to_message(chunk: ActionChunk) -> JointTrajectory:
+    """Return a chunk as a trajectory: stamp of the observation, row k at k steps after it."""
+    message = JointTrajectory(joint_names=list(chunk.names))
+    message.header.stamp = to_time(chunk.start_ns)
+    message.points = [
+        JointTrajectoryPoint(positions=array('d', row),
+                             time_from_start=to_duration(index * chunk.step_ns))
+        for index, row in enumerate(chunk.actions.tolist())]
+    return message
+
+
+def chunk_from_message(message: JointTrajectory) -> ActionChunk:
+    """Return the chunk of a trajectory whose points are evenly spaced, the first at 0 s."""
+    points = message.points
+    if not points:
+        raise ValueError('chunk has no points; expected at least one')
+    widths = sorted({len(point.positions) for point in points})
+    if widths != [len(message.joint_names)]:
+        raise ValueError(f"chunk has rows of {', '.join(map(str, widths))} positions; expected "
+                         f'{len(message.joint_names)}, one per joint name')
+    times = [to_ns(point.time_from_start) for point in points]
+    step_ns = times[1] - times[0] if len(times) > 1 else 1
+    if step_ns <= 0 or any(time != index * step_ns for index, time in enumerate(times)):
+        raise ValueError('chunk has points at '
+                         f"{', '.join(f'{time * 1e-9:g}' for time in times[:4])} ... s; expected "
+                         'evenly spaced times from 0')
+    actions = np.array([point.positions for point in points], dtype=float)
+    return ActionChunk(to_ns(message.header.stamp), step_ns, actions, tuple(message.joint_names))
+
+
+def command_to_state(command: JointCommand, names: tuple[str, ...]) -> JointState:
+    """Return a command as it is recorded."""
+    message = JointState(name=list(names))
+    message.header.stamp = to_time(command.stamp_ns)
+    message.position = array('d', command.positions)
+    message.velocity = array('d', command.velocities)
+    return message
+
+
+class CommandWriter:
+    """
+    Writes commands for joint_trajectory_controllers of the arm and of the gripper.
+
+    A message has the set point, due ``lead_ns`` after the command, and a braking tail that ends
+    at rest: if nothing follows, the controller stops the arm by itself.
+    """
+
+    def __init__(self, spec: RobotSpec, lead_ns: int, stamped: bool) -> None:
+        """``stamped``: state the start time; otherwise the receiver starts on arrival."""
+        self._arm = slice(0, spec.gripper_index)
+        self._gripper = slice(spec.gripper_index, spec.gripper_index + 1)
+        self._names = spec.joint_names
+        self._acceleration = spec.limit_array('acceleration') * spec.acceleration_scale
+        self._lower, self._upper = spec.limit_array('lower'), spec.limit_array('upper')
+        self._lead_ns = lead_ns
+        self._stamped = stamped
+
+    def arm(self, command: JointCommand) -> JointTrajectory:
+        """Return the message for the arm."""
+        return self._trajectory(command, self._arm)
+
+    def gripper(self, command: JointCommand) -> JointTrajectory:
+        """Return the message for the gripper."""
+        return self._trajectory(command, self._gripper)
+
+    def _trajectory(self, command: JointCommand, part: slice) -> JointTrajectory:
+        positions, velocities = command.positions[part], command.velocities[part]
+        # All joints brake together, the one that needs longest at its limit.
+        brake_s = max(_SHORTEST_BRAKE_S,
+                      float((np.abs(velocities) / self._acceleration[part]).max()))
+        stop = np.clip(positions + 0.5 * brake_s * velocities,
+                       np.minimum(self._lower[part], positions),
+                       np.maximum(self._upper[part], positions))
+        message = JointTrajectory(joint_names=list(self._names[part]))
+        if self._stamped:
+            message.header.stamp = to_time(command.stamp_ns)
+        message.points = [
+            _point(self._lead_ns, positions, velocities),
+            _point(self._lead_ns + round(brake_s * 1e9), stop, np.zeros(len(stop)))]
+        return message
+
+
+def _point(time_ns: int, positions: FloatArray, velocities: FloatArray) -> JointTrajectoryPoint:
+    return JointTrajectoryPoint(positions=array('d', positions), velocities=array('d', velocities),
+                                time_from_start=to_duration(time_ns))
