@@ -94,6 +94,14 @@ pip_install() {
     fi
 }
 
+# Beside a sourced ROS 2 Pinocchio comes from apt, compiled for the same numpy as the messages.
+need_pinocchio() {
+    "$venv/bin/python" -c 'import pinocchio' 2>/dev/null && return
+    apt_install "ros-$ROS_DISTRO-pinocchio" && "$venv/bin/python" -c 'import pinocchio' && return
+    die "Pinocchio, the kinematics library, is not installed for ROS 2 $ROS_DISTRO." \
+        "Install it with: sudo apt-get install ros-$ROS_DISTRO-pinocchio"
+}
+
 make_venv() {
     local python start=$SECONDS
     need_platform
@@ -111,6 +119,7 @@ make_venv() {
     if [ -n "${ROS_DISTRO:-}" ]; then
         echo "ROS 2 $ROS_DISTRO is sourced: its rclpy is used, no ROS 2 is installed."
         pip_install -r requirements.txt -r requirements-ros-apt.txt -r requirements-dev.txt
+        need_pinocchio
     else
         pip_install -r requirements.txt -r requirements-ros-wheels.txt -r requirements-dev.txt
     fi

@@ -132,6 +132,8 @@ def test_the_pins_satisfy_what_setup_asks_for(arguments, ros, python):
             pins[name] = version_pinned_by(requirement)
     for text in arguments['install_requires'] + arguments['extras_require']['sim']:
         asked = Requirement(text)
+        if 'apt' in ros and asked.name == 'pin':
+            continue  # the distribution's own Pinocchio
         assert asked.specifier.contains(pins[canonicalize_name(asked.name)]), text
 
 
