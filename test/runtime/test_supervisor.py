@@ -144,8 +144,8 @@ def test_a_nan_in_the_measured_state_holds():
 def test_a_malformed_chunk_holds_a_running_arm(change, words):
     arm = running()
     assert not arm.accept(replace(chunk(300), **change))
-    assert_latched(arm, 'chunk_invalid', words)
     assert words in arm.status.problem
+    assert_latched(arm, 'chunk_invalid', words)
 
 
 def test_an_older_chunk_is_dropped_and_the_arm_goes_on():

@@ -1,0 +1,287 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Turns camera images, joint states and an instruction into chunks of actions.
+
+A lifecycle node: ``configure`` loads the checkpoint (the only place where torch is imported),
+``activate`` begins to answer. It configures and activates itself unless ``autostart`` is false.
+Inference runs in an own thread; when to ask, and on what, is decided in ``runtime``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import sys
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from faster_ros.interfaces import ActionChunk, Observation, Policy
+from faster_ros.nodes import conversions, diagnostics, images, qos
+from faster_ros.nodes.lifecycle import SafeLifecycleNode
+from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.spinning import run_node
+from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.runtime.inference_worker import InferenceWorker
+from faster_ros.runtime.observation_buffer import Refusal
+from faster_ros.runtime.policy_session import PolicySession
+import numpy as np
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Float64MultiArray, MultiArrayDimension, String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+LoadPolicy = Callable[[Path, RobotSpec, str], Policy]
+TIMING_FIELDS = ('observation_stamp_s', 'capture_to_chunk_ms', 'inference_ms')
+_RETRY_S = 0.05        # how often a request that is due is tried without a new image
+_STATUS_RATE_HZ = 10.0
+_WARM_UP_CALLS = 3     # the first calls of a network are many times slower than the rest
+
+
+@dataclass(frozen=True)
+class PolicyParameters:
+    """Parameters of policy_node."""
+
+    robot: str = parameter('fr3', 'robot name or path of its YAML file')
+    checkpoint: str = parameter('', 'folder of the trained policy')
+    device: str = parameter('auto', 'where the policy runs: auto, cpu or cuda')
+    execution_horizon: int = parameter(4, 'steps of a chunk that are used before the next one '
+                                       'takes over', 1, 1000)
+    torch_threads: int = parameter(0, 'threads of the policy on a CPU; 0 leaves one core free',
+                                   0, 256)
+    compressed: bool = parameter(False, 'subscribe to <camera topic>/compressed')
+    autostart: bool = parameter(True, 'configure and activate without being asked')
+
+
+def load_checkpoint(folder: Path, spec: RobotSpec, device: str) -> Policy:
+    """Load the trained policy of a folder; imports torch."""
+    from faster_ros.policy.checkpoint import load_policy
+    policy: Policy = load_policy(folder, spec, device)
+    return policy
+
+
+def limit_torch_threads(threads: int) -> None:
+    """Leave a core to the other processes; only torch, if it is loaded, is told."""
+    torch = sys.modules.get('torch')
+    if torch is not None:
+        torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
+
+
+class PolicyNode(SafeLifecycleNode):
+    """Subscribes cameras, joints and instruction, publishes chunks; see docs/interfaces.md."""
+
+    def __init__(self, load_policy: LoadPolicy = load_checkpoint) -> None:
+        super().__init__('policy_node')
+        self._config = declare(self, PolicyParameters)
+        self._load_policy = load_policy
+        self._spec = load_robot_spec(self._config.robot)
+        self._log = diagnostics.EdgeLog(self.get_logger())
+        self._session = PolicySession(self._spec, self._config.execution_horizon)
+        self._inference_s = 0.0
+        self._policy: Policy | None = None
+        self._worker: InferenceWorker | None = None
+        self._publishers_made: list[Publisher[Any]] = []
+        self._subscribed: list[Subscription[Any]] = []
+        self._status_topic = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.STATUS)
+        self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
+        self.create_timer(_RETRY_S, self._request)
+        self.create_service(Trigger, '~/reset', self._on_reset)
+
+    def configure(self) -> None:
+        """Load the policy and connect."""
+        config, spec = self._config, self._spec
+        policy = self._load_policy(Path(config.checkpoint), spec, config.device)
+        limit_torch_threads(config.torch_threads)
+        self._warm_up(policy)
+        self._policy = policy
+        self._chunk_topic = self.create_publisher(JointTrajectory, 'policy/chunk', qos.COMMAND)
+        self._timing_topic = self.create_publisher(Float64MultiArray, '~/timing', qos.STATUS)
+        self._publishers_made = [self._chunk_topic, self._timing_topic]
+        self._subscribed = [
+            *(self._subscribe_camera(name) for name in spec.cameras),
+            self.create_subscription(JointState, spec.state_topic, self._on_state, qos.SENSOR),
+            self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED)]
+        self._log_table()
+
+    def activate(self) -> None:
+        """Begin to answer with the next complete observation."""
+        assert self._policy is not None
+        self._worker = InferenceWorker(self._infer, self._on_chunk, self._on_fault)
+        self._session.reset()
+
+    def deactivate(self) -> None:
+        """Stop to answer: no new request, the running one is thrown away."""
+        worker, self._worker = self._worker, None
+        if worker is not None and not worker.stop():
+            self.get_logger().warning('the running inference does not end')
+
+    def cleanup(self) -> None:
+        """Disconnect and forget the policy."""
+        for publisher in self._publishers_made:
+            self.destroy_publisher(publisher)
+        for subscription in self._subscribed:
+            self.destroy_subscription(subscription)
+        self._publishers_made, self._subscribed = [], []
+        self._session.buffer.clear()
+        self._policy = None
+
+    def stop(self) -> None:
+        """End the inference before the node is destroyed."""
+        self.deactivate()
+
+    def _warm_up(self, policy: Policy) -> None:
+        """Run the policy on blank images: it works, and the first real call is not the slowest."""
+        blank = {name: np.zeros((camera.height, camera.width, 3), np.uint8)
+                 for name, camera in self._spec.cameras.items()}
+        for _ in range(_WARM_UP_CALLS):
+            policy.infer(Observation(0, blank, self._spec.home_positions, 'warm up'))
+
+    def _log_table(self) -> None:
+        config, spec = self._config, self._spec
+        suffix = '/compressed' if config.compressed else ''
+        self.get_logger().info('\n'.join([
+            'policy_node',
+            f'  robot        {spec.robot}: {", ".join(spec.joint_names)}',
+            f'  checkpoint   {config.checkpoint} on {config.device}',
+            *(f'  camera       {name}: {camera.topic}{suffix}, {camera.width}x{camera.height} at '
+              f'{camera.rate_hz:g} Hz' for name, camera in spec.cameras.items()),
+            f'  states       {spec.state_topic}',
+            f'  instruction  {self.resolve_topic_name("instruction")}',
+            f'  chunks       {self.resolve_topic_name("policy/chunk")}, the next one after '
+            f'{config.execution_horizon} steps']))
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _subscribe_camera(self, name: str) -> Subscription[Any]:
+        camera = self._spec.cameras[name]
+        compressed = self._config.compressed
+        topic = f'{camera.topic}/compressed' if compressed else camera.topic
+
+        def on_image(message: Image | CompressedImage) -> None:
+            read = images.compressed_to_rgb if compressed else images.image_to_rgb
+            try:
+                pixels = read(message, camera.width, camera.height)
+            except ValueError as error:
+                self._log.problem(topic, f"camera '{name}' on {topic}: {error}")
+                return
+            self._log.solved(topic, f"camera '{name}' on {topic} is usable again")
+            self._session.buffer.add_image(name, conversions.to_ns(message.header.stamp), pixels)
+            if self._session.buffer.is_complete():
+                self._request()
+        return self.create_subscription(CompressedImage if compressed else Image, topic,
+                                        on_image, qos.SENSOR)
+
+    def _on_state(self, message: JointState) -> None:
+        try:
+            self._session.buffer.add_state(conversions.state_from_message(message, self._spec))
+        except ValueError as error:
+            self._log.problem('joint state', str(error))
+        else:
+            self._log.solved('joint state', 'joint states are complete again')
+
+    def _on_instruction(self, message: String) -> None:
+        if message.data != self._session.instruction:
+            self._session.instruction = message.data
+            self.get_logger().info(f"instruction: '{message.data}'")
+            self._new_epoch()
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._session.buffer.clear()
+        self._new_epoch()
+        response.success = True
+        response.message = 'observations forgotten; the next chunk answers a new one'
+        return response
+
+    def _new_epoch(self) -> None:
+        if self._worker is not None:
+            self._worker.reset()
+        self._session.reset()
+
+    def _request(self) -> None:
+        """Ask for a chunk if one is due and there is an observation to answer."""
+        worker = self._worker
+        if worker is None or worker.busy:
+            return
+        answer = self._session.request(self._now_ns())
+        if isinstance(answer, Refusal):
+            self._log.problem('observation', f'no chunk: {answer.message}',
+                              f'{answer.stream} {answer.reason}')
+        elif answer is not None:
+            self._log.solved('observation', 'observations are complete')
+            worker.submit(answer)
+
+    def _infer(self, observation: Observation) -> ActionChunk:
+        assert self._policy is not None
+        start = time.monotonic()
+        chunk = self._policy.infer(observation)
+        self._inference_s = time.monotonic() - start
+        if not np.isfinite(chunk.actions).all():
+            raise ValueError('the policy returned an action that is not finite')
+        return chunk
+
+    def _on_chunk(self, observation: Observation, chunk: ActionChunk) -> None:
+        self._chunk_topic.publish(conversions.chunk_to_message(chunk))
+        now_ns = self._now_ns()
+        self._session.chunk_arrived(chunk, now_ns, self._inference_s)
+        self._log.solved('policy', 'the policy works again')
+        size = len(TIMING_FIELDS)
+        message = Float64MultiArray(data=[
+            observation.stamp_ns * 1e-9, (now_ns - observation.stamp_ns) * 1e-6,
+            self._inference_s * 1e3])
+        message.layout.dim = [MultiArrayDimension(label=','.join(TIMING_FIELDS), size=size,
+                                                  stride=size)]
+        self._timing_topic.publish(message)
+
+    def _on_fault(self, observation: Observation, error: Exception) -> None:
+        self._session.count_fault()
+        self._log.problem('policy', f'no chunk: the policy failed: {error}')
+
+    def _publish_status(self) -> None:
+        now_ns = self._now_ns()
+        active = self._worker is not None
+        problem = self._session.problem if active else ''
+        message = diagnostics.status_message(
+            'policy_node', self._spec.robot, diagnostics.WARN if problem else diagnostics.OK,
+            problem or ('active' if active else 'not active'), self._session.figures(now_ns))
+        self._status_topic.publish(message)
+        self._diagnostics.publish(
+            diagnostics.diagnostic_array(conversions.to_time(now_ns), message))
+
+
+def make_node(load_policy: LoadPolicy = load_checkpoint) -> PolicyNode:
+    """Make the node and, unless told otherwise, bring it to work."""
+    node = PolicyNode(load_policy)
+    if node.get_parameter('autostart').value:
+        for transition in (node.trigger_configure, node.trigger_activate):
+            if transition() is not TransitionCallbackReturn.SUCCESS:
+                node.destroy_node()
+                raise ValueError('policy_node cannot start; the error is above')
+    return node
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until it is interrupted."""
+    sys.exit(run_node('policy_node', make_node, args))
+
+
+if __name__ == '__main__':
+    main()

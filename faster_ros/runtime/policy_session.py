@@ -1,0 +1,94 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""What is asked of the policy, when, and how it went; used by ``policy_node``."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from faster_ros.interfaces import ActionChunk, Observation
+from faster_ros.robot_spec import RobotSpec
+from faster_ros.runtime.chunk_scheduler import ChunkScheduler
+from faster_ros.runtime.latency import LatencyWindow
+from faster_ros.runtime.observation_buffer import ObservationBuffer, Refusal
+
+
+class PolicySession:
+    """
+    Buffer, scheduler and figures of one policy that works for one robot.
+
+    ``chunk_arrived`` and ``count_fault`` may be called from the inference thread, all else
+    belongs to one thread.
+    """
+
+    def __init__(self, spec: RobotSpec, execution_horizon: int) -> None:
+        """Begin without an instruction."""
+        self.buffer = ObservationBuffer(spec)
+        self.instruction = ''
+        self.problem = ''
+        self._scheduler = ChunkScheduler(execution_horizon)
+        self._inference = LatencyWindow()
+        self._lock = Lock()
+        self._refused: dict[str, int] = {}
+        self._chunks = 0
+        self._faults = 0
+
+    def reset(self) -> None:
+        """Make the next chunk due at once."""
+        with self._lock:
+            self._scheduler.reset()
+
+    def request(self, now_ns: int) -> Observation | Refusal | None:
+        """Return the observation to answer now, why there is none, or None if none is due."""
+        with self._lock:
+            due = self._scheduler.should_request(now_ns)
+        if not due:
+            return None
+        answer = self.buffer.take(now_ns, self.instruction)
+        self.problem = ''
+        if isinstance(answer, Refusal):
+            key = f'{answer.stream} {answer.reason}'
+            self._refused[key] = self._refused.get(key, 0) + 1
+            self.problem = answer.message
+        return answer
+
+    def chunk_arrived(self, chunk: ActionChunk, now_ns: int, inference_s: float) -> None:
+        """Note a chunk that was published now."""
+        with self._lock:
+            self._scheduler.chunk_arrived(chunk, now_ns)
+            self._inference.add(inference_s)
+            self._chunks += 1
+
+    def count_fault(self) -> None:
+        """Note an inference that failed."""
+        with self._lock:
+            self._faults += 1
+
+    def figures(self, now_ns: int) -> dict[str, object]:
+        """Return counters, latencies and ages by name, times in s."""
+        with self._lock:
+            latency, inference = self._scheduler.latency, self._inference
+            values: dict[str, object] = {
+                'chunks': self._chunks, 'faults': self._faults,
+                'capture_to_chunk_p50_s': latency.p50, 'capture_to_chunk_p99_s': latency.p99,
+                'inference_p50_s': inference.p50, 'inference_p99_s': inference.p99}
+        for name, stream in self.buffer.cameras.items():
+            values |= {f'{name}_age_s': self._age_s(name, now_ns),
+                       f'{name}_received': stream.received, f'{name}_missed': stream.missed}
+        values['joints_age_s'] = self._age_s('joints', now_ns)
+        return values | {f'refused {key}': count for key, count in self._refused.items()}
+
+    def _age_s(self, stream: str, now_ns: int) -> float | None:
+        newest_ns = self.buffer.newest_ns(stream)
+        return None if newest_ns is None else (now_ns - newest_ns) * 1e-9
