@@ -13,6 +13,8 @@ PIP_ARGS ?=
 PYTHON ?=
 MUJOCO_GL ?= egl
 export PIP_ARGS PYTHON MUJOCO_GL
+# Without its cache of compiled modules every start of Python would compile torch again.
+unexport PYTHONDONTWRITEBYTECODE
 ifndef HOME
 export HOME := $(CURDIR)/out/home
 endif
@@ -33,7 +35,7 @@ REQUIREMENTS := requirements.txt requirements-dev.txt \
 TEST_ENV := OMP_NUM_THREADS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 
-.PHONY: help demo test test-fast test-slow lint format train-demo train-smoke evaluate-demo \
+.PHONY: help demo test test-fast test-slow lint fix train-demo train-smoke evaluate-demo \
 	venv rendering clean distclean
 
 help: ## show this list
@@ -54,12 +56,10 @@ test-slow: $(READY) $(READY_COLCON) rendering ## the slow tests: colcon install,
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check
-	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: $(READY) ## let ruff format and sort what it can
-	$(BIN)/ruff check --fix --exit-zero --quiet
-	$(BIN)/ruff format
+fix: $(READY) ## let ruff sort imports and repair what it can
+	$(BIN)/ruff check --fix
 
 train-demo: $(READY) rendering ## train the demo's tokenizer and policy from nothing
 	$(BIN)/faster_ros train demo $(ARGS)

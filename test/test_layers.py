@@ -49,11 +49,11 @@ AGREED_PACKAGES = {
     'accelerate', 'av', 'cv2', 'jinja2', 'matplotlib', 'mujoco', 'numpy', 'pinocchio', 'pyarrow',
     'rosbags', 'ruckig', 'safetensors', 'scipy', 'tokenizers', 'torch', 'tqdm', 'transformers',
     'yaml',
-}  # fmt: skip
+}
 ROS_PACKAGES = {
     'ament_index_python', 'builtin_interfaces', 'cv_bridge', 'launch', 'launch_ros',
     'message_filters', 'rcl_interfaces', 'rclpy', 'std_srvs', 'tf2_ros',
-}  # fmt: skip
+}
 HEAVY = {'mujoco', 'torch', 'transformers'}
 FORBIDDEN = {'runtime': HEAVY, 'robots': HEAVY, 'sim': {'torch', 'transformers'}}
 
@@ -90,7 +90,7 @@ def imports_of(source):
         id(inner)
         for outer in ast.walk(tree) if isinstance(outer, functions)
         for inner in ast.walk(outer)
-    }  # fmt: skip
+    }
     return [
         (name, node.lineno, id(node) in lazy)
         for node in ast.walk(tree)
@@ -158,7 +158,7 @@ def test_the_table_has_no_circle():
     ('policy', 'from faster_ros import nodes'),
     ('tokenizer', 'from faster_ros.policy.checkpoint import load'),
     ('data', 'import pandas'),
-])  # fmt: skip
+])
 def test_an_import_in_the_wrong_direction_is_found(part, source):
     assert len(complaints(source, part)) == 1
 
@@ -168,6 +168,6 @@ def test_an_import_in_the_wrong_direction_is_found(part, source):
     ('robots', 'def f():\n    from control_msgs.msg import JointJog'),
     ('policy', 'from faster_ros.tokenizer.faster_vq import FasterVQ'),
     ('runtime', 'from faster_ros.runtime.limiter import Limiter\nimport numpy'),
-])  # fmt: skip
+])
 def test_an_import_in_the_right_direction_is_accepted(part, source):
     assert complaints(source, part) == []

@@ -46,7 +46,7 @@ def files():
         found = [
             path for path in ROOT.rglob('*')
             if not any(part in LEFT_OUT or part.startswith('.venv') for part in path.parts)
-        ]  # fmt: skip
+        ]
     return sorted(path for path in found if path.is_file())
 
 

@@ -33,7 +33,7 @@ MESSAGES = {'builtin_interfaces', 'rcl_interfaces', 'std_srvs', 'rclpy'}
 # Vendors' messages: imported inside a function, with an error that names the apt package.
 OPTIONAL_MESSAGES = {
     'control_msgs', 'controller_manager_msgs', 'franka_msgs', 'piper_msgs', 'ur_dashboard_msgs',
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope='module')
