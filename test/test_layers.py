@@ -36,10 +36,10 @@ MAY_IMPORT = {
     'robots': BASE,
     'data': BASE,
     'evaluation': BASE,
-    'sim': BASE,
+    'sim': BASE | {'runtime'},  # trials drive the simulated arm through the real controller
     'tokenizer': {'interfaces'},
-    'policy': BASE | {'tokenizer'},
-    'training': BASE | {'data', 'policy', 'tokenizer', 'sim'},
+    'policy': BASE | {'tokenizer', 'data'},  # a checkpoint carries its normalisation
+    'training': BASE | {'data', 'policy', 'tokenizer', 'sim', 'evaluation'},
     'bringup': BASE,
     'nodes': BASE | CORE | {'bringup'},
     'cli': BASE | CORE | {'bringup', 'training', 'nodes'},
