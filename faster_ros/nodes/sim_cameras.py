@@ -21,21 +21,21 @@ compressed for a topic that nobody subscribes to. Used by sim_node.
 from __future__ import annotations
 
 import array
+from collections.abc import Callable
 from dataclasses import replace
 import threading
 import time
-from typing import Callable
 
 import cv2
+from faster_ros.interfaces import ImageArray
+from faster_ros.nodes.conversions import to_time
+from faster_ros.robot_spec import CameraSpec
+from faster_ros.sim.simulator import CameraRenderer, Simulator
 import mujoco
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
-
-from faster_ros.interfaces import ImageArray
-from faster_ros.robot_spec import CameraSpec
-from faster_ros.sim.simulator import CameraRenderer, Simulator
 
 _JPEG_QUALITY = 85
 _QOS = QoSProfile(depth=2)  # reliable, as RealSense and Orbbec drivers offer it
@@ -44,21 +44,29 @@ _QOS = QoSProfile(depth=2)  # reliable, as RealSense and Orbbec drivers offer it
 class CameraStreams:
     """All cameras of a simulator as topics; ``copy_state`` fills an MjData, returns its stamp."""
 
-    def __init__(self, node: Node, simulator: Simulator,
-                 copy_state: Callable[[mujoco.MjData], int], rate_hz: float,
-                 size: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        simulator: Simulator,
+        copy_state: Callable[[mujoco.MjData], int],
+        rate_hz: float,
+        size: tuple[int, ...],
+    ) -> None:
         self._simulator = simulator
         self._copy_state = copy_state
         width, height = size
-        cameras = {name: replace(camera, width=width or camera.width,
-                                 height=height or camera.height)
-                   for name, camera in simulator.spec.cameras.items()}
+        cameras = {
+            name: replace(camera, width=width or camera.width, height=height or camera.height)
+            for name, camera in simulator.spec.cameras.items()
+        }
         self._rate_hz = rate_hz or max(camera.rate_hz for camera in cameras.values())
-        self._streams = [_CameraStream(node, simulator, name, camera)
-                         for name, camera in cameras.items()]
-        self.summary = ', '.join(f'{name} {camera.width}x{camera.height} at '
-                                 f'{self._rate_hz:g} Hz on {camera.topic}'
-                                 for name, camera in cameras.items())
+        self._streams = [
+            _CameraStream(node, simulator, name, camera) for name, camera in cameras.items()
+        ]
+        self.summary = ', '.join(
+            f'{name} {camera.width}x{camera.height} at {self._rate_hz:g} Hz on {camera.topic}'
+            for name, camera in cameras.items()
+        )
         self.frame_count = 0
         self.failure: BaseException | None = None
         self._stopping = threading.Event()
@@ -109,17 +117,19 @@ class _CameraStream:
         self.size = (camera.width, camera.height)
         info_topic = camera.topic.rsplit('/', 1)[0] + '/camera_info'
         self._raw = node.create_publisher(Image, camera.topic, _QOS)
-        self._compressed = node.create_publisher(CompressedImage, f'{camera.topic}/compressed',
-                                                 _QOS)
+        self._compressed = node.create_publisher(
+            CompressedImage, f'{camera.topic}/compressed', _QOS
+        )
         self._info = node.create_publisher(CameraInfo, info_topic, _QOS)
         self._info_message = _camera_info(simulator, name, camera)
 
     def publish(self, renderer: CameraRenderer, data: mujoco.MjData, stamp_ns: int) -> None:
         """Render the state in ``data`` and publish what somebody listens to."""
-        raw, compressed, info = (publisher.get_subscription_count() > 0 for publisher in
-                                 (self._raw, self._compressed, self._info))
-        header = Header(frame_id=self._camera.frame)
-        header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, 10**9)
+        raw, compressed, info = (
+            publisher.get_subscription_count() > 0
+            for publisher in (self._raw, self._compressed, self._info)
+        )
+        header = Header(stamp=to_time(stamp_ns), frame_id=self._camera.frame)
         image = renderer.render(self._name, data) if raw or compressed else None
         if not self._context.ok():
             return
@@ -135,20 +145,34 @@ class _CameraStream:
 def _raw_message(image: ImageArray, header: Header) -> Image:
     height, width, _ = image.shape
     # An array.array is taken over as it is; an ndarray would be checked byte by byte (79 ms).
-    return Image(header=header, height=height, width=width, encoding='rgb8', is_bigendian=0,
-                 step=3 * width, data=array.array('B', image.tobytes()))
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding='rgb8',
+        is_bigendian=0,
+        step=3 * width,
+        data=array.array('B', image.tobytes()),
+    )
 
 
 def _compressed_message(image: ImageArray, header: Header) -> CompressedImage:
-    _, jpeg = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
-                           [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return CompressedImage(header=header, format='rgb8; jpeg compressed bgr8',
-                           data=array.array('B', jpeg.tobytes()))
+    _, jpeg = cv2.imencode(
+        '.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
+    return CompressedImage(
+        header=header, format='rgb8; jpeg compressed bgr8', data=array.array('B', jpeg.tobytes())
+    )
 
 
 def _camera_info(simulator: Simulator, name: str, camera: CameraSpec) -> CameraInfo:
     fx, fy, cx, cy = simulator.camera_intrinsics(name, camera.width, camera.height)
-    return CameraInfo(height=camera.height, width=camera.width, distortion_model='plumb_bob',
-                      d=[0.0] * 5, k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
-                      r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-                      p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0])
+    return CameraInfo(
+        height=camera.height,
+        width=camera.width,
+        distortion_model='plumb_bob',
+        d=[0.0] * 5,
+        k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )

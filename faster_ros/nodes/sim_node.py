@@ -21,30 +21,31 @@ episode of parameter ``seed``; ``~/task`` tells how it goes.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 import json
 import os
-from typing import Any
-
-from rcl_interfaces.msg import ParameterDescriptor
-import rclpy
-from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import JointState
-from std_msgs.msg import String
-from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory
+import sys
 
 from faster_ros.interfaces import RobotState
+from faster_ros.nodes import qos
+from faster_ros.nodes.conversions import to_ns, to_time
+from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.sim.trajectory_controller import (
     TrajectoryController,
     TrajectoryPoint,
     TrajectoryRejected,
 )
+from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
 
 os.environ.setdefault('MUJOCO_GL', 'egl')  # before mujoco is imported
+os.environ.setdefault('LP_NUM_THREADS', '0')  # software rendering: no threads beside our own
 from faster_ros.nodes.sim_cameras import CameraStreams  # noqa: E402
 from faster_ros.sim.real_time import RealTimeSimulation  # noqa: E402
 from faster_ros.sim.simulator import Simulator  # noqa: E402
@@ -53,38 +54,54 @@ _TASK_RATE_HZ = 10.0
 _REPEATED_REJECTION_NS = 1_000_000_000  # the same rejection is logged once in this time
 
 
+@dataclass(frozen=True)
+class SimParameters:
+    """Parameters of sim_node, beside ``seed``, which may change while it runs."""
+
+    robot: str = parameter('fr3', 'robot name or path of its YAML file')
+    camera_rate_hz: float = parameter(
+        0.0, "images per second in Hz; 0 takes the robot file's", 0.0, 120.0
+    )
+    width: int = parameter(0, "width of all images in pixels; 0 takes the robot file's", 0, 1280)
+    height: int = parameter(0, "height of all images in pixels; 0 takes the robot file's", 0, 960)
+
+
 class SimNode(Node):
     """The simulated robot; a physics and a camera thread beside the executor's."""
 
     def __init__(self) -> None:
         super().__init__('sim_node')
-        robot = self._parameter('robot', 'fr3', 'robot name or path of its YAML file',
-                                read_only=True)
-        self._parameter('seed', 0, 'layout that the next ~/reset starts')
-        rate_hz = self._parameter('camera_rate_hz', 0.0, 'Hz; 0 takes the robot file\'s rates',
-                                  read_only=True)
-        size = tuple(self._parameter(name, 0, f'{name} of all cameras in pixels; 0 takes the '
-                                     'robot file\'s', read_only=True)
-                     for name in ('width', 'height'))
-        spec = load_robot_spec(robot)
+        seed = self._declare_seed()
+        parameters = declare(self, SimParameters)
+        spec = load_robot_spec(parameters.robot)
         simulator = Simulator(spec)
-        self.simulation = RealTimeSimulation(simulator, self._now_ns, spec.state_rate_hz,
-                                             self._publish_state)
-        self.cameras = CameraStreams(self, simulator, self.simulation.copy_state, rate_hz, size)
-        self._states = self.create_publisher(JointState, spec.state_topic, QoSProfile(depth=10))
-        self._task = self.create_publisher(String, '~/task', QoSProfile(depth=1))
+        self.simulation = RealTimeSimulation(
+            simulator, self._now_ns, spec.state_rate_hz, self._publish_state
+        )
+        self.cameras = CameraStreams(
+            self,
+            simulator,
+            self.simulation.copy_state,
+            parameters.camera_rate_hz,
+            (parameters.width, parameters.height),
+        )
+        self._states = self.create_publisher(JointState, spec.state_topic, qos.COMMAND)
+        self._task = self.create_publisher(String, '~/task', qos.STATUS)
         self._rejected = 0
         self._last_rejection = ('', 0)
-        for topic, controller in ((spec.command_topic, self.simulation.arm),
-                                  (spec.gripper.topic, self.simulation.gripper)):
+        for topic, controller in (
+            (spec.command_topic, self.simulation.arm),
+            (spec.gripper.topic, self.simulation.gripper),
+        ):
             self._follow(topic, controller)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_timer(1.0 / _TASK_RATE_HZ, self._publish_task)
-        self.simulation.reset(self.get_parameter('seed').value)
+        self.simulation.reset(seed)
         self.get_logger().info(
             f'robot {spec.robot}: physics {1 / simulator.timestep_s:.0f} Hz, joints on '
             f'{spec.state_topic}, arm on {spec.command_topic}, gripper on {spec.gripper.topic}, '
-            f'{self.cameras.summary}')
+            f'{self.cameras.summary}'
+        )
 
     def start(self) -> None:
         """Start the physics and the camera thread."""
@@ -101,9 +118,15 @@ class SimNode(Node):
         """The error that ended one of the threads, if one did."""
         return self.simulation.failure or self.cameras.failure
 
-    def _parameter(self, name: str, default: Any, text: str, read_only: bool = False) -> Any:
-        descriptor = ParameterDescriptor(description=text, read_only=read_only)
-        return self.declare_parameter(name, default, descriptor).value
+    def _declare_seed(self) -> int:
+        # Declared by hand, as it may change at run time, unlike the parameters of ``declare``.
+        descriptor = ParameterDescriptor(
+            description='layout that the next ~/reset starts',
+            integer_range=[IntegerRange(from_value=0, to_value=2**31 - 1, step=1)],
+        )
+        seed: int = self.declare_parameter('seed', 0, descriptor).value
+        self._parameter_overrides.pop('seed', None)
+        return seed
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
@@ -115,7 +138,8 @@ class SimNode(Node):
             except TrajectoryRejected as rejection:
                 self._rejected += 1
                 self._log_rejection(f'trajectory on {topic} rejected: {rejection}')
-        self.create_subscription(JointTrajectory, topic, follow, QoSProfile(depth=10))
+
+        self.create_subscription(JointTrajectory, topic, follow, qos.COMMAND)
 
     def _log_rejection(self, text: str) -> None:
         now_ns = self._now_ns()
@@ -126,7 +150,7 @@ class SimNode(Node):
 
     def _publish_state(self, state: RobotState) -> None:
         message = JointState()
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(state.stamp_ns, 10**9)
+        message.header.stamp = to_time(state.stamp_ns)
         message.name = list(self.simulation.joint_names)
         message.position = state.positions.tolist()
         message.velocity = state.velocities.tolist()
@@ -149,33 +173,30 @@ class SimNode(Node):
         return response
 
 
-def _set_trajectory(controller: TrajectoryController, message: JointTrajectory,
-                    now_ns: int) -> None:
+def _set_trajectory(
+    controller: TrajectoryController, message: JointTrajectory, now_ns: int
+) -> None:
     if any(len(point.effort) for point in message.points):
         raise TrajectoryRejected('expected no effort values, got some')
-    points = [TrajectoryPoint(
-        point.time_from_start.sec * 10**9 + point.time_from_start.nanosec,
-        point.positions, point.velocities, point.accelerations) for point in message.points]
-    stamp = message.header.stamp
-    controller.set_trajectory(message.joint_names, stamp.sec * 10**9 + stamp.nanosec, points,
-                              now_ns)
+    points = [
+        TrajectoryPoint(
+            to_ns(point.time_from_start), point.positions, point.velocities, point.accelerations
+        )
+        for point in message.points
+    ]
+    controller.set_trajectory(message.joint_names, to_ns(message.header.stamp), points, now_ns)
+
+
+def make_node() -> SimNode:
+    """Make the node and start its threads."""
+    node = SimNode()
+    node.start()
+    return node
 
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until it is interrupted."""
-    rclpy.init(args=args)
-    node = None
-    try:
-        node = SimNode()
-        node.start()
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        if node is not None:
-            node.stop()
-            node.destroy_node()
-        rclpy.try_shutdown()
+    sys.exit(run_node('sim_node', make_node, args))
 
 
 if __name__ == '__main__':

@@ -20,17 +20,16 @@ catch up. Called by sim_node, which passes the ROS clock in and gets each state 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 import threading
 import time
-from typing import Callable
-
-import mujoco
-import numpy as np
 
 from faster_ros.interfaces import RobotState
 from faster_ros.sim.simulator import PickLayout, Simulator
 from faster_ros.sim.trajectory_controller import TrajectoryController
+import mujoco
+import numpy as np
 
 _TASK_CHECK_STEPS = 5  # the success predicate is looked at every so many steps
 _LONGEST_CATCH_UP_NS = 250_000_000  # a longer stall is left out instead of caught up
@@ -63,8 +62,13 @@ class RealTimeSimulation:
     States name every joint of the model (also the second finger) in alphabetical order.
     """
 
-    def __init__(self, simulator: Simulator, ros_now_ns: Callable[[], int],
-                 state_rate_hz: float, on_state: Callable[[RobotState], None]) -> None:
+    def __init__(
+        self,
+        simulator: Simulator,
+        ros_now_ns: Callable[[], int],
+        state_rate_hz: float,
+        on_state: Callable[[RobotState], None],
+    ) -> None:
         self._simulator = simulator
         self._ros_now_ns = ros_now_ns
         self._on_state = on_state
@@ -112,11 +116,16 @@ class RealTimeSimulation:
         """Return how the running episode goes."""
         with self._lock:
             layout = self._simulator.layout
-            return TaskStatus(layout.seed, layout.instruction, self._success_steps is not None,
-                              self._wrong, self._seconds(self._steps),
-                              None if self._success_steps is None
-                              else self._seconds(self._success_steps),
-                              self._simulator.lifted_height(), self._overruns)
+            return TaskStatus(
+                layout.seed,
+                layout.instruction,
+                self._success_steps is not None,
+                self._wrong,
+                self._seconds(self._steps),
+                None if self._success_steps is None else self._seconds(self._success_steps),
+                self._simulator.lifted_height(),
+                self._overruns,
+            )
 
     def _begin_episode(self) -> None:
         self._steps = 0
@@ -166,15 +175,20 @@ class RealTimeSimulation:
 
     def _state(self) -> RobotState:
         data = self._simulator.data
-        return RobotState(self._stamp_ns, data.qpos[self._qpos].copy(),
-                          data.qvel[self._qvel].copy())
+        return RobotState(
+            self._stamp_ns, data.qpos[self._qpos].copy(), data.qvel[self._qvel].copy()
+        )
 
 
 def _all_joints(model: mujoco.MjModel) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """Return names, position and velocity addresses of all joints with one axis."""
     kinds = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
-    joints = sorted((model.joint(index) for index in range(model.njnt)
-                     if model.jnt_type[index] in kinds), key=lambda joint: str(joint.name))
-    return (tuple(joint.name for joint in joints),
-            np.array([joint.qposadr[0] for joint in joints]),
-            np.array([joint.dofadr[0] for joint in joints]))
+    joints = sorted(
+        (model.joint(index) for index in range(model.njnt) if model.jnt_type[index] in kinds),
+        key=lambda joint: str(joint.name),
+    )
+    return (
+        tuple(joint.name for joint in joints),
+        np.array([joint.qposadr[0] for joint in joints]),
+        np.array([joint.dofadr[0] for joint in joints]),
+    )

@@ -25,12 +25,11 @@ gripper.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
-
-import numpy as np
 
 from faster_ros.interfaces import FloatArray
+import numpy as np
 
 _END_VELOCITY_TOLERANCE = 1e-6
 
@@ -80,8 +79,9 @@ class TrajectoryController:
     def hold(self, positions: FloatArray) -> None:
         """Forget the trajectory and hold ``positions``, shape (J,)."""
         if len(positions) != len(self.joint_names):
-            raise ValueError(f'expected {len(self.joint_names)} positions to hold, '
-                             f'got {len(positions)}')
+            raise ValueError(
+                f'expected {len(self.joint_names)} positions to hold, got {len(positions)}'
+            )
         self._knots = (_Knot(0, np.array(positions, dtype=np.float64), None, None),)
 
     def sample(self, now_ns: int) -> tuple[FloatArray, FloatArray]:
@@ -89,16 +89,23 @@ class TrajectoryController:
         positions, velocities, _ = self._desired(now_ns)
         return positions, velocities
 
-    def set_trajectory(self, joint_names: Sequence[str], stamp_ns: int,
-                       points: Sequence[TrajectoryPoint], now_ns: int) -> None:
+    def set_trajectory(
+        self,
+        joint_names: Sequence[str],
+        stamp_ns: int,
+        points: Sequence[TrajectoryPoint],
+        now_ns: int,
+    ) -> None:
         """Replace the trajectory; ``stamp_ns`` 0 means now; raises TrajectoryRejected."""
         order = self._column_order(joint_names)
         self._check_points(points)
         start_ns = stamp_ns if stamp_ns != 0 else now_ns
         late_s = (now_ns - start_ns - points[-1].time_from_start_ns) / 1e9
         if stamp_ns != 0 and late_s > 0:
-            raise TrajectoryRejected('expected a trajectory that ends in the future (or stamp 0 '
-                                     f'for now), got one that ended {late_s:.3f} s ago')
+            raise TrajectoryRejected(
+                'expected a trajectory that ends in the future (or stamp 0 '
+                f'for now), got one that ended {late_s:.3f} s ago'
+            )
         desired = _Knot(now_ns, *self._desired(now_ns))
         knots = (self._knot(point, start_ns, order) for point in points)
         self._knots = (desired, *knots)
@@ -107,12 +114,15 @@ class TrajectoryController:
         names = list(joint_names)
         expected = ', '.join(self.joint_names)
         for problem, found in (
-                ('unknown joint', [name for name in names if name not in self.joint_names]),
-                ('missing joint', [name for name in self.joint_names if name not in names]),
-                ('repeated joint', sorted({name for name in names if names.count(name) > 1}))):
+            ('unknown joint', [name for name in names if name not in self.joint_names]),
+            ('missing joint', [name for name in self.joint_names if name not in names]),
+            ('repeated joint', sorted({name for name in names if names.count(name) > 1})),
+        ):
             if found:
-                raise TrajectoryRejected(f"{problem} {', '.join(found)}; expected exactly "
-                                         f"{expected}, got {', '.join(names) or 'none'}")
+                raise TrajectoryRejected(
+                    f'{problem} {", ".join(found)}; expected exactly '
+                    f'{expected}, got {", ".join(names) or "none"}'
+                )
         return [names.index(name) for name in self.joint_names]
 
     def _check_points(self, points: Sequence[TrajectoryPoint]) -> None:
@@ -123,13 +133,16 @@ class TrajectoryController:
             if point.time_from_start_ns <= previous_ns:
                 raise TrajectoryRejected(
                     f'expected times that increase from 0 s, got point {index} at '
-                    f'{point.time_from_start_ns / 1e9:.4f} s after {previous_ns / 1e9:.4f} s')
+                    f'{point.time_from_start_ns / 1e9:.4f} s after {previous_ns / 1e9:.4f} s'
+                )
             previous_ns = point.time_from_start_ns
             self._check_sizes(index, point)
         last = points[-1].velocities
         if len(last) and np.max(np.abs(last)) > _END_VELOCITY_TOLERANCE:
-            raise TrajectoryRejected('expected velocity 0 at the last point, got '
-                                     f'{[round(float(value), 4) for value in last]}')
+            raise TrajectoryRejected(
+                'expected velocity 0 at the last point, got '
+                f'{[round(float(value), 4) for value in last]}'
+            )
 
     def _check_sizes(self, index: int, point: TrajectoryPoint) -> None:
         count = len(self.joint_names)
@@ -138,19 +151,26 @@ class TrajectoryController:
             if len(values) == 0 and field != 'positions':
                 continue
             if len(values) != count:
-                raise TrajectoryRejected(f'expected {count} {field} in point {index}, '
-                                         f'got {len(values)}')
+                raise TrajectoryRejected(
+                    f'expected {count} {field} in point {index}, got {len(values)}'
+                )
             if not np.all(np.isfinite(values)):
-                raise TrajectoryRejected(f'expected finite {field} in point {index}, '
-                                         f'got {list(values)}')
+                raise TrajectoryRejected(
+                    f'expected finite {field} in point {index}, got {list(values)}'
+                )
 
     @staticmethod
     def _knot(point: TrajectoryPoint, start_ns: int, order: list[int]) -> _Knot:
         def reorder(values: Sequence[float]) -> FloatArray | None:
             return np.asarray(values, dtype=np.float64)[order] if len(values) else None
+
         positions = np.asarray(point.positions, dtype=np.float64)[order]
-        return _Knot(start_ns + point.time_from_start_ns, positions,
-                     reorder(point.velocities), reorder(point.accelerations))
+        return _Knot(
+            start_ns + point.time_from_start_ns,
+            positions,
+            reorder(point.velocities),
+            reorder(point.accelerations),
+        )
 
     def _desired(self, now_ns: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         # A message may begin in the past, so only its own points are ordered in time; the
@@ -164,8 +184,9 @@ class TrajectoryController:
         return _interpolate(knots[index], knots[index + 1], now_ns)
 
 
-def _interpolate(start: _Knot, end: _Knot,
-                 now_ns: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _interpolate(
+    start: _Knot, end: _Knot, now_ns: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Evaluate the polynomial of the lowest order that meets both knots."""
     span = (end.time_ns - start.time_ns) / 1e9
     t = max(0, now_ns - start.time_ns) / 1e9
@@ -184,6 +205,8 @@ def _interpolate(start: _Knot, end: _Knot,
         c3 = (20 * gap / span - 8 * v1 - 12 * v0 - (3 * a0 - a1) * span) / (2 * span**2)
         c4 = (-30 * gap / span + 14 * v1 + 16 * v0 + (3 * a0 - 2 * a1) * span) / (2 * span**3)
         c5 = (12 * gap / span - 6 * (v1 + v0) + (a1 - a0) * span) / (2 * span**4)
-    return (start.positions + t * (v0 + t * (c2 + t * (c3 + t * (c4 + t * c5)))),
-            v0 + t * (2 * c2 + t * (3 * c3 + t * (4 * c4 + t * 5 * c5))),
-            2 * c2 + t * (6 * c3 + t * (12 * c4 + t * 20 * c5)))
+    return (
+        start.positions + t * (v0 + t * (c2 + t * (c3 + t * (c4 + t * c5)))),
+        v0 + t * (2 * c2 + t * (3 * c3 + t * (4 * c4 + t * 5 * c5))),
+        2 * c2 + t * (6 * c3 + t * (12 * c4 + t * 20 * c5)),
+    )

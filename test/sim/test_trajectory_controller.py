@@ -13,15 +13,14 @@
 # limitations under the License.
 """The joint_trajectory_controller's rules, one test each, on hand-written trajectories."""
 
-from hypothesis import given, settings, strategies as st
-import numpy as np
-import pytest
-
 from faster_ros.sim.trajectory_controller import (
     TrajectoryController,
     TrajectoryPoint,
     TrajectoryRejected,
 )
+from hypothesis import given, settings, strategies as st
+import numpy as np
+import pytest
 
 S = 1_000_000_000
 NOW = 1_700_000_000 * S
@@ -63,8 +62,8 @@ def test_positions_and_velocities_give_a_cubic():
     unit = controller()
     unit.set_trajectory(NAMES, 0, [point(2, [3, 2], [0, 0])], NOW)
     positions, velocities = unit.sample(NOW + S)
-    assert positions == pytest.approx([2.0, 2.0])       # half way of a rest-to-rest cubic
-    assert velocities == pytest.approx([1.5, 0.0])      # 3/2 of the mean speed
+    assert positions == pytest.approx([2.0, 2.0])  # half way of a rest-to-rest cubic
+    assert velocities == pytest.approx([1.5, 0.0])  # 3/2 of the mean speed
 
 
 def test_accelerations_give_a_quintic():
@@ -72,7 +71,7 @@ def test_accelerations_give_a_quintic():
     unit.set_trajectory(NAMES, 0, [point(2, [3, 2], [0, 0], [0, 0])], NOW)
     positions, velocities = unit.sample(NOW + S)
     assert positions == pytest.approx([2.0, 2.0])
-    assert velocities == pytest.approx([15 / 8, 0.0])   # 15/8 of the mean speed
+    assert velocities == pytest.approx([15 / 8, 0.0])  # 15/8 of the mean speed
 
 
 def test_holds_the_last_point_after_the_end():
@@ -113,22 +112,25 @@ def test_reset_to_a_pose_forgets_the_trajectory():
     assert unit.sample(NOW + S)[0].tolist() == [0.5, 0.25]
 
 
-@pytest.mark.parametrize('names, stamp_ns, points, reason', [
-    (('a', 'c'), 0, [point(1, [0, 0])], 'unknown joint c; expected exactly a, b, got a, c'),
-    (('a',), 0, [point(1, [0])], 'missing joint b'),
-    (('a', 'b', 'b'), 0, [point(1, [0, 0, 0])], 'repeated joint b'),
-    ((), 0, [point(1, [])], 'missing joint a, b; expected exactly a, b, got none'),
-    (NAMES, 0, [], 'at least one point'),
-    (NAMES, 0, [point(1, [0])], 'expected 2 positions in point 0, got 1'),
-    (NAMES, 0, [point(1, [])], 'expected 2 positions in point 0, got 0'),
-    (NAMES, 0, [point(1, [0, 0], [0])], 'expected 2 velocities in point 0, got 1'),
-    (NAMES, 0, [point(1, [0, 0], [0, 0], [0])], 'expected 2 accelerations in point 0, got 1'),
-    (NAMES, 0, [point(1, [0, 0]), point(1, [0, 0])], 'times that increase'),
-    (NAMES, 0, [point(-1, [0, 0])], 'times that increase from 0 s, got point 0 at -1.0000 s'),
-    (NAMES, 0, [point(1, [0, 0], [0.1, 0])], 'velocity 0 at the last point, got [0.1, 0.0]'),
-    (NAMES, 0, [point(1, [float('nan'), 0])], 'finite positions in point 0'),
-    (NAMES, NOW - 3 * S, [point(1, [0, 0])], 'got one that ended 2.000 s ago'),
-])
+@pytest.mark.parametrize(
+    'names, stamp_ns, points, reason',
+    [
+        (('a', 'c'), 0, [point(1, [0, 0])], 'unknown joint c; expected exactly a, b, got a, c'),
+        (('a',), 0, [point(1, [0])], 'missing joint b'),
+        (('a', 'b', 'b'), 0, [point(1, [0, 0, 0])], 'repeated joint b'),
+        ((), 0, [point(1, [])], 'missing joint a, b; expected exactly a, b, got none'),
+        (NAMES, 0, [], 'at least one point'),
+        (NAMES, 0, [point(1, [0])], 'expected 2 positions in point 0, got 1'),
+        (NAMES, 0, [point(1, [])], 'expected 2 positions in point 0, got 0'),
+        (NAMES, 0, [point(1, [0, 0], [0])], 'expected 2 velocities in point 0, got 1'),
+        (NAMES, 0, [point(1, [0, 0], [0, 0], [0])], 'expected 2 accelerations in point 0, got 1'),
+        (NAMES, 0, [point(1, [0, 0]), point(1, [0, 0])], 'times that increase'),
+        (NAMES, 0, [point(-1, [0, 0])], 'times that increase from 0 s, got point 0 at -1.0000 s'),
+        (NAMES, 0, [point(1, [0, 0], [0.1, 0])], 'velocity 0 at the last point, got [0.1, 0.0]'),
+        (NAMES, 0, [point(1, [float('nan'), 0])], 'finite positions in point 0'),
+        (NAMES, NOW - 3 * S, [point(1, [0, 0])], 'got one that ended 2.000 s ago'),
+    ],
+)
 def test_a_bad_trajectory_is_rejected_and_the_running_one_goes_on(names, stamp_ns, points, reason):
     unit = controller()
     unit.set_trajectory(NAMES, 0, [point(2, [3, 2])], NOW)
@@ -141,8 +143,13 @@ def test_a_bad_trajectory_is_rejected_and_the_running_one_goes_on(names, stamp_n
 values = st.floats(-3, 3)
 
 
-@given(st.lists(st.tuples(st.integers(1, 900), values, values, values, values), min_size=1,
-                max_size=6), st.booleans(), st.integers(0, 5000))
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 900), values, values, values, values), min_size=1, max_size=6
+    ),
+    st.booleans(),
+    st.integers(0, 5000),
+)
 @settings(max_examples=200, deadline=None)
 def test_desired_positions_never_step(rows, with_velocities, replaced_ms):
     """A trajectory and its replacement at any time are one unbroken line."""
@@ -166,4 +173,4 @@ def test_desired_positions_never_step(rows, with_velocities, replaced_ms):
     assert after[0] == pytest.approx(before[0], abs=1e-9)
     for now_ns in range(replaced_ns, replaced_ns + 6000 * ms, 97 * ms):
         start, end = unit.sample(now_ns)[0], unit.sample(now_ns + 1000)[0]
-        assert np.abs(end - start).max() < 0.05      # one microsecond apart
+        assert np.abs(end - start).max() < 0.05  # one microsecond apart
