@@ -60,14 +60,20 @@ def prefix(source):
     return workspace / 'install' / 'faster_ros'
 
 
+def joined(*paths):
+    """Return the value of a search path, without those that are not set."""
+    return os.pathsep.join(path for path in paths if path)
+
+
 @pytest.fixture(scope='module')
 def environment(prefix):
     """Return the environment that sourcing the workspace's setup.bash leaves."""
     (site,) = prefix.glob('lib/python3.*/site-packages')
+    before = {name: os.environ.get(name) for name in ['AMENT_PREFIX_PATH', 'PYTHONPATH']}
     return {
         **os.environ,
-        'AMENT_PREFIX_PATH': os.pathsep.join([str(prefix), sys.prefix]),
-        'PYTHONPATH': str(site),
+        'AMENT_PREFIX_PATH': joined(str(prefix), before['AMENT_PREFIX_PATH'] or sys.prefix),
+        'PYTHONPATH': joined(str(site), before['PYTHONPATH']),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
         'ROS_DOMAIN_ID': str(os.getpid() % 100 + 1),
     }
