@@ -191,6 +191,8 @@ class ControlNode(Node):
         response.success = not response.message
         if not response.success:
             self.get_logger().warning(f'arming refused: {response.message}')
+        elif request.data:
+            self._log_change('running', '')
         return response
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

@@ -81,7 +81,11 @@ class MotionController:
         return self._limiter.moving
 
     def arm(self, now_ns: int, state: RobotState | None) -> str:
-        """Allow motion from the measured pose; returns '' or why it is refused."""
+        """
+        Allow motion from the measured pose; returns '' or why it is refused.
+
+        Only chunks observed from now on are followed: an older one is ahead of an arm that stood.
+        """
         if self._supervisor.mode is Mode.RUNNING:
             return ''
         if self._limiter.moving:
@@ -90,6 +94,7 @@ class MotionController:
         if not refusal:
             assert state is not None
             self._limiter.start(state.positions)
+            self._timeline.reset(now_ns)
         return refusal
 
     def disarm(self, now_ns: int) -> None:

@@ -201,6 +201,16 @@ def test_motion_comes_back_only_after_an_explicit_arm_and_with_a_new_observation
     assert not arm.status.waiting
 
 
+def test_a_chunk_observed_before_arming_is_not_followed():
+    arm = Arm()
+    arm.ms = 300
+    arm.accept(chunk(0, speed=1.0))
+    assert arm.arm() == ''
+    arm.run(100)
+    assert arm.status.waiting
+    np.testing.assert_array_equal(arm.commands[-1], HOME)
+
+
 def test_arming_is_refused_while_the_arm_brakes():
     arm = running()
     arm.controller.disarm(T0 + arm.ms * MS)

@@ -1,0 +1,111 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Processes and a robot for tests over real ROS 2, in a domain of their own."""
+
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+from threading import Thread
+import time
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Process:
+    """A Python process of which the output is kept."""
+
+    def __init__(self, arguments: list[str], domain: int, log: Path) -> None:
+        self.log = log
+        environment = os.environ | {
+            'ROS_DOMAIN_ID': str(domain), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            'PYTHONPATH': f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+            'PYTHONUNBUFFERED': '1'}
+        with log.open('w') as output:
+            self._popen = subprocess.Popen([sys.executable, *arguments], env=environment,
+                                           stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def wait_for(self, text: str, seconds: float = 20.0) -> None:
+        wait_until(lambda: text in self.output or self._popen.poll() is not None, seconds,
+                   f"'{text}' in the output")
+        assert text in self.output, self.output
+
+    def wait(self, seconds: float = 20.0) -> int:
+        return self._popen.wait(seconds)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Send a signal and return the exit code; kills the process if it does not end."""
+        if self._popen.poll() is None:
+            self._popen.send_signal(number)
+        try:
+            return self._popen.wait(10.0)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait(5.0)
+            raise AssertionError(f'the process did not end:\n{self.output}') from None
+
+
+class Peer:
+    """A node in this process, spun in a thread."""
+
+    def __init__(self, domain: int) -> None:
+        os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, domain_id=domain)
+        self.node = Node('test_peer', context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._closing = False
+        self._thread = Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        while not self._closing:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def now_ns(self) -> int:
+        return self.node.get_clock().now().nanoseconds
+
+    def call(self, client, request, seconds: float = 10.0):
+        assert client.wait_for_service(seconds), client.srv_name
+        future = client.call_async(request)
+        wait_until(future.done, seconds, f'an answer of {client.srv_name}')
+        return future.result()
+
+    def close(self) -> None:
+        self._closing = True
+        self._thread.join(5.0)
+        self.node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+
+def wait_until(condition, seconds: float = 5.0, what: str = 'the condition') -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f'{what} did not come in {seconds} s'
+        time.sleep(0.01)
+
+
+def own_domain() -> int:
+    """Return a ROS domain that other runs on this machine hardly use."""
+    return 1 + (os.getpid() * 7 + time.monotonic_ns() // 1000) % 100

@@ -1,0 +1,263 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""control_node in its own process, over real topics, in front of an arm that follows."""
+
+import signal
+import time
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from faster_ros.interfaces import ActionChunk
+from faster_ros.nodes import conversions, qos
+from faster_ros.nodes.diagnostics import values_of
+from faster_ros.robot_spec import load_robot_spec
+import numpy as np
+import pytest
+from ros_process import own_domain, Peer, Process, wait_until
+from sensor_msgs.msg import JointState
+from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+SPEC = load_robot_spec('fr3')
+HOME = SPEC.home_positions
+
+
+class Arm(Peer):
+    """A robot that is where it was commanded to be, and the policy that commands it."""
+
+    def __init__(self, domain: int) -> None:
+        self.positions = HOME.copy()
+        self.names = list(SPEC.joint_names)
+        self.silent = False
+        self.status: dict[str, str] = {}
+        self.sent = 0
+        self.gripper_sent: list[float] = []
+        super().__init__(domain)
+        node = self.node
+        self._states = node.create_publisher(JointState, SPEC.state_topic, 10)
+        self._chunks = node.create_publisher(JointTrajectory, 'policy/chunk', qos.COMMAND)
+        node.create_subscription(JointTrajectory, SPEC.command_topic, self._on_command, 10)
+        node.create_subscription(JointTrajectory, SPEC.gripper.topic, self._on_gripper, 10)
+        node.create_subscription(DiagnosticStatus, '/control_node/status', self._on_status, 10)
+        self._arm = node.create_client(SetBool, '/control_node/arm')
+        self._reset = node.create_client(Trigger, '/control_node/reset')
+        node.create_timer(0.01, self._publish_state)
+
+    def _publish_state(self) -> None:
+        if self.silent:
+            return
+        order = np.random.default_rng(self.now_ns()).permutation(len(self.names))
+        message = JointState(name=[self.names[place] for place in order])
+        message.position = [float(self.positions[place]) for place in order]
+        message.velocity = [0.0] * len(order)
+        message.header.stamp = conversions.to_time(self.now_ns())
+        self._states.publish(message)
+
+    def _on_command(self, message: JointTrajectory) -> None:
+        assert tuple(message.joint_names) == SPEC.arm_joint_names
+        assert list(message.points[-1].velocities) == [0.0] * 7
+        self.positions[:7] = message.points[0].positions
+        self.sent += 1
+
+    def _on_gripper(self, message: JointTrajectory) -> None:
+        self.positions[7] = message.points[0].positions[0]
+        self.gripper_sent.append(self.positions[7])
+
+    def _on_status(self, message: DiagnosticStatus) -> None:
+        self.status = values_of(message)
+
+    def arm(self, value: bool = True) -> SetBool.Response:
+        return self.call(self._arm, SetBool.Request(data=value))
+
+    def reset(self) -> Trigger.Response:
+        return self.call(self._reset, Trigger.Request())
+
+    def send(self, goal: float | None = None, names=SPEC.joint_names, **values) -> None:
+        """Send a chunk: the first joint to ``goal`` within a second, ``values`` by column."""
+        actions = np.tile(self.positions, (16, 1))
+        if goal is not None:
+            start = self.positions[0]
+            actions[:, 0] = start + (goal - start) * np.minimum(np.arange(16) / 10, 1.0)
+        for column, value in values.items():
+            actions[:, int(column[1:])] = value
+        self._chunks.publish(conversions.chunk_to_message(
+            ActionChunk(self.now_ns(), 100_000_000, actions, tuple(names))))
+
+    def wait_for(self, **values: str) -> None:
+        wait_until(lambda: all(self.status.get(key) == value for key, value in values.items()),
+                   5.0, f'status {values} (is {self.status})')
+
+    def run(self) -> None:
+        """Arm and begin to follow a chunk."""
+        answer = self.arm()
+        assert answer.success, answer.message
+        self.send(goal=self.positions[0] + 0.3)
+        self.wait_for(mode='running', waiting='false')
+
+
+@pytest.fixture(scope='module')
+def robot(tmp_path_factory):
+    domain = own_domain()
+    log = tmp_path_factory.mktemp('control') / 'log'
+    process = Process(['-m', 'faster_ros.nodes.control_node'], domain, log)
+    arm = Arm(domain)
+    arm.process = process
+    try:
+        process.wait_for('disarmed')
+        wait_until(lambda: arm.status and arm.status['state_age_s'], 10.0, 'a status')
+        yield arm
+    finally:
+        process.stop()
+        arm.close()
+
+
+@pytest.fixture
+def arm(robot):
+    """Give the robot at rest, disarmed, with all its joint states."""
+    robot.silent, robot.names = False, list(SPEC.joint_names)
+    robot.arm(False)
+    robot.wait_for(mode='disarmed')
+    wait_until(lambda: float(robot.status['state_age_s']) < 0.1, 5.0, 'fresh states')
+    time.sleep(0.4)
+    robot.gripper_sent.clear()
+    return robot
+
+
+def assert_held(arm: Arm, reason: str) -> None:
+    """Check that the arm holds for this reason, goes nowhere, and moves again when armed."""
+    arm.wait_for(mode='holding', reason=reason)
+    time.sleep(0.4)
+    held = arm.positions.copy()
+    arm.silent, arm.names = False, list(SPEC.joint_names)
+    time.sleep(0.1)
+    arm.send(goal=held[0] + 0.3)
+    time.sleep(0.3)
+    np.testing.assert_array_equal(arm.positions, held)
+    arm.run()
+    wait_until(lambda: abs(arm.positions[0] - held[0]) > 0.05, 3.0, 'motion after arming')
+
+
+def test_disarmed_at_start_a_chunk_moves_nothing(arm):
+    before = arm.sent
+    arm.send(goal=0.5)
+    time.sleep(0.4)
+    assert arm.sent == before
+    assert arm.status['mode'] == 'disarmed'
+
+
+def test_an_armed_arm_follows_the_chunk_to_its_end(arm):
+    goal = arm.positions[0] + 0.3
+    arm.run()
+    wait_until(lambda: abs(arm.positions[0] - goal) < 2e-3, 3.0, 'the goal')
+
+
+def test_the_gripper_closes_exactly_and_is_sent_only_when_it_changes(arm):
+    assert arm.arm().success
+    arm.send(c7=0.0)
+    wait_until(lambda: abs(arm.positions[7]) < 1e-9, 3.0, 'a closed gripper')
+    arm.send(c7=0.0)
+    time.sleep(0.5)
+    sent = len(arm.gripper_sent)
+    time.sleep(0.5)
+    assert len(arm.gripper_sent) <= sent + 1
+
+
+def test_stale_joint_states_hold(arm):
+    arm.run()
+    arm.silent = True
+    arm.wait_for(mode='holding', reason='joint_state_stale')
+    refused = arm.arm()
+    assert not refused.success
+    assert 'limit 0.2 s' in refused.message
+    assert_held(arm, 'joint_state_stale')
+
+
+def test_a_joint_that_is_missing_in_the_states_holds_and_is_named(arm):
+    arm.run()
+    arm.names = [name.replace('fr3_joint5', 'joint5') for name in arm.names]
+    arm.wait_for(mode='holding', reason='joint_missing')
+    assert 'lacks fr3_joint5; it has' in arm.status['detail']
+    assert_held(arm, 'joint_missing')
+
+
+def test_a_chunk_with_nan_holds_and_is_named(arm):
+    arm.run()
+    arm.send(c2=np.nan)
+    arm.wait_for(mode='holding', reason='chunk_invalid')
+    assert 'nan for fr3_joint3 in row 0' in arm.status['detail']
+    assert_held(arm, 'chunk_invalid')
+    assert arm.process.output.count('holding chunk_invalid: chunk has nan') == 1
+
+
+def test_a_chunk_with_wrong_joints_holds_and_is_named(arm):
+    arm.run()
+    arm.send(names=[f'ur_{place}' for place in range(8)])
+    arm.wait_for(mode='holding', reason='chunk_invalid')
+    assert 'has joints ur_0' in arm.status['detail']
+    assert_held(arm, 'chunk_invalid')
+
+
+def test_a_first_target_far_from_the_arm_holds_and_names_the_joint(arm):
+    assert arm.arm().success
+    arm.send(c3=HOME[3] + 0.4)
+    arm.wait_for(mode='holding', reason='too_far_at_engage')
+    assert 'fr3_joint4' in arm.status['detail']
+    assert_held(arm, 'too_far_at_engage')
+
+
+def test_when_the_chunks_stop_the_arm_holds(arm):
+    arm.run()
+    arm.wait_for(mode='holding', reason='chunk_starved')
+    assert int(arm.status['starved_ticks']) > 0
+    assert_held(arm, 'chunk_starved')
+
+
+def test_a_reset_forgets_the_trajectory(arm):
+    arm.run()
+    assert arm.reset().success
+    arm.wait_for(mode='running', waiting='true')
+
+
+def test_the_status_tells_how_regular_the_loop_is(arm):
+    time.sleep(0.3)
+    assert 0 <= float(arm.status['period_deviation_p50_ms']) < 5
+    assert float(arm.status['period_deviation_max_ms']) >= 0
+
+
+def test_a_wrong_parameter_is_one_clear_line(tmp_path):
+    process = Process(['-m', 'faster_ros.nodes.control_node', '--ros-args', '-p', 'blnd:=0.1'],
+                      own_domain(), tmp_path / 'log')
+    assert process.wait() == 1
+    assert "has no parameter 'blnd'; did you mean blend?" in process.output
+    assert 'Traceback' not in process.output
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(tmp_path, number):
+    process = Process(['-m', 'faster_ros.nodes.control_node'], own_domain(), tmp_path / 'log')
+    process.wait_for('disarmed')
+    assert process.stop(number) == 0
+    assert 'Traceback' not in process.output
+
+
+def test_the_control_process_imports_neither_torch_nor_mujoco(tmp_path):
+    code = ('import os, signal, sys, threading\n'
+            'from faster_ros.nodes import control_node\n'
+            'threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n'
+            'try:\n    control_node.main()\n'
+            'except SystemExit as end:\n'
+            '    bad = {"torch", "mujoco", "transformers"} & set(sys.modules)\n'
+            '    print("code", end.code, "bad", sorted(bad))\n')
+    process = Process(['-c', code], own_domain(), tmp_path / 'log')
+    assert process.wait() == 0
+    assert 'code 0 bad []' in process.output
