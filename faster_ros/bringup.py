@@ -1,0 +1,206 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+The node graph of each job, described once.
+
+``launch/*.launch.py`` and the command ``faster_ros bringup`` (cli/runner.py) start what stands
+here and nothing else: the first by ``nodes/launching.py``, the second by ``command``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+import json
+import os
+from pathlib import Path
+import sys
+
+from faster_ros.robot_spec import config_path
+
+Value = bool | int | float | str
+_FAST_DDS_PROFILE = 'config/fastdds_large_images.xml'
+
+
+@dataclass(frozen=True)
+class Process:
+    """
+    One node in a process of its own.
+
+    ``required``: when it ends, everything ends. ``nice``: 0 normal, up to 19 gives way.
+    ``foreground``: its output is for the person who started the graph.
+    """
+
+    executable: str
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    namespace: str = ''
+    remappings: tuple[tuple[str, str], ...] = ()
+    required: bool = True
+    nice: int = 0
+    foreground: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the node, which is the name of its executable."""
+        return self.executable
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a graph: of its launch file and of ``faster_ros bringup``."""
+
+    name: str
+    default: Value
+    description: str
+    choices: tuple[str, ...] = ()
+
+    def read(self, text: str) -> Value:
+        """Return the value that ``text`` stands for, of the type of the default."""
+        if self.choices and text not in self.choices:
+            raise ValueError(
+                f"argument '{self.name}' ({self.description}): expected one of "
+                f"{', '.join(self.choices)}, got '{text}'"
+            )
+        if isinstance(self.default, str):
+            return text
+        try:
+            if isinstance(self.default, bool):
+                return {'true': True, 'false': False}[text.lower()]
+            return type(self.default)(text)
+        except (KeyError, ValueError):
+            kind = {bool: 'true or false', int: 'a whole number', float: 'a number'}
+            raise ValueError(
+                f"argument '{self.name}' ({self.description}): expected "
+                f"{kind[type(self.default)]}, got '{text}'"
+            ) from None
+
+
+def default_checkpoint() -> str:
+    """Return the folder of the policy that comes with the package."""
+    return str(Path(__file__).resolve().parent / 'checkpoints' / 'fr3_pick')
+
+
+POLICY_ARGUMENTS = (
+    Argument('robot', 'fr3', 'robot name, or path of its YAML file'),
+    Argument('checkpoint', '', 'folder of the trained policy; empty takes the one of the package'),
+    Argument('device', 'auto', 'where the policy runs', ('auto', 'cpu', 'cuda')),
+    Argument('namespace', '', 'namespace of the nodes'),
+    Argument('compressed', False, 'take the images from <camera topic>/compressed'),
+)
+DEMO_ARGUMENTS = (
+    *POLICY_ARGUMENTS[:3],
+    Argument('trials', 10, 'number of layouts to pick from; 0 only starts the nodes'),
+    Argument('seed_start', 1_000_000, 'seed of the first layout; those of training are smaller'),
+    Argument('out', 'out/demo', 'folder of summary.json, report.html and video.mp4'),
+)
+
+
+def policy_graph(
+    robot: str = 'fr3',
+    checkpoint: str = '',
+    device: str = 'auto',
+    namespace: str = '',
+    compressed: bool = False,
+) -> list[Process]:
+    """Return policy and control for a robot whose drivers run already."""
+    return [
+        Process(
+            'policy_node',
+            {
+                'robot': robot,
+                'checkpoint': checkpoint or default_checkpoint(),
+                'device': device,
+                'compressed': compressed,
+            },
+            namespace,
+        ),
+        Process('control_node', {'robot': robot}, namespace),
+    ]
+
+
+def demo_graph(
+    robot: str = 'fr3',
+    checkpoint: str = '',
+    device: str = 'auto',
+    trials: int = 10,
+    seed_start: int = 1_000_000,
+    out: str = 'out/demo',
+) -> list[Process]:
+    """Return the simulated robot, policy and control, and demo_node that runs the trials."""
+    graph = [Process('sim_node', {'robot': robot}), *policy_graph(robot, checkpoint, device)]
+    if trials > 0:
+        graph.append(
+            Process(
+                'demo_node',
+                {
+                    'robot': robot,
+                    'checkpoint': checkpoint or default_checkpoint(),
+                    'trials': trials,
+                    'seed_start': seed_start,
+                    'out': str(Path(out).absolute()),
+                },
+                nice=10,
+                foreground=True,
+            )
+        )
+    return graph
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A job by name: its arguments and the function that makes its processes."""
+
+    arguments: tuple[Argument, ...]
+    build: Callable[..., list[Process]]
+    description: str
+
+    def processes(self, texts: Mapping[str, str]) -> list[Process]:
+        """Return the processes for arguments as they were typed; others have their defaults."""
+        known = {argument.name: argument for argument in self.arguments}
+        for name in texts:
+            if name not in known:
+                raise ValueError(f"unknown argument '{name}'; expected {', '.join(known)}")
+        return self.build(**{name: known[name].read(text) for name, text in texts.items()})
+
+
+GRAPHS = {
+    'policy': Graph(POLICY_ARGUMENTS, policy_graph, 'policy and control for a running robot'),
+    'demo': Graph(DEMO_ARGUMENTS, demo_graph, 'a simulated robot that a policy drives'),
+}
+
+
+def command(process: Process) -> list[str]:
+    """Return the command line that starts a process without ``ros2 launch``."""
+    words = [
+        sys.executable,
+        '-m',
+        f'faster_ros.nodes.{process.executable}',
+        '--ros-args',
+        '-r',
+        f'__node:={process.name}',
+    ]
+    if process.namespace:
+        words += ['-r', f'__ns:=/{process.namespace.strip("/")}']
+    for source, target in process.remappings:
+        words += ['-r', f'{source}:={target}']
+    for name, value in process.parameters.items():
+        words += ['-p', f'{name}:={json.dumps(value, ensure_ascii=False)}']
+    return ['nice', '-n', str(process.nice), *words] if process.nice else words
+
+
+def environment() -> dict[str, str]:
+    """Return the variables that the nodes need and the user has not set."""
+    fast_dds_2 = os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+    name = f'{"FASTRTPS" if fast_dds_2 else "FASTDDS"}_DEFAULT_PROFILES_FILE'
+    return {} if name in os.environ else {name: str(config_path(_FAST_DDS_PROFILE))}
