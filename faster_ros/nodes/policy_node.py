@@ -223,8 +223,9 @@ class PolicyNode(SafeLifecycleNode):
             return
         answer = self._session.request(self._now_ns())
         if isinstance(answer, Refusal):
-            self._log.problem('observation', f'no chunk: {answer.message}',
-                              f'{answer.stream} {answer.reason}')
+            if self._session.problem:
+                self._log.problem('observation', f'no chunk: {answer.message}',
+                                  f'{answer.stream} {answer.reason}')
         elif answer is not None:
             self._log.solved('observation', 'observations are complete')
             worker.submit(answer)

@@ -23,10 +23,14 @@ from faster_ros.runtime.chunk_scheduler import ChunkScheduler
 from faster_ros.runtime.latency import LatencyWindow
 from faster_ros.runtime.observation_buffer import ObservationBuffer, Refusal
 
+_LASTING_NS = 150_000_000  # a refusal that is over sooner is counted, but no problem
+
 
 class PolicySession:
     """
     Buffer, scheduler and figures of one policy that works for one robot.
+
+    ``problem``: why no chunk comes, in words, once that has lasted a moment.
 
     ``chunk_arrived`` and ``count_fault`` may be called from the inference thread, all else
     belongs to one thread.
@@ -37,6 +41,7 @@ class PolicySession:
         self.buffer = ObservationBuffer(spec)
         self.instruction = ''
         self.problem = ''
+        self._refused_since_ns: int | None = None
         self._scheduler = ChunkScheduler(execution_horizon)
         self._inference = LatencyWindow()
         self._lock = Lock()
@@ -56,10 +61,14 @@ class PolicySession:
         if not due:
             return None
         answer = self.buffer.take(now_ns, self.instruction)
-        self.problem = ''
-        if isinstance(answer, Refusal):
-            key = f'{answer.stream} {answer.reason}'
-            self._refused[key] = self._refused.get(key, 0) + 1
+        if not isinstance(answer, Refusal):
+            self.problem, self._refused_since_ns = '', None
+            return answer
+        key = f'{answer.stream} {answer.reason}'
+        self._refused[key] = self._refused.get(key, 0) + 1
+        if self._refused_since_ns is None:
+            self._refused_since_ns = now_ns
+        if now_ns - self._refused_since_ns >= _LASTING_NS:
             self.problem = answer.message
         return answer
 
