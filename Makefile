@@ -23,7 +23,7 @@ endif
 VENV := $(if $(ROS_DISTRO),.venv-$(ROS_DISTRO),.venv)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-READY_COLCON := $(VENV)/.ready-colcon
+READY_TOOLS := $(VENV)/.ready-ros-tools
 ifndef ROS_DISTRO
 # Started from inside another environment with ROS 2 wheels: leave none of it to ours.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -50,7 +50,7 @@ test-fast: $(READY) rendering
 	@mkdir -p "$$HOME"
 	$(PYTEST) -m 'not slow' --timeout=120 $(ARGS)
 
-test-slow: $(READY) $(READY_COLCON) rendering ## the slow tests: colcon install, training, demo
+test-slow: $(READY) $(READY_TOOLS) rendering ## the slow tests: colcon install, training, demo
 	@mkdir -p "$$HOME"
 	$(PYTEST) -m slow --timeout=1500 $(ARGS)
 
@@ -76,8 +76,8 @@ $(READY): $(REQUIREMENTS) setup.py setup.cfg .ci/setup_env.sh
 	@.ci/setup_env.sh venv $(VENV)
 	@touch $@
 
-$(READY_COLCON): requirements-colcon.txt $(READY)
-	@.ci/setup_env.sh colcon $(VENV)
+$(READY_TOOLS): requirements-ros-tools.txt $(READY)
+	@.ci/setup_env.sh ros-tools $(VENV)
 	@touch $@
 
 rendering:

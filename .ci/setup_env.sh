@@ -2,7 +2,7 @@
 # Make the virtual environment that the Makefile's targets run in, or bring it up to date.
 #
 #   .ci/setup_env.sh venv DIR       the environment: Python, pinned packages, faster_ros itself
-#   .ci/setup_env.sh colcon DIR     colcon on top of it, for the install test
+#   .ci/setup_env.sh ros-tools DIR  on top of it colcon and the ROS linters, for the slow tests
 #   .ci/setup_env.sh rendering      the apt packages for rendering without a display
 #
 # PIP_ARGS holds extra arguments for every `pip install` (an index, a proxy, ...).
@@ -156,7 +156,7 @@ check_rendering() {
 
 case "${1:-}" in
     venv) venv="$2"; make_venv ;;
-    colcon) venv="$2"; say "Installing colcon into $venv"; pip_install -r requirements-colcon.txt ;;
+    ros-tools) venv="$2"; say "Installing colcon and the ROS linters into $venv"; pip_install -r requirements-ros-tools.txt ;;
     rendering) check_rendering ;;
-    *) die "usage: .ci/setup_env.sh venv DIR | colcon DIR | rendering" ;;
+    *) die "usage: .ci/setup_env.sh venv DIR | ros-tools DIR | rendering" ;;
 esac

@@ -11,11 +11,17 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""What linters leave out: the licence in each file, and nothing of one machine or host."""
+"""
+The linters of the ROS distributions, and what they leave out.
+
+Left out are the licence in each file, and that nothing names one machine or one host. Daily
+style and types are checked by ``make lint``.
+"""
 
 from pathlib import Path
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -89,3 +95,12 @@ def test_a_path_of_one_machine_is_found():
     assert MACHINE.search(f'cd /{folder}')
     assert not MACHINE.search('https://example.com/work/notes')
     assert not MACHINE.search('/opt/ros/jazzy/setup.bash')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('linter', ['ament_flake8', 'ament_pep257'])
+def test_the_linter_of_ros_has_nothing_to_say(linter):
+    program = Path(sys.executable).with_name(linter)
+    assert program.is_file(), f'{linter} is not here; `make test-slow` installs it'
+    done = subprocess.run([program, *PYTHON_FILES], capture_output=True, cwd=ROOT, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
