@@ -78,19 +78,28 @@ need_platform() {
         "Install ROS 2 (Humble, Jazzy or Kilted), source its setup.bash and run make again."
 }
 
-# pip with its progress bars on a terminal, and one line per package elsewhere.
+# Turn what pip prints into one line per package, as it comes.
+show_progress() {
+    local line word rest count=0
+    while IFS= read -r line; do
+        read -r word rest <<<"$line"
+        case "$word $rest" in
+            Collecting*|Processing*) rest="${rest%% *}"; printf '%4d  %s\n' $((++count)) "${rest##*/}" ;;
+            "Downloading "*"("*) printf '      (%s\n' "${rest##*\(}" ;;
+            "Installing collected"*) printf 'unpacking %d packages ...\n' "$(wc -w <<<"${rest#*:}")" ;;
+        esac
+    done
+}
+
+# pip with its own progress bars on a terminal.
 pip_install() {
-    local pip=("$venv/bin/python" -m pip install --no-compile)
+    local pip=("$venv/bin/python" -u -m pip install --no-compile)
     # shellcheck disable=SC2206  # PIP_ARGS is a list of arguments
     pip+=(${PIP_ARGS:-})
     if [ -t 1 ]; then
         "${pip[@]}" "$@"
     else
-        "${pip[@]}" --progress-bar off "$@" | awk '
-            /^ *(Collecting|Processing) /  { sub(".*/", "", $2); printf "%4d  %s\n", ++n, $2 }
-            /^ *Downloading .*\(/        { match($0, /\([^()]*\)$/); print "        " substr($0, RSTART) }
-            /^Installing collected/      { print "installing " NF - 3 " packages ..." }
-            { fflush() }'
+        "${pip[@]}" --progress-bar off "$@" | show_progress
     fi
 }
 
