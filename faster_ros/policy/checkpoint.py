@@ -1,0 +1,210 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+A trained policy as one folder, and as an object that answers observations.
+
+``config.json`` (sizes, normalisation, robot, time step), ``policy.safetensors``,
+``tokenizer.safetensors`` and ``training.json`` (how it was made). Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import json
+from pathlib import Path
+from typing import Any, Mapping
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+import torch
+from torch import nn
+
+from faster_ros.data.normalisation import Normaliser
+from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observation
+from faster_ros.policy.action_representation import from_deltas
+from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.config import PolicyConfig
+from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.preprocess import image_tensor, resize
+from faster_ros.policy.vocabulary import WordVocabulary
+from faster_ros.robot_spec import RobotSpec
+from faster_ros.tokenizer.config import TokenizerConfig
+from faster_ros.tokenizer.faster_vq import FASTerVQ
+
+FORMAT = 1
+ACTION_REPRESENTATION = 'delta_joint'
+
+
+@dataclass
+class PolicyParts:
+    """Everything that makes a policy: models, normalisation, robot, seconds per action."""
+
+    model: FASTerVLA
+    tokenizer: FASTerVQ
+    action_normaliser: Normaliser
+    state_normaliser: Normaliser
+    robot: RobotSpec
+    step_s: float
+
+    def save(self, folder: Path, record: dict[str, Any]) -> None:
+        """Write the checkpoint folder; ``record`` says how the policy was made."""
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {
+            'format': FORMAT,
+            'action_representation': ACTION_REPRESENTATION,
+            'step_s': self.step_s,
+            'policy': self.model.config.to_dict(),
+            'tokenizer': self.tokenizer.config.to_dict(),
+            'action_normaliser': self.action_normaliser.to_dict(),
+            'state_normaliser': self.state_normaliser.to_dict(),
+            'robot': self.robot.to_dict(),
+        }
+        save_file(_tensors(self.model), str(folder / 'policy.safetensors'))
+        save_file(_tensors(self.tokenizer), str(folder / 'tokenizer.safetensors'))
+        (folder / 'training.json').write_text(json.dumps(record, indent=2) + '\n')
+        (folder / 'config.json').write_text(json.dumps(config, indent=2) + '\n')
+
+
+class FASTerPolicy:
+    """Answers one observation at a time with a chunk; greedy, so equal input gives equal output."""
+
+    def __init__(self, parts: PolicyParts, device: str = 'cpu') -> None:
+        self.parts = parts
+        self._device = torch.device(device)
+        self._model = parts.model.to(self._device).eval()
+        self._tokenizer = parts.tokenizer.to(self._device).eval()
+        config = parts.model.config
+        self._vocabulary = WordVocabulary(config.vocabulary, config.max_words)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The cameras the policy needs."""
+        return self.parts.model.config.cameras
+
+    @property
+    def action_horizon(self) -> int:
+        """H, the actions of a chunk."""
+        return self.parts.tokenizer.config.action_horizon
+
+    def check_instruction(self, instruction: str) -> None:
+        """Raise ValueError for an instruction that the policy cannot follow."""
+        self._vocabulary.encode(instruction)
+
+    def infer(self, observation: Observation) -> ActionChunk:
+        """Return the chunk that starts at the observation's stamp."""
+        actions = self.act(observation.images, observation.positions, observation.instruction)
+        return ActionChunk(observation.stamp_ns, round(self.parts.step_s * 1e9), actions,
+                           self.parts.robot.joint_names)
+
+    def act(self, images: Mapping[str, ImageArray], positions: FloatArray,
+            instruction: str) -> FloatArray:
+        """Return joint targets (H, D) from uint8 RGB images, measured joints (D,) and words."""
+        names = self.parts.robot.joint_names
+        if positions.shape != (len(names),) or not np.isfinite(positions).all():
+            raise ValueError(f"positions must be {len(names)} finite numbers ({', '.join(names)}), "
+                             f'got {positions}')
+        batch = self._input(images, positions, instruction)
+        with torch.inference_mode():
+            decoded = self._tokenizer.decode(self._model.generate(batch))
+        deltas = self.parts.action_normaliser.restore(decoded[0].double().cpu().numpy())
+        return from_deltas(deltas, positions, self.parts.robot.gripper_index)
+
+    def _input(self, images: Mapping[str, ImageArray], positions: FloatArray,
+               instruction: str) -> PolicyInput:
+        missing = [camera for camera in self.cameras if camera not in images]
+        if missing:
+            raise ValueError(f"image of camera {', '.join(missing)} is missing; the policy needs "
+                             f"{', '.join(self.cameras)}, got {', '.join(images) or 'none'}")
+        size = self.parts.model.config.backbone
+        stack = np.stack([resize(images[camera], size.image_width, size.image_height)
+                          for camera in self.cameras])
+        state = self.parts.state_normaliser.normalise(positions)
+        return PolicyInput(
+            image_tensor(stack)[None].to(self._device),
+            torch.tensor([self._vocabulary.encode(instruction)], device=self._device),
+            torch.tensor(state[None], dtype=torch.float32, device=self._device))
+
+
+def load_policy(folder: str | Path, spec: RobotSpec, device: str = 'cpu') -> FASTerPolicy:
+    """
+    Load a checkpoint for a robot; ``device`` is cpu, cuda or auto.
+
+    A missing or damaged file, or a checkpoint of another robot, is a ValueError that names it.
+    """
+    if device == 'auto':
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    folder = Path(folder)
+    if not (folder / 'config.json').exists():
+        raise ValueError(f'checkpoint {folder}: config.json is missing; expected a folder made '
+                         'by faster_ros train')
+    try:
+        config = json.loads((folder / 'config.json').read_text())
+        if config['format'] != FORMAT or config['action_representation'] != ACTION_REPRESENTATION:
+            raise ValueError(f"expected format {FORMAT} with {ACTION_REPRESENTATION} actions, got "
+                             f"{config['format']} with {config['action_representation']}")
+        robot = RobotSpec.from_dict(config['robot'], f'{folder}/config.json')
+        parts = PolicyParts(
+            FASTerVLA(PolicyConfig.from_dict(config['policy'])),
+            FASTerVQ(TokenizerConfig.from_dict(config['tokenizer'])),
+            Normaliser.from_dict(config['action_normaliser']),
+            Normaliser.from_dict(config['state_normaliser']), robot, float(config['step_s']))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'checkpoint {folder}: config.json is not usable: '
+                         f'{_reason(error)}') from error
+    _check_robot(folder, parts, spec)
+    _load_weights(parts.model, folder / 'policy.safetensors')
+    _load_weights(parts.tokenizer, folder / 'tokenizer.safetensors')
+    return FASTerPolicy(parts, device)
+
+
+def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+
+
+def _reason(error: Exception) -> str:
+    return f'key {error} is missing' if isinstance(error, KeyError) else str(error)
+
+
+def _check_robot(folder: Path, parts: PolicyParts, spec: RobotSpec) -> None:
+    made_for = parts.robot
+    if made_for.joint_names != spec.joint_names:
+        raise ValueError(f"checkpoint {folder} is made for robot '{made_for.robot}' with joints "
+                         f"{', '.join(made_for.joint_names)}; this robot is '{spec.robot}' with "
+                         f"joints {', '.join(spec.joint_names)}")
+    missing = [camera for camera in parts.model.config.cameras if camera not in spec.cameras]
+    if missing:
+        raise ValueError(f"checkpoint {folder} needs camera {', '.join(missing)}; robot "
+                         f"'{spec.robot}' has {', '.join(spec.cameras)}")
+    width = parts.tokenizer.config.action_dim
+    if width != len(spec.joint_names):
+        raise ValueError(f'checkpoint {folder} has {width} action columns; robot '
+                         f"'{spec.robot}' has {len(spec.joint_names)} joints")
+
+
+def _load_weights(module: nn.Module, file: Path) -> None:
+    if not file.exists():
+        raise ValueError(f'checkpoint file {file} is missing')
+    try:
+        tensors = load_file(str(file))
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f'checkpoint file {file} is damaged: {error}') from error
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f'checkpoint file {file} does not fit config.json: {error}') from error
+    broken = [name for name, tensor in tensors.items()
+              if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise ValueError(f'checkpoint file {file} holds values that are not finite in {broken[0]}')

@@ -1,0 +1,96 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The size and shape of a FASTerVLA policy (paper section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """
+    The vision-language backbone: which class, and its sizes.
+
+    ``heads``, ``head_dim`` and ``layers`` are shared with the action expert, which attends to the
+    backbone's keys and values layer by layer.
+    """
+
+    name: str = 'tiny'
+    image_width: int = 128
+    image_height: int = 96
+    channels: int = 24
+    keypoints: int = 32
+    tokens_per_camera: int = 4
+    width: int = 96
+    layers: int = 3
+    heads: int = 3
+    head_dim: int = 32
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """
+    What defines a policy besides its weights.
+
+    ``levels`` and ``codes_per_level`` repeat the tokenizer's code grid; ``block_size`` is B, the
+    codes decoded in one pass. ``train_gap`` is the range of the spacing augmentation: the step
+    between the positions of neighbouring action tokens; ``gap`` is the fixed one at inference.
+    """
+
+    cameras: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+    max_words: int
+    state_dim: int
+    levels: int
+    codes_per_level: int
+    codebook_size: int
+    block_size: int
+    backbone: BackboneConfig = BackboneConfig()
+    expert_width: int = 64
+    train_gap: tuple[int, int] = (1, 3)
+    gap: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse a block size that does not divide the number of tokens."""
+        if self.tokens % self.block_size:
+            raise ValueError(f'block_size {self.block_size} must divide the {self.tokens} tokens '
+                             f'of {self.levels} levels x {self.codes_per_level} codes')
+
+    @property
+    def tokens(self) -> int:
+        """N, the codes of a chunk."""
+        return self.levels * self.codes_per_level
+
+    @property
+    def blocks(self) -> int:
+        """J = N / B, the decoding passes of a chunk."""
+        return self.tokens // self.block_size
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> PolicyConfig:
+        """Build from ``to_dict``; an unknown key is an error."""
+        for cls, values in ((PolicyConfig, data), (BackboneConfig, data['backbone'])):
+            unknown = set(values) - {field.name for field in fields(cls)}
+            if unknown:
+                raise ValueError(f"policy config: unknown key {', '.join(sorted(unknown))}")
+        low, high = data['train_gap']
+        return PolicyConfig(**{
+            **data, 'cameras': tuple(data['cameras']), 'vocabulary': tuple(data['vocabulary']),
+            'train_gap': (low, high), 'backbone': BackboneConfig(**data['backbone'])})

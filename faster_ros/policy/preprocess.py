@@ -1,0 +1,39 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""From camera images, joints and words to the tensors a backbone takes."""
+
+from __future__ import annotations
+
+import cv2
+import torch
+from torch import Tensor
+
+from faster_ros.interfaces import ImageArray
+
+
+def resize(image: ImageArray, width: int, height: int) -> ImageArray:
+    """Return the uint8 RGB image averaged down to (height, width, 3)."""
+    if image.shape[:2] == (height, width):
+        return image
+    if image.shape[0] * width != image.shape[1] * height:
+        raise ValueError(f'image of {image.shape[1]} x {image.shape[0]} pixels does not have the '
+                         f'aspect of the {width} x {height} pixels the policy takes')
+    small: ImageArray = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return small
+
+
+def image_tensor(images: ImageArray) -> Tensor:
+    """Return (..., 3, height, width) floats in [-1, 1] of uint8 (..., height, width, 3)."""
+    channels_first = torch.from_numpy(images).movedim(-1, -3).contiguous()
+    return channels_first.float().div_(127.5).sub_(1.0)

@@ -1,0 +1,121 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+The scripted expert of the task ``pick``: a chunk of actions from any state of the simulator.
+
+The expert keeps no memory: what it does next follows from the measured joints and the cube's
+pose alone, so that any state, also one that a policy or a disturbance led to, gets a clean label.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from faster_ros.interfaces import FloatArray
+from faster_ros.kinematics import Kinematics
+from faster_ros.robot_spec import RobotSpec
+from faster_ros.sim.simulator import CUBE_HALF_SIZE, Simulator
+
+_DOWN = np.diag([1.0, -1.0, -1.0])  # tool z points at the table
+_GRASP_HEIGHT = 0.018  # m, tool above the table when the fingers close
+_HOVER_HEIGHT = 0.10  # m, travel height above the table
+_LIFT_HEIGHT = 0.17  # m
+_FUNNEL_SLOPE = 4.0  # m of height per m of horizontal distance, around the cube
+_FUNNEL_RADIUS = 0.005  # m, horizontal error at which the descent goes to the bottom
+_ALIGNED = 0.012  # m, largest horizontal error at which the fingers close
+_SPEED = 0.32  # m/s
+_JOINT_SPEED = 1.0  # rad/s, largest in a plan
+_SLOW_GAIN = 4.0  # 1/s, speed per distance near the target
+_TURN_SPEED = 1.0  # rad/s, back to the downward attitude
+_FINGER_SPEED = 0.08  # m/s that the plan expects of a closing finger
+_EMPTY = 0.014  # m, finger position below which nothing is held
+
+
+class PickExpert:
+    """Plans the next chunk for the present state of a simulator; shape (H, D) actions."""
+
+    def __init__(self, spec: RobotSpec, step_s: float) -> None:
+        self._spec = spec
+        self._kinematics = Kinematics(spec)
+        self._step_s = step_s
+        self._posture = spec.home_positions[:-1]
+
+    def plan(self, simulator: Simulator, horizon: int) -> FloatArray:
+        """Return joint targets (horizon, D); row 0 is the measured pose itself."""
+        spec = self._spec
+        positions, _ = simulator.state()
+        cube = simulator.cube_position(simulator.layout.colour)
+        joints, finger = positions[:-1], float(positions[-1])
+        tool, rotation = self._kinematics.forward(joints)
+        holding = _holds(tool, finger, cube)
+        actions = np.empty((horizon, len(positions)))
+        closing = holding
+        for row in range(horizon):
+            actions[row, :-1] = joints
+            actions[row, -1] = spec.gripper.closed if closing else spec.gripper.open
+            if holding:
+                goal = np.array([tool[0], tool[1], max(_LIFT_HEIGHT, tool[2])])
+            else:
+                goal, closing = _approach(tool, finger, cube)
+                if closing:
+                    actions[row, -1] = spec.gripper.closed
+                    finger -= _FINGER_SPEED * self._step_s
+                    holding = finger < CUBE_HALF_SIZE - 0.002
+                    continue
+                finger = spec.gripper.open
+            tool = _advance(tool, goal, self._step_s)
+            rotation = _turn_down(rotation, _TURN_SPEED * self._step_s)
+            goal_joints = self._kinematics.step_towards(joints, tool, rotation, self._posture,
+                                                        iterations=2)
+            step = goal_joints - joints
+            share = _JOINT_SPEED * self._step_s / max(float(np.abs(step).max()), 1e-9)
+            joints = joints + step * min(1.0, share)
+            tool, rotation = self._kinematics.forward(joints)
+        return actions
+
+
+def _holds(tool: FloatArray, finger: float, cube: FloatArray) -> bool:
+    near = np.linalg.norm(tool[:2] - cube[:2]) < 0.02 and abs(tool[2] - cube[2]) < 0.025
+    return bool(near and _EMPTY < finger < CUBE_HALF_SIZE + 0.004)
+
+
+def _approach(tool: FloatArray, finger: float, cube: FloatArray) -> tuple[FloatArray, bool]:
+    """Return the next goal of the tool and whether the fingers shall close here."""
+    distance = float(np.linalg.norm(tool[:2] - cube[:2]))
+    height = _GRASP_HEIGHT + cube[2] - CUBE_HALF_SIZE
+    at_bottom = tool[2] < height + 0.006
+    if distance < _ALIGNED and at_bottom and finger > _EMPTY:
+        return tool, True
+    rise = min(_HOVER_HEIGHT, _FUNNEL_SLOPE * max(0.0, distance - _FUNNEL_RADIUS))
+    return np.array([cube[0], cube[1], height + rise]), False
+
+
+def _advance(tool: FloatArray, goal: FloatArray, step_s: float) -> FloatArray:
+    """Move at the travel speed, slower near the goal, upwards first when below it."""
+    move = goal - tool
+    if move[2] > 0.03:
+        move = np.array([0.3 * move[0], 0.3 * move[1], move[2]])
+    distance = float(np.linalg.norm(move))
+    reach = min(_SPEED * step_s, _SLOW_GAIN * step_s * distance + 0.003)
+    return tool + move * min(1.0, reach / max(distance, 1e-9))
+
+
+def _turn_down(rotation: FloatArray, angle: float) -> FloatArray:
+    """Turn ``rotation`` by at most ``angle`` rad towards the downward attitude."""
+    import pinocchio as pin  # kept local: only the expert turns attitudes
+
+    error = pin.log3(_DOWN @ rotation.T)
+    size = float(np.linalg.norm(error))
+    turned: FloatArray = pin.exp3(error * min(1.0, angle / max(size, 1e-9))) @ rotation
+    return turned

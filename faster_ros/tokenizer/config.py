@@ -1,0 +1,98 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The size and shape of a FASTerVQ tokenizer (paper section 3.1 and appendix A.2)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+import math
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """
+    What defines a tokenizer besides its weights.
+
+    ``groups``: group name -> column indices of the action, in the order of the paper's action
+    axis (arm, gripper, ...); together they name every column once. ``time_patch`` is h, the rows
+    of one patch; ``time_strides`` divide the patch rows m = ceil(H / h) down to C_h. ``levels``
+    is the residual depth N_c and ``codebook_size`` is K of the paper.
+    """
+
+    action_horizon: int
+    groups: dict[str, list[int]]
+    time_patch: int = 4
+    time_strides: tuple[int, ...] = (2, 2)
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    latent_dim: int = 128
+    code_dim: int = 8
+    levels: int = 3
+    codebook_size: int = 256
+    ema_decay: float = 0.98
+    dead_threshold: float = 0.05
+    quantizer_dropout: float = 0.25
+    commitment: float = 0.25
+    dct_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a shape that cannot work, naming the values."""
+        columns = sorted(index for group in self.groups.values() for index in group)
+        if columns != list(range(len(columns))):
+            raise ValueError(f'groups must name every action column once, got {self.groups}')
+        if self.patch_rows % math.prod(self.time_strides):
+            raise ValueError(
+                f'time_strides {self.time_strides} must divide the {self.patch_rows} patch rows '
+                f'of action_horizon {self.action_horizon} with time_patch {self.time_patch}')
+        if self.width % self.heads:
+            raise ValueError(f'width {self.width} must be a multiple of heads {self.heads}')
+
+    @property
+    def action_dim(self) -> int:
+        """D, the columns of an action."""
+        return sum(len(group) for group in self.groups.values())
+
+    @property
+    def patch_rows(self) -> int:
+        """Patch rows m; the chunk's last row is repeated where H is no multiple of h."""
+        return -(-self.action_horizon // self.time_patch)
+
+    @property
+    def code_rows(self) -> int:
+        """C_h, the time rows of the code grid."""
+        return self.patch_rows // math.prod(self.time_strides)
+
+    @property
+    def codes_per_level(self) -> int:
+        """C_h * C_a codes of one residual level; C_a is the number of action columns."""
+        return self.code_rows * self.action_dim
+
+    @property
+    def tokens(self) -> int:
+        """N = N_c * C_h * C_a, the fixed number of tokens of a chunk."""
+        return self.levels * self.codes_per_level
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> TokenizerConfig:
+        """Build from ``to_dict``; an unknown key is an error."""
+        unknown = set(data) - {field.name for field in fields(TokenizerConfig)}
+        if unknown:
+            raise ValueError(f"tokenizer config: unknown key {', '.join(sorted(unknown))}")
+        return TokenizerConfig(**{**data, 'time_strides': tuple(data['time_strides'])})

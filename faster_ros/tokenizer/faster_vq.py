@@ -1,0 +1,94 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""FASTerVQ (paper section 3.1): an action chunk as a fixed number of discrete codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn, Tensor
+
+from faster_ros.tokenizer.config import TokenizerConfig
+from faster_ros.tokenizer.losses import dct_matrix, reconstruction_loss
+from faster_ros.tokenizer.patchify import Patchifier
+from faster_ros.tokenizer.residual_quantizer import ResidualQuantizer
+from faster_ros.tokenizer.transformer import GridDecoder, GridEncoder
+
+
+@dataclass
+class TokenizerLoss:
+    """``total`` is minimised; ``reconstruction`` and ``commitment`` are its parts."""
+
+    total: Tensor
+    reconstruction: Tensor
+    commitment: Tensor
+
+
+class FASTerVQ(nn.Module):
+    """
+    Encodes normalised chunks (B, H, D) in [-1, 1] to codes (B, K, T) and back.
+
+    K residual levels, T = C_h * C_a codes per level, row-major over (time row, action column).
+    """
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patchifier = Patchifier(config)
+        self.encoder = GridEncoder(config)
+        self.quantizer = ResidualQuantizer(config)
+        self.decoder = GridDecoder(config)
+        self.register_buffer('dct', dct_matrix(config.action_horizon), persistent=False)
+        self.dct: Tensor
+
+    def forward(self, chunks: Tensor) -> TokenizerLoss:
+        """Return the training loss of a batch of chunks (B, H, D)."""
+        quantized = self.quantizer(self._latent(chunks))
+        decoded = self._decode_latent(quantized.latent)
+        reconstruction = reconstruction_loss(decoded, chunks, self.dct, self.config.dct_weight)
+        total = reconstruction + self.config.commitment * quantized.commitment
+        return TokenizerLoss(total, reconstruction.detach(), quantized.commitment.detach())
+
+    @torch.no_grad()
+    def encode(self, chunks: Tensor) -> Tensor:
+        """Return the codes (B, K, T) of chunks (B, H, D)."""
+        expected = (self.config.action_horizon, self.config.action_dim)
+        if chunks.shape[1:] != expected:
+            raise ValueError(f'chunk must have shape {expected}, got {tuple(chunks.shape[1:])}')
+        codes: Tensor = self.quantizer(self._latent(chunks)).codes
+        return codes
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Return chunks (B, H, D) in [-1, 1] of codes (B, k, T), k = 1..K levels."""
+        config = self.config
+        if codes.ndim != 3 or not 1 <= codes.shape[1] <= config.levels or (
+                codes.shape[2] != config.codes_per_level):
+            raise ValueError(f'codes must have shape (B, 1..{config.levels}, '
+                             f'{config.codes_per_level}), got {tuple(codes.shape)}')
+        outside = (codes < 0) | (codes >= config.codebook_size)
+        if outside.any():
+            place = tuple(outside.nonzero()[0].tolist())
+            raise ValueError(f'code at (batch, level, position) {place} must be in '
+                             f'[0, {config.codebook_size}), got {int(codes[place])}')
+        return self._decode_latent(self.quantizer.lookup(codes)).clamp(-1.0, 1.0)
+
+    def _latent(self, chunks: Tensor) -> Tensor:
+        grid: Tensor = self.encoder(self.patchifier(chunks))
+        return grid.flatten(2).transpose(1, 2)  # B, T, latent_dim
+
+    def _decode_latent(self, latent: Tensor) -> Tensor:
+        grid = latent.transpose(1, 2).unflatten(2, (self.config.code_rows, -1))
+        return self.patchifier.unpatchify(self.decoder(grid))

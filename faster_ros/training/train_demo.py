@@ -1,0 +1,239 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+``faster_ros train demo``: from nothing to the demo's checkpoint, with a report.
+
+Expert demonstrations under disturbances, the tokenizer, the policy, a round of DAgger (the policy
+leads, the expert labels), more policy training, then trials on layouts never trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+import json
+from pathlib import Path
+import shutil
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from faster_ros.data.normalisation import Normaliser
+from faster_ros.policy.action_representation import to_deltas
+from faster_ros.policy.checkpoint import PolicyParts
+from faster_ros.policy.config import BackboneConfig, PolicyConfig
+from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.vocabulary import WordVocabulary
+from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.sim.pick_episodes import PickSettings
+from faster_ros.tokenizer.config import TokenizerConfig
+from faster_ros.tokenizer.faster_vq import FASTerVQ
+from faster_ros.training.demonstrations import collect, Demonstrations
+from faster_ros.training.evaluate_demo import describe, evaluate
+from faster_ros.training.train_policy import PolicyData, PolicyTrainer, PolicyTraining
+from faster_ros.training.train_report import write_report
+from faster_ros.training.train_tokenizer import train_tokenizer, TokenizerTraining
+
+ACTION_QUANTILE = 0.002  # share of the largest and smallest deltas that is clipped
+STATE_QUANTILE = 0.001
+_CODE_BATCH = 1000
+_VALIDATION_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """How much of everything a run does."""
+
+    seed: int
+    episodes: int
+    tokenizer_steps: int
+    dagger_at: int
+    dagger_episodes: int
+    policy_steps: int
+    trials: int
+
+
+FULL = DemoPlan(seed=0, episodes=1200, tokenizer_steps=1500, dagger_at=2500, dagger_episodes=500,
+                policy_steps=5500, trials=100)
+QUICK = DemoPlan(seed=0, episodes=60, tokenizer_steps=150, dagger_at=80, dagger_episodes=10,
+                 policy_steps=140, trials=4)
+
+
+class DemoTraining:
+    """One run; the parts fill in as ``run`` goes through its stages."""
+
+    def __init__(self, plan: DemoPlan, spec: RobotSpec, out: Path, threads: int) -> None:
+        self.plan, self.spec, self.out = plan, spec, out
+        self.settings = PickSettings()
+        self.seconds: dict[str, float] = {}
+        self.threads = threads
+
+    def run(self) -> dict[str, Any]:
+        """Go through all stages; return and write the figures of the run."""
+        plan, spec = self.plan, self.spec
+        torch.set_num_threads(self.threads)
+        torch.manual_seed(plan.seed)
+        demonstrations = self._timed('demonstrations', collect, spec, self.settings,
+                                     range(plan.episodes), 'demonstrations')
+        self._fit_normalisers(demonstrations)
+        tokenizer, tokenizer_curve = self._timed('tokenizer', self._tokenizer, demonstrations)
+        self._make_policy(tokenizer, demonstrations)
+        data = self._policy_data(demonstrations)
+        held_out = np.arange(len(data) - min(_VALIDATION_STEPS, len(data) // 10), len(data))
+        training = _rows(data, np.arange(held_out[0]))
+        self._timed('policy before DAgger', self.trainer.train, training, plan.dagger_at)
+        corrections = self._timed('DAgger', self._dagger)
+        training = _join(training, self._policy_data(corrections))
+        self._timed('policy after DAgger', self.trainer.train, training, plan.policy_steps)
+        figures = {
+            'plan': asdict(plan), 'threads': self.threads, 'seconds': self.seconds,
+            'labelled_steps': {'demonstrations': len(demonstrations), 'DAgger': len(corrections)},
+            'tokenizer': self._tokenizer_figures(demonstrations, held_out),
+            'token_accuracy': self.trainer.token_accuracy(data, held_out),
+            'token_majority': _majority_accuracy(training, data, held_out),
+            'tokenizer_curve': tokenizer_curve, 'policy_curve': self.trainer.curve,
+        }
+        return self._finish(figures)
+
+    def _timed(self, stage: str, work: Any, *arguments: Any) -> Any:
+        start = time.monotonic()
+        result = work(*arguments)
+        self.seconds[stage] = round(time.monotonic() - start, 1)
+        return result
+
+    def _fit_normalisers(self, demonstrations: Demonstrations) -> None:
+        gripper = self.spec.gripper_index
+        ends = {gripper: (self.spec.gripper.closed, self.spec.gripper.open)}
+        deltas = to_deltas(demonstrations.actions, demonstrations.positions, gripper)
+        self.action_normaliser = Normaliser.from_quantiles(
+            deltas.reshape(-1, deltas.shape[-1]), ACTION_QUANTILE, ends)
+        self.state_normaliser = Normaliser.from_quantiles(
+            demonstrations.positions, STATE_QUANTILE, ends)
+
+    def _chunks(self, demonstrations: Demonstrations) -> torch.Tensor:
+        deltas = to_deltas(demonstrations.actions, demonstrations.positions,
+                           self.spec.gripper_index)
+        return torch.from_numpy(self.action_normaliser.normalise(deltas)).float()
+
+    def _tokenizer(self, demonstrations: Demonstrations) -> tuple[FASTerVQ, list[Any]]:
+        config = TokenizerConfig(
+            action_horizon=self.settings.action_horizon,
+            groups={'arm': list(range(self.spec.gripper_index)),
+                    'gripper': [self.spec.gripper_index]})
+        return train_tokenizer(config, self._chunks(demonstrations),
+                               TokenizerTraining(self.plan.tokenizer_steps), self.plan.seed)
+
+    def _make_policy(self, tokenizer: FASTerVQ, demonstrations: Demonstrations) -> None:
+        """Make the untrained policy; its words are those of the demonstrations."""
+        words = [WordVocabulary.words_of(str(text))
+                 for text in np.unique(demonstrations.instructions)]
+        vocabulary = tuple(sorted({word for text in words for word in text}))
+        code_grid = tokenizer.config
+        config = PolicyConfig(
+            cameras=tuple(self.spec.cameras), vocabulary=vocabulary,
+            max_words=max(map(len, words)) + 2, state_dim=len(self.spec.joint_names),
+            levels=code_grid.levels, codes_per_level=code_grid.codes_per_level,
+            codebook_size=code_grid.codebook_size, block_size=code_grid.codes_per_level,
+            backbone=BackboneConfig(image_width=self.settings.image_width,
+                                    image_height=self.settings.image_height))
+        training = PolicyTraining(self.plan.policy_steps)
+        self.trainer = PolicyTrainer(FASTerVLA(config), training, self.plan.seed)
+        self.parts = PolicyParts(self.trainer.average, tokenizer, self.action_normaliser,
+                                 self.state_normaliser, self.spec, self.settings.step_s)
+
+    def _policy_data(self, demonstrations: Demonstrations) -> PolicyData:
+        config = self.parts.model.config
+        vocabulary = WordVocabulary(config.vocabulary, config.max_words)
+        texts, which = np.unique(demonstrations.instructions, return_inverse=True)
+        words = torch.tensor([vocabulary.encode(str(text)) for text in texts])[which]
+        state = self.state_normaliser.normalise(demonstrations.positions)
+        codes = torch.cat([self.parts.tokenizer.encode(part)
+                           for part in self._chunks(demonstrations).split(_CODE_BATCH)])
+        return PolicyData(demonstrations.images, words, torch.from_numpy(state).float(), codes)
+
+    def _dagger(self) -> Demonstrations:
+        folder = self.out / 'checkpoint_before_dagger'
+        self.parts.save(folder, {'stage': 'before DAgger'})
+        first = self.plan.episodes
+        return collect(self.spec, self.settings,
+                       range(first, first + self.plan.dagger_episodes), 'DAgger', folder)
+
+    def _tokenizer_figures(self, demonstrations: Demonstrations,
+                           rows: np.ndarray) -> dict[str, Any]:
+        """Return the share of codes in use and the error of 1..K levels on held-out chunks."""
+        tokenizer = self.parts.tokenizer
+        chunks = self._chunks(demonstrations)
+        codes = tokenizer.encode(chunks[rows])
+        used = torch.cat([tokenizer.encode(part) for part in chunks.split(_CODE_BATCH)])
+        levels = range(1, tokenizer.config.levels + 1)
+        return {
+            'l1_by_levels': [float((tokenizer.decode(codes[:, :level]) - chunks[rows])
+                                   .abs().mean()) for level in levels],
+            'code_use': [len(used[:, level - 1].unique()) / tokenizer.config.codebook_size
+                         for level in levels],
+        }
+
+    def _finish(self, figures: dict[str, Any]) -> dict[str, Any]:
+        checkpoint = self.out / 'checkpoint'
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        record = {key: value for key, value in figures.items() if not key.endswith('_curve')}
+        self.parts.save(checkpoint, record)
+        for subject in ('policy', 'tokenizer'):
+            result = self._timed(f'trials: {subject}', evaluate, checkpoint, self.spec, subject,
+                                 self.plan.trials)
+            figures[f'trials_{subject}'] = result
+            record[f'trials_{subject}'] = {
+                key: value for key, value in result.items() if key not in ('each', 'seconds')}
+            print(describe(result), flush=True)
+        self.parts.save(checkpoint, record)
+        (self.out / 'summary.json').write_text(json.dumps(figures, indent=2) + '\n')
+        report = write_report(figures, self.out)
+        minutes = sum(self.seconds.values()) / 60
+        print(f'{minutes:.1f} minutes in all\ncheckpoint: {checkpoint}\nreport:     {report}')
+        return figures
+
+
+def _rows(data: PolicyData, rows: np.ndarray) -> PolicyData:
+    return PolicyData(data.images[rows], data.words[rows], data.state[rows], data.codes[rows])
+
+
+def _join(first: PolicyData, second: PolicyData) -> PolicyData:
+    return PolicyData(np.concatenate([first.images, second.images]),
+                      torch.cat([first.words, second.words]),
+                      torch.cat([first.state, second.state]),
+                      torch.cat([first.codes, second.codes]))
+
+
+def _majority_accuracy(training: PolicyData, data: PolicyData, rows: np.ndarray) -> list[float]:
+    """Return the accuracy per level of always naming the commonest code of each token."""
+    commonest = training.codes.mode(0).values
+    hits = (data.codes[rows] == commonest).float()
+    return [float(share) for share in hits.mean((0, 2))]
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``faster_ros train demo`` and return its exit code."""
+    parser = argparse.ArgumentParser(prog='faster_ros train demo', description=__doc__)
+    parser.add_argument('--quick', action='store_true',
+                        help='a two-minute run that only shows that training learns')
+    parser.add_argument('--out', type=Path, default=None,
+                        help='folder for checkpoint and report (default out/train_demo)')
+    parser.add_argument('--threads', type=int, default=2, help='torch threads (default 2)')
+    options = parser.parse_args(arguments)
+    out = options.out or Path('out') / ('train_demo_quick' if options.quick else 'train_demo')
+    plan = QUICK if options.quick else FULL
+    DemoTraining(plan, load_robot_spec('fr3'), out, options.threads).run()
+    return 0

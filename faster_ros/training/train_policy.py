@@ -1,0 +1,133 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Trains FASTerVLA on labelled steps by cross-entropy over codes (paper section 3.2)."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.preprocess import image_tensor
+from faster_ros.training.demonstrations import batches
+from faster_ros.training.train_tokenizer import learning_rate_share
+
+_CURVE_PERIOD = 20
+_EMA_DECAY = 0.998
+
+
+@dataclass(frozen=True)
+class PolicyTraining:
+    """
+    How to train: the whole run has ``steps`` steps, in one or several calls.
+
+    ``level_weights`` weighs the cross-entropy of each residual level: coarse codes decide where
+    the arm goes. ``brightness`` and ``state_noise`` are the sizes of the augmentation, in
+    normalised units.
+    """
+
+    steps: int
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    level_weights: tuple[float, ...] = (1.0, 0.5, 0.25)
+    brightness: float = 0.08
+    state_noise: float = 0.02
+
+
+@dataclass
+class PolicyData:
+    """
+    Training rows of one kind each.
+
+    ``images``: uint8 (N, cameras, height, width, 3); ``words``: (N, L); ``state``: (N, S);
+    ``codes``: (N, K, T).
+    """
+
+    images: np.ndarray
+    words: Tensor
+    state: Tensor
+    codes: Tensor
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def input(self, rows: np.ndarray) -> PolicyInput:
+        """Return some rows as tensors."""
+        return PolicyInput(image_tensor(self.images[rows]), self.words[rows], self.state[rows])
+
+
+class PolicyTrainer:
+    """Holds model, averaged weights and optimiser, so that training can go on with more data."""
+
+    def __init__(self, model: FASTerVLA, training: PolicyTraining, seed: int) -> None:
+        self.model = model
+        self.average = copy.deepcopy(model).eval()
+        self.training = training
+        self.curve: list[dict[str, float]] = []
+        self._step = 0
+        self._rng = np.random.default_rng(seed)
+        self._optimizer = torch.optim.AdamW(
+            model.parameters(), training.learning_rate, (0.9, 0.95),
+            weight_decay=training.weight_decay)
+
+    def train(self, data: PolicyData, until: int) -> None:
+        """Train on ``data`` up to step ``until`` of the schedule."""
+        self.model.train()
+        source = batches(len(data), self.training.batch_size, self._rng)
+        bar = tqdm(range(self._step, until), desc='policy', unit='step', initial=self._step,
+                   total=self.training.steps)
+        for step in bar:
+            rows = next(source)
+            losses = self._update(self._augment(data.input(rows)), data.codes[rows], step)
+            if step % _CURVE_PERIOD == 0:
+                self.curve.append({'step': step, **{
+                    f'level_{level}': float(value) for level, value in enumerate(losses)}})
+                bar.set_postfix(loss=' '.join(f'{float(value):.2f}' for value in losses))
+        self._step = until
+
+    @torch.no_grad()
+    def token_accuracy(self, data: PolicyData, rows: np.ndarray) -> list[float]:
+        """Return the share of right codes per level, decoded as at run time."""
+        codes = self.average.generate(data.input(rows))
+        return [float(x) for x in (codes == data.codes[rows]).float().mean((0, 2))]
+
+    def _update(self, batch: PolicyInput, codes: Tensor, step: int) -> Tensor:
+        training = self.training
+        for group in self._optimizer.param_groups:
+            group['lr'] = training.learning_rate * learning_rate_share(step, training.steps)
+        losses: Tensor = self.model(batch, codes)
+        self._optimizer.zero_grad()
+        (losses * torch.tensor(training.level_weights)).sum().backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        decay = min(_EMA_DECAY, (step + 1) / (step + 20))
+        with torch.no_grad():
+            for kept, new in zip(self.average.parameters(), self.model.parameters()):
+                kept.lerp_(new, 1 - decay)
+        return losses.detach()
+
+    def _augment(self, batch: PolicyInput) -> PolicyInput:
+        training = self.training
+        size = (len(batch.state), batch.images.shape[1], 3, 1, 1)
+        scale = 1 + training.brightness * torch.randn(size)
+        shift = training.brightness * torch.randn(size)
+        state = batch.state + training.state_noise * torch.randn_like(batch.state)
+        return PolicyInput(batch.images.mul_(scale).add_(shift), batch.words, state)
