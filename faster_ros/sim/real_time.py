@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import os
 import threading
 import time
 
@@ -31,6 +32,7 @@ from faster_ros.sim.trajectory_controller import TrajectoryController
 import mujoco
 import numpy as np
 
+_PRIORITY = -5  # as of nice(1): a real arm does not wait for the machine
 _TASK_CHECK_STEPS = 5  # the success predicate is looked at every so many steps
 _LONGEST_CATCH_UP_NS = 250_000_000  # a longer stall is left out instead of caught up
 
@@ -136,6 +138,7 @@ class RealTimeSimulation:
         return steps * self._simulator.timestep_s
 
     def _run(self) -> None:
+        _ask_for_priority()
         try:
             due_ns = time.monotonic_ns()
             while not self._stopping.is_set():
@@ -178,6 +181,14 @@ class RealTimeSimulation:
         return RobotState(
             self._stamp_ns, data.qpos[self._qpos].copy(), data.qvel[self._qvel].copy()
         )
+
+
+def _ask_for_priority() -> None:
+    """Let the physics go before what shares the machine; without the right nothing changes."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _PRIORITY)
+    except (OSError, AttributeError):
+        pass
 
 
 def _all_joints(model: mujoco.MjModel) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:

@@ -1,0 +1,179 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+The command ``faster_ros``: one sub-command per job, each with ``--help``.
+
+Heavy packages are imported by the job that needs them, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+import os
+from pathlib import Path
+import sys
+
+from faster_ros.bringup import Argument, default_checkpoint, DEMO_ARGUMENTS, GRAPHS, Process
+
+Job = Callable[[argparse.Namespace, list[str]], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command; returns its exit code."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(argv)
+    if rest and not options.takes_rest:
+        parser.error(f'unknown argument {" ".join(rest)}; see faster_ros {options.name} --help')
+    job: Job = options.job
+    try:
+        return job(options, rest)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError) as error:  # a user's mistake: one line, no trace
+        print(f'faster_ros {options.name}: {error}', file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='faster_ros', description=('Run, train and evaluate FASTer policies on robot arms.')
+    )
+    jobs = parser.add_subparsers(title='jobs', required=True, metavar='JOB')
+
+    demo = _add(jobs, 'demo', _demo, 'watch a policy pick cubes with a simulated arm, over ROS 2')
+    for argument in DEMO_ARGUMENTS:
+        demo.add_argument(
+            f'--{argument.name.replace("_", "-")}',
+            default=str(argument.default),
+            choices=argument.choices or None,
+            help=_help(argument),
+        )
+
+    bringup = _add(jobs, 'bringup', _bringup, 'start the nodes of a graph without ros2 launch')
+    bringup.add_argument(
+        'graph',
+        choices=sorted(GRAPHS),
+        help='; '.join(f'{name}: {graph.description}' for name, graph in sorted(GRAPHS.items())),
+    )
+    bringup.add_argument(
+        'arguments',
+        nargs='*',
+        metavar='NAME:=VALUE',
+        help='; '.join(
+            f'{name} takes {", ".join(argument.name for argument in graph.arguments)}'
+            for name, graph in sorted(GRAPHS.items())
+        ),
+    )
+
+    train = _add(
+        jobs,
+        'train',
+        _train,
+        'train a policy; further arguments go to the training',
+        takes_rest=True,
+    )
+    train.add_argument('what', choices=['demo'], help='demo: the policy of the demo, from nothing')
+
+    _add(
+        jobs,
+        'evaluate-demo',
+        _evaluate_demo,
+        'measure the policy of the demo in process; further arguments go to the evaluation',
+        takes_rest=True,
+    )
+    return parser
+
+
+def _add(
+    jobs: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    job: Job,
+    text: str,
+    takes_rest: bool = False,
+) -> argparse.ArgumentParser:
+    # With further arguments of its own, a job answers --help itself.
+    parser: argparse.ArgumentParser = jobs.add_parser(
+        name, help=text, description=text, add_help=not takes_rest
+    )
+    parser.set_defaults(job=job, name=name, takes_rest=takes_rest)
+    return parser
+
+
+def _help(argument: Argument) -> str:
+    return f'{argument.description}{f" ({argument.default})" if argument.default != "" else ""}'
+
+
+def _demo(options: argparse.Namespace, _: list[str]) -> int:
+    texts = {argument.name: str(getattr(options, argument.name)) for argument in DEMO_ARGUMENTS}
+    processes = GRAPHS['demo'].processes(texts)
+    _check_checkpoint(processes)
+    _prepare_simulation()
+    folder = Path(texts['out']).absolute()
+    print(f'The nodes start; their logs are in {folder / "log"}', flush=True)
+    return _run(processes, folder / 'log')
+
+
+def _bringup(options: argparse.Namespace, _: list[str]) -> int:
+    texts = {}
+    for word in options.arguments:
+        name, separator, value = word.partition(':=')
+        if not separator:
+            raise ValueError(f"expected NAME:=VALUE, got '{word}'")
+        texts[name] = value
+    processes = GRAPHS[options.graph].processes(texts)
+    _check_checkpoint(processes)
+    if options.graph == 'demo':
+        _prepare_simulation()
+    return _run(processes, None)
+
+
+def _run(processes: Sequence[Process], log_folder: Path | None) -> int:
+    from faster_ros.cli.runner import Runner
+
+    return Runner(processes, log_folder).run()
+
+
+def _prepare_simulation() -> None:
+    """Keep the simulated arm on this machine unless the user decided otherwise."""
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+
+
+def _check_checkpoint(processes: Sequence[Process]) -> None:
+    """Say it before the nodes start when there is no policy to run."""
+    for process in processes:
+        folder = process.parameters.get('checkpoint', '')
+        if folder and not Path(str(folder)).is_dir():
+            hint = (
+                '; make it with: faster_ros train demo' if folder == default_checkpoint() else ''
+            )
+            raise ValueError(
+                f'expected a trained policy in the folder {folder}, which does not exist{hint}'
+            )
+
+
+def _train(_: argparse.Namespace, rest: list[str]) -> int:
+    from faster_ros.training.train_demo import main as train_demo
+
+    return int(train_demo(rest) or 0)
+
+
+def _evaluate_demo(_: argparse.Namespace, rest: list[str]) -> int:
+    from faster_ros.training.evaluate_demo import main as evaluate_demo
+
+    return int(evaluate_demo(rest) or 0)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

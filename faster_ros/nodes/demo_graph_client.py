@@ -1,0 +1,242 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+The demo's view of the other nodes: their topics as newest values, their services as calls.
+
+Used by demo_node. Callbacks run in the executor's thread, calls in the thread of the trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+from threading import Event
+import time
+from typing import Any, TYPE_CHECKING
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from faster_ros.evaluation.trial_record import TrialRecord
+from faster_ros.nodes import conversions, qos
+from faster_ros.nodes.diagnostics import values_of
+from faster_ros.robot_spec import RobotSpec
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, JointState
+from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import SetBool, Trigger
+
+if TYPE_CHECKING:
+    from rclpy.subscription import MessageInfo
+
+_CALL_S = 5.0
+_FIRST_FRAMES = 10  # of each camera until policy_node counts as running
+_FIRST_CHUNKS = 2
+_COUNTERS = ('late_steps', 'starved_ticks', 'clamped_ticks', 'chunks_merged', 'chunks_rejected')
+
+
+class DemoFault(RuntimeError):
+    """The demo cannot go on; the text says why and what to look at."""
+
+
+class DemoGraphClient:
+    """
+    Newest values of sim_node, policy_node and control_node, and calls to their services.
+
+    ``record``: gets the samples of the running trial; None between trials.
+    """
+
+    def __init__(self, node: Node, spec: RobotSpec) -> None:
+        self._node = node
+        self._spec = spec
+        self.record: TrialRecord | None = None
+        self.on_front_image: Callable[[], None] = lambda: None
+        self.jpegs: dict[str, bytes] = {}
+        self.task: dict[str, Any] = {}
+        self.control: dict[str, str] = {}
+        self.policy: dict[str, str] = {}
+        self.policy_text = ''
+        self._period_ns = round(1e9 / spec.command_rate_hz)
+        self._last_command_ns = 0
+        self._instruction = node.create_publisher(String, 'instruction', qos.LATCHED)
+        self._subscribe()
+        self._clients: dict[str, Client[Any, Any]] = {
+            'seed': node.create_client(SetParameters, 'sim_node/set_parameters'),
+            'sim': node.create_client(Trigger, 'sim_node/reset'),
+            'policy': node.create_client(Trigger, 'policy_node/reset'),
+            'control': node.create_client(Trigger, 'control_node/reset'),
+            'arm': node.create_client(SetBool, 'control_node/arm'),
+            'lifecycle': node.create_client(ChangeState, 'policy_node/change_state'),
+        }
+
+    def _subscribe(self) -> None:
+        node, spec = self._node, self._spec
+        node.create_subscription(String, 'sim_node/task', self._on_task, qos.STATUS)
+        node.create_subscription(
+            DiagnosticStatus, 'control_node/status', self._on_control, qos.STATUS
+        )
+        node.create_subscription(
+            DiagnosticStatus, 'policy_node/status', self._on_policy, qos.STATUS
+        )
+        node.create_subscription(
+            Float64MultiArray, 'policy_node/timing', self._on_timing, qos.STATUS
+        )
+        node.create_subscription(JointState, 'control_node/command', self._on_command, qos.COMMAND)
+        node.create_subscription(JointState, spec.state_topic, self._on_state, qos.SENSOR)
+        for name, camera in spec.cameras.items():
+            node.create_subscription(
+                CompressedImage,
+                f'{camera.topic}/compressed',
+                self._image_callback(name),
+                qos.SENSOR,
+            )
+
+    def missing(self) -> list[str]:
+        """Return what the demo still waits for, in words."""
+        waits = {
+            'sim_node': bool(self.task),
+            'control_node': bool(self.control),
+            'policy_node (it loads torch and the checkpoint)': self.policy_text
+            not in ('', 'not active'),
+            'camera images at policy_node': all(
+                received >= _FIRST_FRAMES for received, _ in self.frames().values()
+            ),
+            'compressed images': len(self.jpegs) == len(self._spec.cameras),
+            'a first chunk': int(self.policy.get('chunks') or 0) >= _FIRST_CHUNKS,
+            'services': all(client.service_is_ready() for client in self._clients.values()),
+        }
+        return [name for name, ready in waits.items() if not ready]
+
+    def check_that_only_the_simulator_listens(self) -> None:
+        """Refuse to command when anything besides sim_node would follow or report joints."""
+        node, spec = self._node, self._spec
+        listeners = [
+            (topic, info.node_name)
+            for topic in (spec.command_topic, spec.gripper.topic)
+            for info in node.get_subscriptions_info_by_topic(topic)
+        ]
+        speakers = [
+            (spec.state_topic, info.node_name)
+            for info in node.get_publishers_info_by_topic(spec.state_topic)
+        ]
+        strangers = [
+            f'{name} on {topic}'
+            for topic, name in listeners + speakers
+            if name not in ('sim_node', node.get_name())
+        ]
+        if strangers:
+            raise DemoFault(
+                'expected no robot but the simulated one, found '
+                f'{", ".join(strangers)}; the demo would move it. Start the demo '
+                'with another ROS_DOMAIN_ID'
+            )
+
+    def reset(self, seed: int) -> str:
+        """Start the layout of ``seed`` everywhere; returns its instruction."""
+        value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=seed)
+        response = self._call(
+            'seed', SetParameters.Request(parameters=[Parameter(name='seed', value=value)])
+        )
+        if not response.results[0].successful:
+            raise DemoFault(f'sim_node refused seed {seed}: {response.results[0].reason}')
+        instruction = str(self._call('sim', Trigger.Request()).message)
+        self._call('control', Trigger.Request())
+        self._instruction.publish(String(data=instruction))
+        self._call('policy', Trigger.Request())
+        return instruction
+
+    def retire_policy(self) -> None:
+        """Free the processor of inference and rendering: policy_node becomes unconfigured."""
+        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+            self._call('lifecycle', ChangeState.Request(transition=Transition(id=transition)))
+
+    def arm(self, wanted: bool) -> str:
+        """Arm or disarm; returns why it was refused, or an empty text."""
+        response = self._call('arm', SetBool.Request(data=wanted))
+        return '' if response.success else str(response.message)
+
+    def counters(self) -> dict[str, int]:
+        """Return the running totals that a trial is the difference of."""
+        totals = {name: int(self.control.get(name) or 0) for name in _COUNTERS}
+        totals['physics_overruns'] = int(self.task.get('physics_overruns', 0))
+        return totals
+
+    def frames(self) -> dict[str, tuple[int, int]]:
+        """Return the running totals of received and missed images at policy_node."""
+        return {
+            name: (
+                int(self.policy.get(f'{name}_received') or 0),
+                int(self.policy.get(f'{name}_missed') or 0),
+            )
+            for name in self._spec.cameras
+        }
+
+    def _call(self, name: str, request: Any) -> Any:
+        client = self._clients[name]
+        done = Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: done.set())
+        deadline = time.monotonic() + _CALL_S
+        while not done.wait(0.1):
+            if not self._node.context.ok() or time.monotonic() > deadline:
+                raise DemoFault(f'service {client.srv_name} did not answer within {_CALL_S:g} s')
+        return future.result()
+
+    def _on_task(self, message: String) -> None:
+        if not self.task:  # lets the policy warm up on the task that is there
+            self._instruction.publish(String(data=json.loads(message.data)['instruction']))
+        self.task = json.loads(message.data)
+
+    def _on_control(self, message: DiagnosticStatus) -> None:
+        self.control = values_of(message)
+
+    def _on_policy(self, message: DiagnosticStatus) -> None:
+        self.policy = values_of(message)
+        self.policy_text = message.message
+
+    def _on_timing(self, message: Float64MultiArray) -> None:
+        record = self.record
+        if record is not None and message.data[0] * 1e9 > record.start_ns:
+            record.capture_to_chunk_ms.append(message.data[1])
+            record.inference_ms.append(message.data[2])
+
+    def _on_command(self, message: JointState, info: MessageInfo) -> None:
+        # The time of sending is in the message's DDS header: the demo's own delays do not count.
+        sent_ns = info['source_timestamp']
+        period_ns, self._last_command_ns = sent_ns - self._last_command_ns, sent_ns
+        record = self.record
+        if record is None:
+            return
+        if record.commanded.stamps_ns:
+            record.period_deviation_ms.append(abs(period_ns - self._period_ns) / 1e6)
+        record.commanded.add(conversions.to_ns(message.header.stamp), message.position.tolist())
+
+    def _on_state(self, message: JointState) -> None:
+        record = self.record
+        if record is not None:
+            state = conversions.state_from_message(message, self._spec)
+            record.measured.add(state.stamp_ns, state.positions.tolist())
+
+    def _image_callback(self, name: str) -> Callable[[CompressedImage], None]:
+        first = name == next(iter(self._spec.cameras))
+
+        def on_image(message: CompressedImage) -> None:
+            self.jpegs[name] = message.data.tobytes()
+            if first:
+                self.on_front_image()
+
+        return on_image

@@ -1,0 +1,242 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Runs the trials of the demo on the simulated robot and writes what came out.
+
+Per trial: a new layout, its instruction to the policy, the arm armed until the cube is up or the
+time is over. Prints one line per trial; writes summary.json, report.html and video.mp4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+import json
+from pathlib import Path
+import sys
+from threading import Event, Thread
+import time
+from typing import Any
+
+from faster_ros.evaluation.trial_record import (
+    summarize,
+    summary_lines,
+    TrialRecord,
+)
+from faster_ros.evaluation.trial_video import TrialVideo, VideoFrame
+from faster_ros.nodes.demo_graph_client import DemoFault, DemoGraphClient
+from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.spinning import run_node
+from faster_ros.robot_spec import load_robot_spec
+from rclpy.node import Node
+
+_VIDEO_RATE_HZ = 10.0
+_VIDEO_SECONDS = 4.0  # of the joint plots
+_SHOW_OUTCOME_S = 0.5
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class DemoParameters:
+    """Parameters of demo_node."""
+
+    robot: str = parameter('fr3', 'robot name or path of its YAML file')
+    checkpoint: str = parameter('', 'folder of the policy, for the report')
+    trials: int = parameter(10, 'number of layouts', 1, 100000)
+    seed_start: int = parameter(1_000_000, 'seed of the first layout', 0, 2_000_000_000)
+    time_limit: float = parameter(12.0, 'longest trial in s', 1.0, 600.0)
+    startup_limit: float = parameter(120.0, 'longest wait for the other nodes in s', 1.0, 3600.0)
+    out: str = parameter('out/demo', 'folder of summary.json, report.html and video.mp4')
+    video: bool = parameter(True, 'write video.mp4')
+
+
+class DemoNode(Node):
+    """The demo as a node; the trials run in an own thread, the topics in the executor's."""
+
+    def __init__(self) -> None:
+        super().__init__('demo_node')
+        self.exit_code = 1
+        self._config = declare(self, DemoParameters)
+        self._spec = load_robot_spec(self._config.robot)
+        self._out = Path(self._config.out)
+        self._client = DemoGraphClient(self, self._spec)
+        self._records: list[TrialRecord] = []
+        self._video: TrialVideo | None = None
+        self._images = 0
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name='trials', daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Break off the trials."""
+        self._stopping.set()
+        self._thread.join(timeout=4.0)
+
+    def _run(self) -> None:
+        try:
+            self._wait_until_ready()
+            self._client.check_that_only_the_simulator_listens()
+            self._run_trials()
+            if not self._stopping.is_set():
+                self._client.retire_policy()
+                self._write_results()
+                self.exit_code = 0
+        except DemoFault as fault:
+            self._say(f'the demo stopped: {fault}', sys.stderr)
+        finally:
+            self.context.try_shutdown()
+
+    def _wait_until_ready(self) -> None:
+        start, told = time.monotonic(), ''
+        while (missing := self._client.missing()) and not self._stopping.wait(_POLL_S):
+            waited_s = time.monotonic() - start
+            if waited_s > self._config.startup_limit:
+                raise DemoFault(
+                    f'no sign of {", ".join(missing)} within {waited_s:.0f} s; the '
+                    'lines above and the log files of the nodes may tell why'
+                )
+            text = f'waiting for {", ".join(missing)}'
+            if text != told and waited_s > 1.0:
+                self._say(text)
+                told = text
+        if not missing:
+            self._say(f'ready after {time.monotonic() - start:.1f} s')
+
+    def _run_trials(self) -> None:
+        config, spec = self._config, self._spec
+        if config.video:
+            self._out.mkdir(parents=True, exist_ok=True)
+            self._video = TrialVideo(
+                self._out / 'video.mp4',
+                spec.joint_names,
+                _VIDEO_RATE_HZ,
+                (spec.limit_array('lower'), spec.limit_array('upper')),
+            )
+            self._client.on_front_image = self._film
+        try:
+            for number in range(1, config.trials + 1):
+                if self._stopping.is_set():
+                    return
+                record = self._trial(number, config.seed_start + number - 1)
+                self._records.append(record)
+                self._say(record.line(config.trials))
+        finally:
+            self._client.record = None
+            if self._video is not None:
+                self._video.close()
+
+    def _trial(self, number: int, seed: int) -> TrialRecord:
+        client = self._client
+        client.record = None
+        client.arm(False)
+        instruction = client.reset(seed)
+        counters, frames = client.counters(), client.frames()
+        record = TrialRecord(number, seed, instruction, self._now_ns())
+        client.record = record
+        refusal = client.arm(True)
+        record.outcome = f'arming refused: {refusal}' if refusal else self._watch(record)
+        record.success = record.outcome == 'success'
+        client.arm(False)
+        # The counters are published at 10 Hz: what happened until now is in the next message.
+        self._stopping.wait(_SHOW_OUTCOME_S)
+        record.wrong = bool(client.task['wrong'])
+        record.counters = {
+            name: total - counters[name] for name, total in client.counters().items()
+        }
+        record.frames = {
+            name: (received - frames[name][0], missed - frames[name][1])
+            for name, (received, missed) in client.frames().items()
+        }
+        record.thumbnail_jpeg = client.jpegs[next(iter(self._spec.cameras))]
+        return record
+
+    def _watch(self, record: TrialRecord) -> str:
+        """Wait for the end of the trial; returns its outcome."""
+        start = time.monotonic()
+        while not self._stopping.wait(_POLL_S):
+            record.seconds = time.monotonic() - start
+            task = self._client.task
+            if task['seed'] == record.seed and task['success']:
+                record.seconds = min(record.seconds, task['success_s'])
+                return 'success'
+            if self._client.control.get('mode') == 'holding' and record.seconds > 0.5:
+                return f'held: {self._client.control.get("reason")}'
+            if record.seconds > self._config.time_limit:
+                return 'timeout'
+        return 'interrupted'
+
+    def _film(self) -> None:
+        """Add every so many images of the first camera to the video."""
+        camera = next(iter(self._spec.cameras.values()))
+        self._images += 1
+        record, video = self._client.record, self._video
+        if record is None or video is None:
+            return
+        if self._images % max(1, round(camera.rate_hz / _VIDEO_RATE_HZ)) != 0:
+            return
+        now_ns = self._now_ns()
+        since_ns = now_ns - round(_VIDEO_SECONDS * 1e9)
+        video.add(
+            VideoFrame(
+                f'{record.number}  {record.instruction}',
+                record.outcome,
+                (now_ns - record.start_ns) / 1e9,
+                dict(self._client.jpegs),
+                record.commanded.arrays(record.start_ns, since_ns),
+                record.measured.arrays(record.start_ns, since_ns),
+            )
+        )
+
+    def _write_results(self) -> None:
+        from faster_ros.evaluation.report import write_report  # after the measured part: slow
+
+        config = self._config
+        context: dict[str, Any] = {
+            'title': 'faster_ros demo',
+            'robot': self._spec.robot,
+            'checkpoint': config.checkpoint,
+            'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+            'time_limit_s': config.time_limit,
+        }
+        summary = summarize(self._records, context)
+        self._out.mkdir(parents=True, exist_ok=True)
+        (self._out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
+        write_report(self._out / 'report.html', summary, self._records, self._spec.joint_names)
+        self._say('\n'.join(['', *summary_lines(summary), '']))
+        names = ['report.html', *(['video.mp4'] if config.video else []), 'summary.json']
+        for name in names:
+            self._say(f'  {self._out / name}')
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    @staticmethod
+    def _say(text: str, stream: Any = sys.stdout) -> None:
+        print(text, file=stream, flush=True)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until the demo has ended or it is interrupted."""
+    nodes: list[DemoNode] = []
+
+    def make_node() -> DemoNode:
+        nodes.append(DemoNode())
+        return nodes[0]
+
+    code = run_node('demo_node', make_node, args)
+    sys.exit(code or (nodes[0].exit_code if nodes else 1))
+
+
+if __name__ == '__main__':
+    main()
