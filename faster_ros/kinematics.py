@@ -15,11 +15,10 @@
 
 from __future__ import annotations
 
+from faster_ros.interfaces import FloatArray
+from faster_ros.robot_spec import config_path, RobotSpec
 import numpy as np
 import pinocchio as pin
-
-from faster_ros.interfaces import FloatArray
-from faster_ros.robot_spec import RobotSpec, config_path
 
 
 class Kinematics:

@@ -25,10 +25,9 @@ from pathlib import Path
 import sys
 from typing import Any
 
+from faster_ros.interfaces import FloatArray
 import numpy as np
 import yaml
-
-from faster_ros.interfaces import FloatArray
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ class RobotSpec:
     @staticmethod
     def from_dict(data: Any, source: str) -> RobotSpec:
         """Build and check a spec; ``source`` names the file in errors."""
-        spec = _build(RobotSpec, data, source, '')
+        spec: RobotSpec = _build(RobotSpec, data, source, '')
         _check_values(spec, source)
         return spec
 
@@ -203,29 +202,32 @@ def _value(kind: str, value: Any, source: str, key: str) -> Any:
 
 def _check_values(spec: RobotSpec, source: str) -> None:
     for name, limits in spec.joints.items():
-        key = f'joints.{name}'
-        if limits.lower >= limits.upper:
-            raise ValueError(f"{source}: '{key}.lower' must be below '{key}.upper', got "
-                             f'{limits.lower} and {limits.upper}')
-        if max(abs(limits.lower), abs(limits.upper)) > 4 * np.pi:
-            raise ValueError(f"{source}: '{key}' limits [{limits.lower}, {limits.upper}] exceed "
-                             '4 pi; expected rad (or m), these look like degrees')
-        for field in ('velocity', 'acceleration'):
-            if getattr(limits, field) <= 0:
-                raise ValueError(f"{source}: '{key}.{field}' must be positive, got "
-                                 f'{getattr(limits, field)}')
+        _check_limits(limits, f'joints.{name}', source)
     _check_gripper_and_home(spec, source)
     for field in ('velocity_scale', 'acceleration_scale'):
         if not 0 < getattr(spec, field) <= 1:
             raise ValueError(f"{source}: '{field}' must be in (0, 1], got {getattr(spec, field)}")
-    for field in ('command_rate_hz', 'state_rate_hz', 'state_max_age_s'):
-        if getattr(spec, field) <= 0:
-            raise ValueError(f"{source}: '{field}' must be positive, got {getattr(spec, field)}")
+    _check_positive(spec, ('command_rate_hz', 'state_rate_hz', 'state_max_age_s'), '', source)
     for name, camera in spec.cameras.items():
-        for field in ('width', 'height', 'rate_hz', 'max_age_s'):
-            if getattr(camera, field) <= 0:
-                raise ValueError(f"{source}: 'cameras.{name}.{field}' must be positive, got "
-                                 f'{getattr(camera, field)}')
+        _check_positive(camera, ('width', 'height', 'rate_hz', 'max_age_s'), f'cameras.{name}.',
+                        source)
+
+
+def _check_positive(holder: Any, names: tuple[str, ...], prefix: str, source: str) -> None:
+    for name in names:
+        if getattr(holder, name) <= 0:
+            raise ValueError(f"{source}: '{prefix}{name}' must be positive, got "
+                             f'{getattr(holder, name)}')
+
+
+def _check_limits(limits: JointLimits, key: str, source: str) -> None:
+    if limits.lower >= limits.upper:
+        raise ValueError(f"{source}: '{key}.lower' must be below '{key}.upper', got "
+                         f'{limits.lower} and {limits.upper}')
+    if max(abs(limits.lower), abs(limits.upper)) > 4 * np.pi:
+        raise ValueError(f"{source}: '{key}' limits [{limits.lower}, {limits.upper}] exceed "
+                         '4 pi; expected rad (or m), these look like degrees')
+    _check_positive(limits, ('velocity', 'acceleration'), f'{key}.', source)
 
 
 def _check_gripper_and_home(spec: RobotSpec, source: str) -> None:

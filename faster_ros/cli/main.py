@@ -166,13 +166,13 @@ def _check_checkpoint(processes: Sequence[Process]) -> None:
 def _train(_: argparse.Namespace, rest: list[str]) -> int:
     from faster_ros.training.train_demo import main as train_demo
 
-    return int(train_demo(rest) or 0)
+    return train_demo(rest)
 
 
 def _evaluate_demo(_: argparse.Namespace, rest: list[str]) -> int:
     from faster_ros.training.evaluate_demo import main as evaluate_demo
 
-    return int(evaluate_demo(rest) or 0)
+    return evaluate_demo(rest, Path(default_checkpoint()))
 
 
 if __name__ == '__main__':

@@ -18,9 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from faster_ros.interfaces import FloatArray
+import numpy as np
 
 _SMALLEST_RANGE = 1e-6
 

@@ -22,12 +22,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import torch
-from torch import nn, Tensor
-
 from faster_ros.policy.backbones.base import Prefix
 from faster_ros.policy.config import PolicyConfig
 from faster_ros.policy.layers import JointAttentionLayer
+import torch
+from torch import nn, Tensor
 
 
 @dataclass
@@ -75,6 +74,7 @@ class ActionExpert(nn.Module):
         see = torch.cat([prefix.mask[:, None, None, :].expand(-1, -1, ids.shape[1], -1),
                          mask[None, None].expand(len(ids), -1, -1, -1)], 3)
         for index, layer in enumerate(self.layers):
+            assert isinstance(layer, JointAttentionLayer)
             q, k, v = layer.project(x, positions)
             if cache:
                 k, v = _append(cache, index, k, v)

@@ -20,9 +20,8 @@ gripper, two values rather than a path, stays absolute.
 
 from __future__ import annotations
 
-import numpy as np
-
 from faster_ros.interfaces import FloatArray
+import numpy as np
 
 
 def to_deltas(actions: FloatArray, positions: FloatArray, gripper: int) -> FloatArray:

@@ -20,16 +20,11 @@ A trained policy as one folder, and as an object that answers observations.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import json
 from pathlib import Path
-from typing import Any, Mapping
-
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-import torch
-from torch import nn
+from typing import Any
 
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observation
@@ -42,6 +37,11 @@ from faster_ros.policy.vocabulary import WordVocabulary
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+import torch
+from torch import nn
 
 FORMAT = 1
 ACTION_REPRESENTATION = 'delta_joint'
@@ -78,7 +78,7 @@ class PolicyParts:
 
 
 class FASTerPolicy:
-    """Answers one observation at a time with a chunk; greedy, so equal input gives equal output."""
+    """Answers one observation with a chunk; greedy, so equal input gives equal output."""
 
     def __init__(self, parts: PolicyParts, device: str = 'cpu') -> None:
         self.parts = parts
@@ -113,8 +113,8 @@ class FASTerPolicy:
         """Return joint targets (H, D) from uint8 RGB images, measured joints (D,) and words."""
         names = self.parts.robot.joint_names
         if positions.shape != (len(names),) or not np.isfinite(positions).all():
-            raise ValueError(f"positions must be {len(names)} finite numbers ({', '.join(names)}), "
-                             f'got {positions}')
+            raise ValueError(f"positions must be {len(names)} finite numbers "
+                             f"({', '.join(names)}), got {positions}")
         batch = self._input(images, positions, instruction)
         with torch.inference_mode():
             decoded = self._tokenizer.decode(self._model.generate(batch))

@@ -15,16 +15,20 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn, Tensor
-from torch.nn import functional
-
 from faster_ros.policy.action_expert import ActionExpert, ExpertCache
 from faster_ros.policy.backbones.base import PolicyInput, Prefix
 from faster_ros.policy.backbones.tiny import TinyBackbone
 from faster_ros.policy.block_decoding import (
-    action_positions, block_mask, boblk_id, choose, expert_input)
+    action_positions,
+    block_mask,
+    boblk_id,
+    choose,
+    expert_input,
+)
 from faster_ros.policy.config import PolicyConfig
+import torch
+from torch import nn, Tensor
+from torch.nn import functional
 
 _BACKBONES = {'tiny': TinyBackbone}
 
@@ -75,7 +79,8 @@ class FASTerVLA(nn.Module):
         positions = action_positions(
             prefix.next_position, torch.full((len(ids), config.tokens), config.gap,
                                              device=ids.device))
-        cache, decoded = ExpertCache(), []
+        cache = ExpertCache()
+        decoded: list[Tensor] = []
         while len(decoded) * config.block_size < wanted:
             here = slice(cache.length, cache.length + config.block_size)
             logits = self.expert(ids, positions[:, here], prefix,

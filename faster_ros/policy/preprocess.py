@@ -16,10 +16,10 @@
 from __future__ import annotations
 
 import cv2
+from faster_ros.interfaces import ImageArray
+import numpy as np
 import torch
 from torch import Tensor
-
-from faster_ros.interfaces import ImageArray
 
 
 def resize(image: ImageArray, width: int, height: int) -> ImageArray:
@@ -29,8 +29,7 @@ def resize(image: ImageArray, width: int, height: int) -> ImageArray:
     if image.shape[0] * width != image.shape[1] * height:
         raise ValueError(f'image of {image.shape[1]} x {image.shape[0]} pixels does not have the '
                          f'aspect of the {width} x {height} pixels the policy takes')
-    small: ImageArray = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return small
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def image_tensor(images: ImageArray) -> Tensor:

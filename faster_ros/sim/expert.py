@@ -20,12 +20,11 @@ pose alone, so that any state, also one that a policy or a disturbance led to, g
 
 from __future__ import annotations
 
-import numpy as np
-
 from faster_ros.interfaces import FloatArray
 from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.sim.simulator import CUBE_HALF_SIZE, Simulator
+import numpy as np
 
 _DOWN = np.diag([1.0, -1.0, -1.0])  # tool z points at the table
 _GRASP_HEIGHT = 0.018  # m, tool above the table when the fingers close

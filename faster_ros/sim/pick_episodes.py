@@ -20,19 +20,17 @@ labelled by the expert, so labels stay clean however bad the motion is.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Callable, Iterator
 
 import cv2
-import mujoco
-import numpy as np
-from numpy.typing import NDArray
-
 from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.sim.expert import PickExpert
 from faster_ros.sim.simulator import CameraRenderer, CUBE_COLOURS, Simulator
+import mujoco
+import numpy as np
 
 _FINGER_SPEED = 0.1  # m/s
 _RENDER_SCALE = 2  # images are rendered larger and averaged down, as a camera's pixels are

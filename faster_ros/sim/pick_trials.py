@@ -20,8 +20,8 @@ thinks, so the result tells about the policy and not about the machine.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from faster_ros.interfaces import ActionChunk, FloatArray, Observation, RobotState
 from faster_ros.robot_spec import RobotSpec

@@ -23,11 +23,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
+from faster_ros.interfaces import FloatArray, ImageArray
+from faster_ros.robot_spec import config_path, RobotSpec
 import mujoco
 import numpy as np
-
-from faster_ros.interfaces import FloatArray, ImageArray
-from faster_ros.robot_spec import RobotSpec, config_path
 
 CUBE_COLOURS = {
     'red': (0.80, 0.10, 0.08, 1.0),

@@ -17,14 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import nn, Tensor
-
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.losses import dct_matrix, reconstruction_loss
 from faster_ros.tokenizer.patchify import Patchifier
 from faster_ros.tokenizer.residual_quantizer import ResidualQuantizer
 from faster_ros.tokenizer.transformer import GridDecoder, GridEncoder
+import torch
+from torch import nn, Tensor
 
 
 @dataclass

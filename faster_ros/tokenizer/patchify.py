@@ -27,11 +27,10 @@ unequal width, each padded to the widest, d. Drawn for H = 4, h = 2, groups arm 
 
 from __future__ import annotations
 
+from faster_ros.tokenizer.config import TokenizerConfig
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
-
-from faster_ros.tokenizer.config import TokenizerConfig
 
 
 class Patchifier(nn.Module):

@@ -23,10 +23,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from faster_ros.tokenizer.config import TokenizerConfig
 import torch
 from torch import nn, Tensor
-
-from faster_ros.tokenizer.config import TokenizerConfig
 
 _KMEANS_ROUNDS = 10
 _DEAD_CHECK_PERIOD = 10  # training steps between looks for dead codes

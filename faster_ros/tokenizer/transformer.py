@@ -15,11 +15,10 @@
 
 from __future__ import annotations
 
-from torch import nn, Tensor
-import torch
-from torch.nn import functional
-
 from faster_ros.tokenizer.config import TokenizerConfig
+import torch
+from torch import nn, Tensor
+from torch.nn import functional
 
 
 class TransformerBlock(nn.Module):

@@ -15,18 +15,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Iterator
-
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
+from typing import Any
 
 from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.sim.pick_episodes import Act, PickCollector, PickSettings
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
 
 _EPISODES_PER_JOB = 10
 
@@ -103,9 +103,8 @@ def _collect_job(job: tuple[RobotSpec, PickSettings, range, Path | None]) -> Dem
 
 
 def _policy_act(checkpoint: Path, spec: RobotSpec) -> Act:
-    import torch
-
     from faster_ros.policy.checkpoint import load_policy
+    import torch
 
     torch.set_num_threads(1)
     return load_policy(checkpoint, spec).act

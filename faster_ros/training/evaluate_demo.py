@@ -12,29 +12,31 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-Measures the demo's policy in process: unseen layouts, simulated time, synchronous execution.
+``faster_ros evaluate-demo``: the demo's policy on unseen layouts, in process.
 
-Beside the policy stands the ceiling of its tokenizer: the expert's chunks, encoded and decoded.
+Simulated time, synchronous execution. Beside the policy stand the ceiling of its tokenizer, the
+expert's chunks encoded and decoded, and the expert itself.
 """
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import asdict
+import json
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-import torch
-from tqdm import tqdm
 
 from faster_ros.evaluation.statistics import success_rate
 from faster_ros.interfaces import ActionChunk, Observation
 from faster_ros.policy.action_representation import from_deltas, to_deltas
 from faster_ros.policy.checkpoint import FASTerPolicy, load_policy
-from faster_ros.robot_spec import RobotSpec
+from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.sim.expert import PickExpert
 from faster_ros.sim.pick_trials import Infer, PickTrial, PickTrials
 from faster_ros.sim.simulator import TEST_SEED_START
+import torch
+from tqdm import tqdm
 
 _RENDER_SCALE = 2  # images are rendered larger and averaged down, as a camera's pixels are
 _SUBJECTS = {'policy': 'the policy', 'tokenizer': 'the expert through the tokenizer',
@@ -104,3 +106,28 @@ def _expert(policy: FASTerPolicy, trials: PickTrials, coded: bool) -> Infer:
                            parts.robot.joint_names)
 
     return infer
+
+
+def main(arguments: list[str], default_checkpoint: Path) -> int:
+    """Run ``faster_ros evaluate-demo`` and return its exit code."""
+    parser = argparse.ArgumentParser(prog='faster_ros evaluate-demo', description=__doc__)
+    parser.add_argument('--checkpoint', type=Path, default=default_checkpoint,
+                        help='checkpoint folder (default: the one that is shipped)')
+    parser.add_argument('--trials', type=int, default=100, help='trials of each (default 100)')
+    parser.add_argument('--seed-start', type=int, default=TEST_SEED_START,
+                        help='seed of the first layout')
+    parser.add_argument('--out', type=Path, default=Path('out/evaluate_demo'),
+                        help='folder of summary.json (default out/evaluate_demo)')
+    options = parser.parse_args(arguments)
+    spec = load_robot_spec('fr3')
+    load_policy(options.checkpoint, spec)  # a bad checkpoint is named before any process starts
+    results = {}
+    for subject in _SUBJECTS:
+        results[subject] = evaluate(options.checkpoint, spec, subject, options.trials,
+                                    options.seed_start)
+        print(describe(results[subject]), flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / 'summary.json'
+    path.write_text(json.dumps(results, indent=2) + '\n')
+    print(f'figures: {path}')
+    return 0

@@ -28,9 +28,6 @@ import shutil
 import time
 from typing import Any
 
-import numpy as np
-import torch
-
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.policy.action_representation import to_deltas
 from faster_ros.policy.checkpoint import PolicyParts
@@ -45,7 +42,9 @@ from faster_ros.training.demonstrations import collect, Demonstrations
 from faster_ros.training.evaluate_demo import describe, evaluate
 from faster_ros.training.train_policy import PolicyData, PolicyTrainer, PolicyTraining
 from faster_ros.training.train_report import write_report
-from faster_ros.training.train_tokenizer import train_tokenizer, TokenizerTraining
+from faster_ros.training.train_tokenizer import TokenizerTraining, train_tokenizer
+import numpy as np
+import torch
 
 ACTION_QUANTILE = 0.002  # share of the largest and smallest deltas that is clipped
 STATE_QUANTILE = 0.001

@@ -18,16 +18,15 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from torch import Tensor
-from tqdm import tqdm
-
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.preprocess import image_tensor
 from faster_ros.training.demonstrations import batches
 from faster_ros.training.train_tokenizer import learning_rate_share
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
 
 _CURVE_PERIOD = 20
 _EMA_DECAY = 0.998

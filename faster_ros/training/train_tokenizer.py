@@ -17,14 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from faster_ros.tokenizer.config import TokenizerConfig
+from faster_ros.tokenizer.faster_vq import FASTerVQ
+from faster_ros.training.demonstrations import batches
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
-
-from faster_ros.tokenizer.config import TokenizerConfig
-from faster_ros.tokenizer.faster_vq import FASTerVQ
-from faster_ros.training.demonstrations import batches
 
 _CURVE_PERIOD = 20  # steps between points of a loss curve
 _WARMUP_STEPS = 100

@@ -21,13 +21,12 @@ from scratch on a CPU in minutes and has the interface of the large ones.
 
 from __future__ import annotations
 
-import torch
-from torch import nn, Tensor
-
 from faster_ros.policy.backbones.base import PolicyInput, Prefix
 from faster_ros.policy.config import PolicyConfig
 from faster_ros.policy.layers import JointAttentionLayer
 from faster_ros.policy.vocabulary import PAD
+import torch
+from torch import nn, Tensor
 
 _STRIDE = 4  # image pixels per map cell
 
@@ -99,6 +98,7 @@ class TinyBackbone(nn.Module):
         attend = mask[:, None, None, :]
         keys, values = [], []
         for layer in self.layers:
+            assert isinstance(layer, JointAttentionLayer)
             q, k, v = layer.project(x, positions)
             keys.append(k)
             values.append(v)

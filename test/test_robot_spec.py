@@ -1,0 +1,99 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Robot files: every shipped one is right, and every mistake is named."""
+
+import copy
+from pathlib import Path
+
+from faster_ros.robot_spec import config_path, load_robot_spec, RobotSpec
+import numpy as np
+import pytest
+import yaml
+
+ROBOTS = sorted(file.stem for file in config_path('config').glob('*.yaml'))
+
+
+def fr3():
+    """Return the plain mapping of the FR3's file."""
+    return copy.deepcopy(yaml.safe_load(config_path('config/fr3.yaml').read_text()))
+
+
+def changed(path, value):
+    """Return the FR3's mapping with one entry changed; ``path`` is dotted."""
+    data = node = fr3()
+    *parents, last = path.split('.')
+    for key in parents:
+        node = node[key]
+    node[last] = value
+    return data
+
+
+@pytest.mark.parametrize('robot', ROBOTS)
+def test_every_shipped_robot_file_loads_and_survives_a_round_trip(robot):
+    spec = load_robot_spec(robot)
+    assert RobotSpec.from_dict(spec.to_dict(), 'again') == spec
+    assert config_path(f'urdf/{spec.urdf}').exists()
+
+
+def test_vectors_are_in_the_order_of_the_joints():
+    spec = load_robot_spec('fr3')
+    assert spec.joint_names == (*spec.arm_joint_names, 'fr3_finger_joint1')
+    assert spec.gripper_index == 7
+    assert spec.limit_array('upper')[7] == 0.04
+    assert np.all(spec.home_positions >= spec.limit_array('lower'))
+
+
+@pytest.mark.parametrize('path, value, message', [
+    ('speed', 1.0, "unknown key 'speed'"),
+    ('joints.fr3_joint2.jerk', 1.0, r"unknown key 'joints\.fr3_joint2\.jerk'"),
+    ('cameras.wrist.topik', '/x', r"unknown key 'cameras\.wrist\.topik'"),
+    ('joints.fr3_joint1', {'lower': 1.0, 'upper': -1.0, 'velocity': 1.0, 'acceleration': 1.0},
+     r"'joints\.fr3_joint1\.lower' must be below 'joints\.fr3_joint1\.upper', got 1\.0 and -1\.0"),
+    ('joints.fr3_joint1.upper', 157.2, 'these look like degrees'),
+    ('joints.fr3_joint1.velocity', 0.0, 'must be positive, got 0.0'),
+    ('joints.fr3_joint1.velocity', '2.6 rad/s', r"plain number in SI units .* got '2\.6 rad/s'"),
+    ('joints.fr3_joint1.velocity', float('nan'), 'must be finite, got nan'),
+    ('velocity_scale', 1.5, r"'velocity_scale' must be in \(0, 1\], got 1\.5"),
+    ('gripper.joint', 'fr3_joint1', "'gripper.joint' must be the last entry of 'joints'"),
+    ('gripper.open', 40.0, r"'gripper\.open' must lie in \[0\.0, 0\.04\] m, got 40\.0"),
+    ('gripper.open', 0.0, "'gripper.closed' and 'gripper.open' must differ"),
+    ('home.fr3_joint4', 0.5, r"'home\.fr3_joint4' must lie in"),
+    ('home', {'fr3_joint1': 0.0}, "'home' must name exactly the joints"),
+    ('cameras.front.width', 640.5, "'cameras.front.width' must be a whole number"),
+    ('cameras.front.rate_hz', 0, "'cameras.front.rate_hz' must be positive"),
+    ('cameras', {}, "'cameras' must be a mapping with entries"),
+    ('robot', 7, "'robot' must be a text, got 7"),
+    ('joints', [1, 2], "'joints' must be a mapping"),
+])
+def test_a_mistake_in_a_robot_file_is_named(path, value, message):
+    with pytest.raises(ValueError, match=f'my_arm.yaml: .*{message}'):
+        RobotSpec.from_dict(changed(path, value), 'my_arm.yaml')
+
+
+def test_a_missing_key_is_named():
+    data = fr3()
+    del data['state_topic']
+    with pytest.raises(ValueError, match="key 'state_topic' is missing"):
+        RobotSpec.from_dict(data, 'my_arm.yaml')
+
+
+def test_an_unknown_robot_and_an_unreadable_file_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"robot 'fr33' is unknown; expected one of .*fr3"):
+        load_robot_spec('fr33')
+    with pytest.raises(ValueError, match='absent.yaml does not exist'):
+        load_robot_spec(str(tmp_path / 'absent.yaml'))
+    bad = Path(tmp_path / 'bad.yaml')
+    bad.write_text('robot: [fr3')
+    with pytest.raises(ValueError, match='bad.yaml is not valid YAML'):
+        load_robot_spec(str(bad))
