@@ -32,6 +32,7 @@ from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter
 from faster_ros.nodes.spinning import be_nice, run_node
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.runtime.clock_offset import ClockOffset
 from faster_ros.runtime.controller import MotionConfig, MotionController
 from faster_ros.runtime.latency import LatencyWindow
 from faster_ros.runtime.supervisor import Gates
@@ -87,7 +88,9 @@ class ControlNode(Node):
                                                  parameters.stamp_commands)
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._state: RobotState | None = None
+        self._offset = ClockOffset()
         self._chunk_age = LatencyWindow(warm_up=0)
+        self._incomplete = False
         self._sent = 0
         self._gripper_sent: tuple[float, int] | None = None
         self._last_mode = ''
@@ -133,9 +136,10 @@ class ControlNode(Node):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _tick(self, lateness_ns: int) -> None:
+    def _tick(self, due_ns: int) -> None:
         # The command belongs to the grid point, so a late thread makes no uneven motion.
-        now_ns = self._now_ns() - lateness_ns
+        now_ns = self._offset.to_ros_ns(due_ns, time.monotonic_ns(), self._now_ns(),
+                                        time.monotonic_ns())
         with self._lock:
             command = self._controller.tick(now_ns, self._state)
         if command is not None:
@@ -166,8 +170,13 @@ class ControlNode(Node):
         except ValueError as error:
             with self._lock:
                 self._controller.note_incomplete_state(str(error))
+            self._incomplete = True
             self._log.problem('joint state', str(error))
-        else:
+            return
+        if self._incomplete:
+            self._incomplete = False
+            with self._lock:
+                self._controller.note_incomplete_state('')
             self._log.solved('joint state', 'joint states are complete again')
 
     def _on_chunk(self, message: JointTrajectory) -> None:
@@ -220,7 +229,8 @@ class ControlNode(Node):
             'chunk_age_p50_s': self._chunk_age.p50, 'chunk_age_p99_s': self._chunk_age.p99,
             'period_deviation_p50_ms': monitor.quantile_ms(0.5),
             'period_deviation_p99_ms': monitor.quantile_ms(0.99),
-            'period_deviation_max_ms': monitor.maximum_ms, 'periods_missed': monitor.missed}
+            'period_deviation_max_ms': monitor.maximum_ms, 'periods_missed': monitor.missed,
+            'clock_steps': self._offset.steps}
         message = diagnostics.status_message('control_node', self._spec.robot, level,
                                              f'{status.mode} {status.detail}'.strip(), values)
         self._status_topic.publish(message)
@@ -241,6 +251,8 @@ def make_node() -> ControlNode:
     """Make the node with the priority that its parameter asks for."""
     node = ControlNode()
     be_nice(node.get_parameter('nice').value)
+    # A callback gives way to the loop within this time instead of Python's 5 ms.
+    sys.setswitchinterval(0.0005)
     return node
 
 

@@ -29,7 +29,7 @@ import numpy as np
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-_SHORTEST_BRAKE_S = 0.05
+_SHORTEST_BRAKE_S = 0.15  # a message this much late is still taken
 
 
 def to_ns(time: Time | Duration) -> int:
@@ -53,7 +53,7 @@ def state_from_message(message: JointState, spec: RobotSpec) -> RobotState:
     missing = [name for name in spec.joint_names if name not in index]
     if missing:
         raise ValueError(f"joint state on {spec.state_topic} lacks {', '.join(missing)}; it has "
-                         f"{', '.join(message.name) or 'no joints'}")
+                         f"{', '.join(sorted(message.name)) or 'no joints'}")
     if len(message.position) != len(message.name):
         raise ValueError(f'joint state on {spec.state_topic} has {len(message.name)} names and '
                          f'{len(message.position)} positions; expected as many')

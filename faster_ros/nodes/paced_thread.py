@@ -24,11 +24,10 @@ from faster_ros.runtime.period_monitor import PeriodMonitor
 
 class PacedThread:
     """
-    Calls ``tick(lateness_ns)`` on a grid of steady times.
+    Calls ``tick(due_ns)`` on a grid of steady times, ``due_ns`` being the grid point.
 
-    ``lateness_ns`` is the time since the grid point that the call belongs to. A late call is
-    made at once; points that passed entirely are skipped, never made up for in a burst. An
-    exception ends the thread and goes to ``on_failure``.
+    A late call is made at once for the newest point that has passed; the others are skipped,
+    never made up for in a burst. An exception ends the thread and goes to ``on_failure``.
     """
 
     def __init__(self, rate_hz: float, tick: Callable[[int], None],
@@ -59,9 +58,8 @@ class PacedThread:
                     time.sleep(wait_ns * 1e-9)
                 now_ns = time.monotonic_ns()
                 self.monitor.add(now_ns)
-                self._tick(now_ns - due_ns)
+                due_ns += (now_ns - due_ns) // self.period_ns * self.period_ns
+                self._tick(due_ns)
                 due_ns += self.period_ns
-                passed = (time.monotonic_ns() - due_ns) // self.period_ns
-                due_ns += max(0, passed) * self.period_ns
         except Exception as error:  # the loop must not die in silence
             self._on_failure(error)

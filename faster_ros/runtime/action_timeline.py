@@ -37,6 +37,7 @@ from faster_ros.interfaces import ActionChunk, FloatArray
 from faster_ros.robot_spec import RobotSpec
 import numpy as np
 
+_PAST_NS = 200_000_000          # kept of the past: a late control tick still reads there
 _BLEND_KNOTS = 8                # straight pieces that stand for the curve of a crossfade
 _CLOSE_BELOW, _OPEN_ABOVE = 0.4, 0.6  # hysteresis, share of the gripper's stroke
 
@@ -166,7 +167,7 @@ class ActionTimeline:
         if self._times and self._times[0] <= read_ns <= self._times[-1]:
             old_due, old_rows = np.array(self._times), self._rows
         elif held is not None:
-            old_due, old_rows = np.array([read_ns]), np.array(held, dtype=float)[None]
+            old_due, old_rows = np.array([read_ns - _PAST_NS]), np.array(held, dtype=float)[None]
         else:
             self._times, self._rows = due.tolist(), rows
             return
@@ -175,7 +176,7 @@ class ActionTimeline:
         knots = np.concatenate([
             [read_ns, start_ns, end_ns],
             np.linspace(start_ns, end_ns, _BLEND_KNOTS + 1).astype(np.int64),
-            old_due[(old_due > read_ns) & (old_due < end_ns)],
+            old_due[(old_due >= read_ns - _PAST_NS) & (old_due < end_ns)],
             due[due > read_ns],
         ])
         times = np.unique(knots[knots <= due[-1]])

@@ -113,7 +113,7 @@ class MotionController:
             self._timeline.reset(now_ns)
 
     def note_incomplete_state(self, detail: str) -> None:
-        """Tell that a joint state lacked a joint: the name of the gate if no better one comes."""
+        """Tell that joint states lack a joint, or with '' that they are complete again."""
         self._supervisor.incomplete_state = detail
 
     def accept(self, chunk: ActionChunk, now_ns: int) -> bool:

@@ -121,7 +121,6 @@ class Supervisor:
         problem = self._state_problem(now_ns, state)
         if problem is None:
             assert state is not None
-            self.incomplete_state = ''
             error = np.abs(commanded - state.positions) * self._arm
             if error.max() <= self._gates.tracking_error:
                 return True

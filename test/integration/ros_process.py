@@ -99,10 +99,13 @@ class Peer:
         rclpy.shutdown(context=self._context)
 
 
-def wait_until(condition, seconds: float = 5.0, what: str = 'the condition') -> None:
+def wait_until(condition, seconds: float = 5.0, what='the condition') -> None:
+    """Wait for a condition; ``what`` is a text, or a function that makes it at the end."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f'{what} did not come in {seconds} s'
+        if time.monotonic() > deadline:
+            text = what() if callable(what) else what
+            raise AssertionError(f'{text} did not come in {seconds} s')
         time.sleep(0.01)
 
 

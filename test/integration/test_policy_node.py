@@ -84,12 +84,13 @@ class Cell(Peer):
 
     def next_chunk(self) -> JointTrajectory:
         count = len(self.chunks)
-        wait_until(lambda: len(self.chunks) > count, 5.0, f'a chunk ({self.message})')
+        wait_until(lambda: len(self.chunks) > count, 5.0, lambda: f'a chunk ({self.message})')
         return self.chunks[-1]
 
     def assert_silent(self, words: str) -> None:
         """Check that no chunk comes and that the status says why."""
-        wait_until(lambda: words in self.message, 5.0, f"'{words}' (is '{self.message}')")
+        wait_until(lambda: words in self.message, 5.0,
+                   lambda: f"'{words}' (is '{self.message}')")
         count = len(self.chunks)
         time.sleep(0.5)
         assert len(self.chunks) <= count + 1

@@ -194,3 +194,11 @@ def test_whatever_arrives_the_trajectory_stays_between_the_targets(arrivals):
                 low, high = min(low, value), max(high, value)
         except OutOfOrderError:
             pass
+
+
+def test_a_tick_that_is_a_little_late_still_reads_the_trajectory_before_the_seam():
+    timeline = ActionTimeline(SPEC, blend_s=0.1)
+    timeline.merge(chunk(0, slope=1.0), T0)
+    timeline.merge(chunk(400, 1.0), T0 + 505 * MS)
+    assert at(timeline, 495)[0] == pytest.approx(0.495)
+    assert at(timeline, 505)[0] == pytest.approx(0.505)

@@ -1,0 +1,58 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The control loop keeps its grid, skips what it missed and does not die in silence."""
+
+from threading import Event
+import time
+
+from faster_ros.nodes.paced_thread import PacedThread
+
+
+def run(tick, seconds: float) -> tuple[PacedThread, list[Exception]]:
+    failures: list[Exception] = []
+    thread = PacedThread(100.0, tick, failures.append)
+    thread.start()
+    time.sleep(seconds)
+    thread.stop()
+    return thread, failures
+
+
+def test_ticks_are_due_on_a_grid():
+    due: list[int] = []
+    run(due.append, 0.3)
+    assert 15 <= len(due) <= 32
+    assert all((after - before) % 10_000_000 == 0 for before, after in zip(due, due[1:]))
+
+
+def test_missed_points_are_skipped_and_not_made_up_for():
+    due: list[int] = []
+
+    def tick(due_ns: int) -> None:
+        due.append(due_ns)
+        if len(due) == 5:
+            time.sleep(0.1)
+    run(tick, 0.4)
+    assert max(after - before for before, after in zip(due, due[1:])) >= 100_000_000
+    assert len(due) <= 33
+
+
+def test_a_failure_ends_the_loop_and_is_told():
+    ended = Event()
+
+    def tick(_: int) -> None:
+        ended.set()
+        raise RuntimeError('broken')
+    _, failures = run(tick, 0.05)
+    assert ended.is_set()
+    assert [str(error) for error in failures] == ['broken']
