@@ -73,7 +73,7 @@ class PolicyParameters:
 def load_checkpoint(folder: Path, spec: RobotSpec, device: str) -> Policy:
     """Load the trained policy of a folder; imports torch."""
     if folder == Path():
-        raise ValueError("parameter 'checkpoint' is empty; expected the folder of a trained policy")
+        raise ValueError("parameter 'checkpoint' is empty; expected a folder of a policy")
     from faster_ros.policy.checkpoint import load_policy
     policy: Policy = load_policy(folder, spec, device)
     return policy
