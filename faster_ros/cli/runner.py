@@ -57,12 +57,12 @@ class Runner:
         processes: Sequence[Process],
         log_folder: Path | None = None,
         extra_environment: Mapping[str, str] | None = None,
-        screen: TextIO = sys.stdout,
+        screen: TextIO | None = None,
     ) -> None:
         self._processes = processes
         self._log_folder = log_folder
         self._environment = node_environment(extra_environment or {})
-        self._screen = screen
+        self._screen = screen or sys.stdout
         self._children: list[_Child] = []
         self._interrupted = Event()
         self._signal = 0
@@ -113,13 +113,11 @@ class Runner:
 
     def _stop_all(self) -> None:
         for number, patience_s in _PATIENCE_S:
-            running = [child for child in self._children if child.popen.poll() is None]
+            running = [child for child in self._children if child.alive]
             for child in running:
                 child.send(number)
             deadline = time.monotonic() + patience_s
-            while time.monotonic() < deadline and any(
-                child.popen.poll() is None for child in running
-            ):
+            while time.monotonic() < deadline and any(child.alive for child in running):
                 time.sleep(_POLL_S)
         for child in self._children:
             child.finish()
@@ -162,6 +160,17 @@ class _Child:
         )
         self._reader = Thread(target=self._read, name=f'output of {process.name}', daemon=True)
         self._reader.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process, or one that it started, still runs."""
+        if self.popen.poll() is None:
+            return True
+        try:
+            os.killpg(self.popen.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
 
     def send(self, number: signal.Signals) -> None:
         """Signal the whole process group, which the process leads."""
