@@ -85,11 +85,14 @@ class ActionTimeline:
         self._reset_ns = now_ns
         self._last_start_ns = None
 
-    def merge(self, chunk: ActionChunk, now_ns: int, held: FloatArray | None = None) -> bool:
+    def merge(self, chunk: ActionChunk, now_ns: int, held: FloatArray | None = None,
+              from_rest: bool = False) -> bool:
         """
         Take a chunk into the trajectory; returns False if there was nothing to use in it.
 
-        ``held``: shape (D,), where the arm is held if no trajectory is executing. A chunk from
+        ``held``: shape (D,), where the arm is held if no trajectory is executing. ``from_rest``:
+        the arm stood since the observation, so the chunk begins now with its first row; by its
+        time it would begin with a jump over the rows that passed meanwhile. A chunk from
         before the last reset, or wholly in the past, is discarded. A malformed one is a
         ValueError, one that is older than its predecessor an OutOfOrderError; both change
         nothing.
@@ -102,8 +105,10 @@ class ActionTimeline:
         if self._reset_ns is not None and chunk.start_ns < self._reset_ns:
             self.counters.discarded += 1
             return False
-        due = chunk.start_ns + chunk.step_ns * np.arange(len(chunk.actions), dtype=np.int64)
         read_ns = now_ns + self._latency_ns
+        due = chunk.start_ns + chunk.step_ns * np.arange(len(chunk.actions), dtype=np.int64)
+        if from_rest and due[-1] >= read_ns:
+            due += max(0, read_ns - chunk.start_ns)
         late = int(np.searchsorted(due, read_ns))
         self.counters.late_steps += late
         if late == len(due):

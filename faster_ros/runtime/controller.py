@@ -124,9 +124,11 @@ class MotionController:
         malformed one holds a running arm.
         """
         # The first chunk is not faded in: its distance from the arm has to show at the gate.
-        held = self._limiter.positions if self._supervisor.engaged else None
+        supervisor = self._supervisor
+        held = self._limiter.positions if supervisor.engaged else None
+        from_rest = supervisor.mode is Mode.RUNNING and not supervisor.engaged
         try:
-            merged = self._timeline.merge(chunk, now_ns, held)
+            merged = self._timeline.merge(chunk, now_ns, held, from_rest)
         except OutOfOrderError as error:
             self._problem = str(error)
             return False

@@ -66,6 +66,15 @@ def test_late_rows_are_dropped_by_time():
     assert at(timeline, 299) is None
 
 
+def test_from_rest_a_chunk_begins_with_its_first_row():
+    timeline = ActionTimeline(SPEC)
+    timeline.merge(chunk(0, slope=1.0), T0 + 350 * MS, from_rest=True)
+    assert timeline.counters.late_steps == 0
+    assert at(timeline, 350)[0] == pytest.approx(0.0)
+    assert at(timeline, 450)[0] == pytest.approx(0.1)
+    assert not ActionTimeline(SPEC).merge(chunk(0), T0 + 1600 * MS, from_rest=True)
+
+
 def test_the_trajectory_is_read_ahead_by_the_actuation_latency():
     timeline = ActionTimeline(SPEC, actuation_latency_s=0.05)
     timeline.merge(chunk(0, slope=1.0), T0 + 60 * MS)

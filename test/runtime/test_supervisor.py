@@ -166,6 +166,17 @@ def test_a_first_target_far_from_the_arm_is_refused_with_the_joint():
     np.testing.assert_allclose(arm.commands[-1], HOME, atol=2e-2)
 
 
+def test_a_slow_first_chunk_makes_no_jump():
+    arm = Arm()
+    arm.arm()
+    first = chunk(0, speed=0.5)
+    arm.run(600)
+    arm.accept(first)
+    arm.run(100)
+    assert arm.status.mode == 'running'
+    assert arm.commands[-1][0] < 0.06
+
+
 def test_an_arm_that_does_not_follow_is_held():
     arm = running(speed=0.5)
     arm.run(1000, moves=False)
