@@ -46,7 +46,7 @@ class GripperSpec:
 
     joint: str
     closed: float
-    open: float
+    open: float  # noqa: A003
     topic: str
 
 
@@ -91,22 +91,22 @@ class RobotSpec:
 
     @property
     def joint_names(self) -> tuple[str, ...]:
-        """All D controlled joints, arm first, gripper last."""
+        """Return all D controlled joints, arm first, gripper last."""
         return tuple(self.joints)
 
     @property
     def arm_joint_names(self) -> tuple[str, ...]:
-        """The joints of the arm without the gripper."""
+        """Return the joints of the arm without the gripper."""
         return tuple(name for name in self.joints if name != self.gripper.joint)
 
     @property
     def gripper_index(self) -> int:
-        """Index of the gripper in a joint vector."""
+        """Return the index of the gripper in a joint vector."""
         return self.joint_names.index(self.gripper.joint)
 
     @property
     def home_positions(self) -> FloatArray:
-        """The home pose, shape (D,)."""
+        """Return the home pose, shape (D,)."""
         return np.array([self.home[name] for name in self.joints])
 
     def limit_array(self, field: str) -> FloatArray:

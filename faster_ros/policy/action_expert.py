@@ -38,7 +38,7 @@ class ExpertCache:
 
     @property
     def length(self) -> int:
-        """Tokens already in the cache."""
+        """Return the number of tokens in the cache."""
         return self.keys[0].shape[2] if self.keys else 0
 
 

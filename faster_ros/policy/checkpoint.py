@@ -90,12 +90,12 @@ class FASTerPolicy:
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """The cameras the policy needs."""
+        """Return the names of the cameras that the policy needs."""
         return self.parts.model.config.cameras
 
     @property
     def action_horizon(self) -> int:
-        """H, the actions of a chunk."""
+        """Return H, the actions of a chunk."""
         return self.parts.tokenizer.config.action_horizon
 
     def check_instruction(self, instruction: str) -> None:

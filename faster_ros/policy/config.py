@@ -71,12 +71,12 @@ class PolicyConfig:
 
     @property
     def tokens(self) -> int:
-        """N, the codes of a chunk."""
+        """Return N, the codes of a chunk."""
         return self.levels * self.codes_per_level
 
     @property
     def blocks(self) -> int:
-        """J = N / B, the decoding passes of a chunk."""
+        """Return J = N / B, the decoding passes of a chunk."""
         return self.tokens // self.block_size
 
     def to_dict(self) -> dict[str, Any]:

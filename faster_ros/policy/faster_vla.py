@@ -49,7 +49,7 @@ class FASTerVLA(nn.Module):
         self.mask: Tensor
 
     def logits(self, batch: PolicyInput, codes: Tensor, prefix: Prefix | None = None) -> Tensor:
-        """Return teacher-forced logits (B, N, V) for codes (B, K, T)."""
+        """Return the teacher-forced scores (B, N, V) of codes (B, K, T)."""
         prefix = prefix or self.backbone(batch)
         flat = codes.flatten(1)
         ids = expert_input(flat, self.config.block_size, self.config.codebook_size)

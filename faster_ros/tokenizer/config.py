@@ -62,27 +62,27 @@ class TokenizerConfig:
 
     @property
     def action_dim(self) -> int:
-        """D, the columns of an action."""
+        """Return D, the columns of an action."""
         return sum(len(group) for group in self.groups.values())
 
     @property
     def patch_rows(self) -> int:
-        """Patch rows m; the chunk's last row is repeated where H is no multiple of h."""
+        """Return the patch rows m; where h does not divide H, the last row is repeated."""
         return -(-self.action_horizon // self.time_patch)
 
     @property
     def code_rows(self) -> int:
-        """C_h, the time rows of the code grid."""
+        """Return C_h, the time rows of the code grid."""
         return self.patch_rows // math.prod(self.time_strides)
 
     @property
     def codes_per_level(self) -> int:
-        """C_h * C_a codes of one residual level; C_a is the number of action columns."""
+        """Return C_h * C_a, the codes of one residual level; C_a is the action columns."""
         return self.code_rows * self.action_dim
 
     @property
     def tokens(self) -> int:
-        """N = N_c * C_h * C_a, the fixed number of tokens of a chunk."""
+        """Return N = N_c * C_h * C_a, the fixed number of tokens of a chunk."""
         return self.levels * self.codes_per_level
 
     def to_dict(self) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from jinja2 import Template
 import matplotlib
 
 matplotlib.use('Agg')
-from faster_ros.training.evaluate_demo import describe  # noqa: E402
-from matplotlib import pyplot  # noqa: E402
+from faster_ros.training.evaluate_demo import describe  # noqa: E402, I100
+from matplotlib import pyplot  # noqa: E402, I100
 
 _PAGE = Template("""<!doctype html><meta charset="utf-8"><title>faster_ros: demo training</title>
 <style>body{font:16px sans-serif;max-width:60em;margin:2em auto;color:#222}

@@ -1,0 +1,56 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The two-minute variant of the demo's training: everything real, only less of it."""
+
+import json
+import subprocess
+import sys
+
+from faster_ros.policy.checkpoint import load_policy
+from faster_ros.robot_spec import load_robot_spec
+from faster_ros.training.demonstrations import batches
+from faster_ros.training.train_tokenizer import learning_rate_share
+import numpy as np
+import pytest
+
+
+def test_a_pass_of_batches_meets_every_row_once():
+    source = batches(10, 5, np.random.default_rng(0))
+    assert sorted(np.concatenate([next(source), next(source)])) == list(range(10))
+
+
+def test_the_learning_rate_warms_up_and_decays():
+    shares = [learning_rate_share(step, 1000) for step in range(1000)]
+    assert shares[0] < 0.02
+    assert max(shares) == pytest.approx(0.98, abs=0.02)
+    assert shares[-1] < 0.03
+
+
+@pytest.mark.slow
+def test_training_still_learns_and_writes_a_checkpoint_and_a_report(tmp_path):
+    command = [sys.executable, '-m', 'faster_ros.cli.main', 'train', 'demo', '--quick',
+               '--out', str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures = json.loads((tmp_path / 'summary.json').read_text())
+    tokenizer = [point['reconstruction'] for point in figures['tokenizer_curve']]
+    policy = [point['level_0'] for point in figures['policy_curve']]
+    assert tokenizer[-1] < 0.35 * tokenizer[0]
+    assert policy[-1] < policy[0] - 1.5
+    assert figures['token_accuracy'][0] > figures['token_majority'][0] + 0.05
+    assert min(figures['tokenizer']['code_use']) > 0.5
+    errors = figures['tokenizer']['l1_by_levels']
+    assert errors[0] > errors[-1]
+    assert (tmp_path / 'report.html').stat().st_size > 10_000
+    assert load_policy(tmp_path / 'checkpoint', load_robot_spec('fr3')).action_horizon == 16
