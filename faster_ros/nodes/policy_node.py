@@ -187,10 +187,10 @@ class PolicyNode(SafeLifecycleNode):
                 return
             self._log.solved(topic, f"camera '{name}' on {topic} is usable again")
             self._session.buffer.add_image(name, conversions.to_ns(message.header.stamp), pixels)
-            if self._session.buffer.is_complete():
+            if self._session.buffer.is_complete(self._now_ns()):
                 self._request()
         return self.create_subscription(CompressedImage if compressed else Image, topic,
-                                        on_image, qos.SENSOR)
+                                        on_image, qos.CAMERA)
 
     def _on_state(self, message: JointState) -> None:
         try:

@@ -20,6 +20,9 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 # Inputs that are only worth their newest value. Best effort matches every publisher.
 SENSOR = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
                     reliability=ReliabilityPolicy.BEST_EFFORT)
+# A camera: a few frames wait while a callback runs, so that a busy moment loses none.
+CAMERA = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=4,
+                    reliability=ReliabilityPolicy.BEST_EFFORT)
 # Commands and chunks: each one counts, and drivers subscribe reliably.
 COMMAND = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10,
                      reliability=ReliabilityPolicy.RELIABLE)

@@ -118,12 +118,13 @@ class ObservationBuffer:
         frames = self.cameras[stream].frames
         return frames[-1][0] if frames else None
 
-    def is_complete(self) -> bool:
-        """Tell whether the newest frames of all cameras belong together: a good time to take."""
+    def is_complete(self, now_ns: int) -> bool:
+        """Tell whether the newest frames belong together and are new: a good time to take."""
         newest = [self.newest_ns(name) for name in self.cameras]
         stamps = [stamp for stamp in newest if stamp is not None]
-        half_ns = max(stream.period_ns for stream in self.cameras.values()) // 2
-        return len(stamps) == len(newest) and max(stamps) - min(stamps) <= half_ns
+        period_ns = max(stream.period_ns for stream in self.cameras.values())
+        return (len(stamps) == len(newest) and max(stamps) - min(stamps) <= period_ns // 2
+                and now_ns - min(stamps) <= 2 * period_ns)
 
     def take(self, now_ns: int, instruction: str) -> Observation | Refusal:
         """Return the observation at the newest common time, or the reason why there is none."""

@@ -100,3 +100,13 @@ def test_a_clock_set_back_starts_the_streams_anew():
     buffer.add_state(state(-5000))
     observation = take(buffer, -4990)
     assert observation.stamp_ns == T0 - 5000 * MS
+
+
+@pytest.mark.parametrize('front, wrist, ms, complete', [
+    (100, 104, 110, True),
+    (100, 67, 110, False),  # the wrist's frame of this time is still to come
+    (100, 104, 200, False),
+])
+def test_newest_frames_of_one_time_are_complete(front, wrist, ms, complete):
+    buffer = filled(front=(front,), wrist=(wrist,))
+    assert buffer.is_complete(T0 + ms * MS) == complete
