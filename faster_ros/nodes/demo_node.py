@@ -45,6 +45,8 @@ _VIDEO_RATE_HZ = 10.0
 _VIDEO_SECONDS = 4.0  # of the joint plots
 _SHOW_OUTCOME_S = 0.5
 _POLL_S = 0.02
+_SETTLE_S = 0.15
+_STATUS_DELAY_S = 0.3  # the status of before this time may be of the trial before
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ class DemoNode(Node):
         client.record = None
         client.arm(False)
         instruction = client.reset(seed)
+        # The arm was put back in no time: control_node must not start from where it was.
+        self._stopping.wait(_SETTLE_S)
         counters, frames = client.counters(), client.frames()
         record = TrialRecord(number, seed, instruction, self._now_ns())
         client.record = record
@@ -170,7 +174,7 @@ class DemoNode(Node):
             if task['seed'] == record.seed and task['success']:
                 record.seconds = min(record.seconds, task['success_s'])
                 return 'success'
-            if self._client.control.get('mode') == 'holding' and record.seconds > 0.5:
+            if self._client.control.get('mode') == 'holding' and record.seconds > _STATUS_DELAY_S:
                 return f'held: {self._client.control.get("reason")}'
             if record.seconds > self._config.time_limit:
                 return 'timeout'

@@ -185,8 +185,10 @@ class RealTimeSimulation:
 
 def _ask_for_priority() -> None:
     """Let the physics go before what shares the machine; without the right nothing changes."""
+    thread = threading.get_native_id()
     try:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _PRIORITY)
+        if os.getpriority(os.PRIO_PROCESS, thread) > _PRIORITY:
+            os.setpriority(os.PRIO_PROCESS, thread, _PRIORITY)
     except (OSError, AttributeError):
         pass
 
