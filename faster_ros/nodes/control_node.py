@@ -38,6 +38,7 @@ from faster_ros.runtime.latency import LatencyWindow
 from faster_ros.runtime.supervisor import Gates
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -108,6 +109,7 @@ class ControlNode(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.STATUS)
         self.create_subscription(JointState, spec.state_topic, self._on_state, qos.SENSOR)
         self.create_subscription(JointTrajectory, 'policy/chunk', self._on_chunk, qos.COMMAND)
+        self.create_subscription(String, 'policy/problem', self._on_policy_problem, qos.LATCHED)
         self.create_service(SetBool, '~/arm', self._on_arm)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
@@ -190,6 +192,10 @@ class ControlNode(Node):
         self._chunk_age.add((now_ns - chunk.start_ns) * 1e-9)
         with self._lock:
             self._controller.accept(chunk, now_ns)
+
+    def _on_policy_problem(self, message: String) -> None:
+        with self._lock:
+            self._controller.note_policy_problem(message.data, self._now_ns())
 
     def _on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
