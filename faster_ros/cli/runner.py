@@ -39,7 +39,7 @@ from faster_ros.cli.shared_memory import SharedMemoryJanitor
 _POLL_S = 0.05
 _PATIENCE_S = ((signal.SIGINT, 6.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 2.0))
 _LAST_LINES = 20
-_NOTABLE = ('[ERROR]', '[FATAL]')
+_NOTABLE = ('[FATAL]',)
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -48,7 +48,7 @@ class Runner:
     """
     Starts processes, passes on what they say and ends them together.
 
-    ``log_folder``: gets one file per node; then only errors reach the screen,
+    ``log_folder``: gets one file per node; then only what ends a node reaches the screen,
     besides the output of foreground processes. Without it every line is shown.
     """
 

@@ -75,6 +75,8 @@ class TrialVideo:
     ) -> None:
         """``limits``: lower and upper joint limits, the range of the plots."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.picture = path.with_name('picture.png')  # the first success
+        self.picture.unlink(missing_ok=True)
         self._names = joint_names
         self._limits = limits
         self._queue: Queue[VideoFrame | None] = Queue()
@@ -103,7 +105,10 @@ class TrialVideo:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
         try:
             while (frame := self._queue.get()) is not None:
-                self._encode(self._draw(frame))
+                picture = self._draw(frame)
+                self._encode(picture)
+                if frame.outcome == 'success' and not self.picture.exists():
+                    cv2.imwrite(str(self.picture), picture[..., ::-1])
             self._container.mux(self._stream.encode(None))
         except Exception as error:  # handed to ``close``; a run does not fail for its video
             self.failure = error

@@ -15,7 +15,8 @@
 Runs the trials of the demo on the simulated robot and writes what came out.
 
 Per trial: a new layout, its instruction to the policy, the arm armed until the cube is up or the
-time is over. Prints one line per trial; writes summary.json, report.html and video.mp4.
+time is over. Prints one line per trial; writes summary.json, report.html, video.mp4 and
+picture.png, the video's first success.
 """
 
 from __future__ import annotations
@@ -133,6 +134,8 @@ class DemoNode(Node):
                 record = self._trial(number, config.seed_start + number - 1)
                 self._records.append(record)
                 self._say(record.line(config.trials))
+                if record.detail:
+                    self._say(f'      {record.detail}')
         finally:
             self._client.record = None
             if self._video is not None:
@@ -149,7 +152,8 @@ class DemoNode(Node):
         record = TrialRecord(number, seed, instruction, self._now_ns())
         client.record = record
         refusal = client.arm(True)
-        record.outcome = f'arming refused: {refusal}' if refusal else self._watch(record)
+        record.detail = refusal
+        record.outcome = 'not armed' if refusal else self._watch(record)
         record.success = record.outcome == 'success'
         client.arm(False)
         # The counters are published at 10 Hz: what happened until now is in the next message.
@@ -218,9 +222,9 @@ class DemoNode(Node):
         (self._out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
         write_report(self._out / 'report.html', summary, self._records, self._spec.joint_names)
         self._say('\n'.join(['', *summary_lines(summary), '']))
-        names = ['report.html', *(['video.mp4'] if config.video else []), 'summary.json']
-        for name in names:
-            self._say(f'  {self._out / name}')
+        for name in ('report.html', 'video.mp4', 'picture.png', 'summary.json'):
+            if (self._out / name).exists():
+                self._say(f'  {self._out / name}')
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
