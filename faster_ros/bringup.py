@@ -30,6 +30,7 @@ import sys
 from faster_ros.robot_spec import config_path
 
 Value = bool | int | float | str
+VIDEO_RATE_HZ = 10.0  # of the demo's video
 _FAST_DDS_PROFILE = 'config/fastdds_large_images.xml'
 
 
@@ -138,7 +139,8 @@ def demo_graph(
     out: str = 'out/demo',
 ) -> list[Process]:
     """Return the simulated robot, policy and control, and demo_node that runs the trials."""
-    graph = [Process('sim_node', {'robot': robot}), *policy_graph(robot, checkpoint, device)]
+    simulation = Process('sim_node', {'robot': robot, 'compressed_rate_hz': VIDEO_RATE_HZ})
+    graph = [simulation, *policy_graph(robot, checkpoint, device)]
     if trials > 0:
         graph.append(
             Process(

@@ -30,6 +30,7 @@ from threading import Event, Thread
 import time
 from typing import Any
 
+from faster_ros.bringup import VIDEO_RATE_HZ
 from faster_ros.evaluation.trial_record import (
     summarize,
     summary_lines,
@@ -42,7 +43,6 @@ from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec
 from rclpy.node import Node
 
-_VIDEO_RATE_HZ = 10.0
 _VIDEO_SECONDS = 4.0  # of the joint plots
 _SHOW_OUTCOME_S = 0.5
 _POLL_S = 0.02
@@ -76,7 +76,6 @@ class DemoNode(Node):
         self._client = DemoGraphClient(self, self._spec)
         self._records: list[TrialRecord] = []
         self._video: TrialVideo | None = None
-        self._images = 0
         self._stopping = Event()
         self._thread = Thread(target=self._run, name='trials', daemon=True)
         self._thread.start()
@@ -98,6 +97,7 @@ class DemoNode(Node):
         except DemoFault as fault:
             self._say(f'the demo stopped: {fault}', sys.stderr)
         finally:
+            self._client.stop()
             self.context.try_shutdown()
 
     def _wait_until_ready(self) -> None:
@@ -123,7 +123,7 @@ class DemoNode(Node):
             self._video = TrialVideo(
                 self._out / 'video.mp4',
                 spec.joint_names,
-                _VIDEO_RATE_HZ,
+                VIDEO_RATE_HZ,
                 (spec.limit_array('lower'), spec.limit_array('upper')),
             )
             self._client.on_front_image = self._film
@@ -185,13 +185,9 @@ class DemoNode(Node):
         return 'interrupted'
 
     def _film(self) -> None:
-        """Add every so many images of the first camera to the video."""
-        camera = next(iter(self._spec.cameras.values()))
-        self._images += 1
+        """Add the newest images to the video; called for each one of the first camera."""
         record, video = self._client.record, self._video
         if record is None or video is None:
-            return
-        if self._images % max(1, round(camera.rate_hz / _VIDEO_RATE_HZ)) != 0:
             return
         now_ns = self._now_ns()
         since_ns = now_ns - round(_VIDEO_SECONDS * 1e9)
