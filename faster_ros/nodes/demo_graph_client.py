@@ -57,12 +57,14 @@ class DemoGraphClient:
     """
     Newest values of sim_node, policy_node and control_node, and calls to their services.
 
-    ``record``: gets the samples of the running trial; None between trials.
+    ``record``: gets the samples of the running trial; None between trials. ``stopping``: ends a
+    call that waits.
     """
 
-    def __init__(self, node: Node, spec: RobotSpec) -> None:
+    def __init__(self, node: Node, spec: RobotSpec, stopping: Event) -> None:
         self._node = node
         self._spec = spec
+        self._stopping = stopping
         self.record: TrialRecord | None = None
         self.on_front_image: Callable[[], None] = lambda: None
         self.jpegs: dict[str, bytes] = {}
@@ -198,7 +200,9 @@ class DemoGraphClient:
         future.add_done_callback(lambda _: done.set())
         deadline = time.monotonic() + _CALL_S
         while not done.wait(0.1):
-            if not self._node.context.ok() or time.monotonic() > deadline:
+            if self._stopping.is_set():
+                raise DemoFault('interrupted')
+            if time.monotonic() > deadline:
                 raise DemoFault(f'service {client.srv_name} did not answer within {_CALL_S:g} s')
         return future.result()
 

@@ -73,17 +73,17 @@ class DemoNode(Node):
         self._config = declare(self, DemoParameters)
         self._spec = load_robot_spec(self._config.robot)
         self._out = Path(self._config.out)
-        self._client = DemoGraphClient(self, self._spec)
+        self._stopping = Event()
+        self._client = DemoGraphClient(self, self._spec, self._stopping)
         self._records: list[TrialRecord] = []
         self._video: TrialVideo | None = None
-        self._stopping = Event()
         self._thread = Thread(target=self._run, name='trials', daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Break off the trials."""
         self._stopping.set()
-        self._thread.join(timeout=4.0)
+        self._thread.join(timeout=5.0)  # the video is finished meanwhile
 
     def _run(self) -> None:
         try:
