@@ -85,7 +85,7 @@ def write_report(
     versions = ', '.join(f'{name} {text}' for name, text in summary['versions'].items())
     path.write_text(
         _TEMPLATE.render(
-            title=f'{summary["title"]}: {summary["successes"]} of {summary["trials"]} trials',
+            title=f'{summary["title"]}: {summary["successes"]} of {summary["trials"]} picked',
             subtitle=f'{summary["robot"]}, checkpoint {summary["checkpoint"]}, {summary["date"]}',
             cards=_cards(summary),
             rows=[_row(record) for record in records],
