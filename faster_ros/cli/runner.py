@@ -155,8 +155,7 @@ class _Child:
             stderr=subprocess.STDOUT,
             text=True,
             errors='replace',
-            start_new_session=True,
-            preexec_fn=partial(_end_with_parent, os.getpid()),
+            preexec_fn=partial(_prepare_child, os.getpid()),
         )
         self._reader = Thread(target=self._read, name=f'output of {process.name}', daemon=True)
         self._reader.start()
@@ -217,8 +216,14 @@ def node_environment(extra: Mapping[str, str]) -> dict[str, str]:
     return variables
 
 
-def _end_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGINT when the runner dies, even by SIGKILL; runs in the child."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+def _prepare_child(parent: int) -> None:
+    """
+    Make the child lead a process group and end with the runner; runs in the child.
+
+    A group and not a session of its own: Linux weighs the niceness of processes only within a
+    session (autogroup), and control_node has to go before the others.
+    """
+    os.setpgid(0, 0)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)  # also when the runner is killed
     if os.getppid() != parent:
         os._exit(1)

@@ -32,7 +32,7 @@ from faster_ros.sim.trajectory_controller import TrajectoryController
 import mujoco
 import numpy as np
 
-_PRIORITY = -5  # as of nice(1): a real arm does not wait for the machine
+_REAL_TIME_PRIORITY = 10  # a real arm does not wait for the machine either
 _TASK_CHECK_STEPS = 5  # the success predicate is looked at every so many steps
 _LONGEST_CATCH_UP_NS = 250_000_000  # a longer stall is left out instead of caught up
 
@@ -196,8 +196,7 @@ def _ask_for_priority() -> None:
     """Let the physics go before what shares the machine; without the right nothing changes."""
     thread = threading.get_native_id()
     try:
-        if os.getpriority(os.PRIO_PROCESS, thread) > _PRIORITY:
-            os.setpriority(os.PRIO_PROCESS, thread, _PRIORITY)
+        os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(_REAL_TIME_PRIORITY))
     except (OSError, AttributeError):
         pass
 
