@@ -146,9 +146,10 @@ def test_an_image_shows_the_arm_as_it_was_at_its_stamp(watcher):
     time.sleep(1.3)
     simulator = Simulator(SPEC)
     renderer = CameraRenderer(simulator, 640, 480)
-    times = stamps(watcher.states)
+    states = list(watcher.states)
+    times = stamps(states)
     joints = np.array([conversions.state_from_message(state, SPEC).positions
-                       for state in watcher.states])
+                       for state in states])
     speed = np.abs(np.gradient(joints[:, 0], times / 1e9))
     moving = [image for image in list(watcher.images['front'])
               if np.interp(stamps([image])[0], times, speed) > 0.3]
