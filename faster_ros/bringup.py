@@ -96,6 +96,7 @@ POLICY_ARGUMENTS = (
     Argument('robot', 'fr3', 'robot name, or path of its YAML file'),
     Argument('checkpoint', '', 'folder of the trained policy; empty takes the one of the package'),
     Argument('device', 'auto', 'where the policy runs', ('auto', 'cpu', 'cuda')),
+    Argument('prompt', '', 'the task in words, until /instruction says another'),
     Argument('namespace', '', 'namespace of the nodes'),
     Argument('compressed', False, 'take the images from <camera topic>/compressed'),
 )
@@ -111,6 +112,7 @@ def policy_graph(
     robot: str = 'fr3',
     checkpoint: str = '',
     device: str = 'auto',
+    prompt: str = '',
     namespace: str = '',
     compressed: bool = False,
 ) -> list[Process]:
@@ -122,6 +124,7 @@ def policy_graph(
                 'robot': robot,
                 'checkpoint': checkpoint or default_checkpoint(),
                 'device': device,
+                'instruction': prompt,
                 'compressed': compressed,
             },
             namespace,

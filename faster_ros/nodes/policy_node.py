@@ -63,6 +63,7 @@ class PolicyParameters:
     robot: str = parameter('fr3', 'robot name or path of its YAML file')
     checkpoint: str = parameter('', 'folder of the trained policy')
     device: str = parameter('auto', 'where the policy runs: auto, cpu or cuda')
+    instruction: str = parameter('', 'the task until a message on the topic says another')
     execution_horizon: int = parameter(4, 'steps of a chunk that are used before the next one '
                                        'takes over', 1, 1000)
     torch_threads: int = parameter(0, 'threads of the policy on a CPU; 0 leaves one core free',
@@ -97,6 +98,7 @@ class PolicyNode(SafeLifecycleNode):
         self._spec = load_robot_spec(self._config.robot)
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._session = PolicySession(self._spec, self._config.execution_horizon)
+        self._session.instruction = self._config.instruction
         self._inference_s = 0.0
         self._told = ''
         self._told_lock = Lock()  # of _told: the executor and the inference thread tell

@@ -22,11 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-import os
 import threading
 import time
 
 from faster_ros.interfaces import RobotState
+from faster_ros.runtime.scheduling import request_real_time
 from faster_ros.sim.simulator import PickLayout, Simulator
 from faster_ros.sim.trajectory_controller import TrajectoryController
 import mujoco
@@ -143,7 +143,7 @@ class RealTimeSimulation:
         return steps * self._simulator.timestep_s
 
     def _run(self) -> None:
-        _ask_for_priority()
+        request_real_time(_REAL_TIME_PRIORITY)
         try:
             due_ns = time.monotonic_ns()
             while not self._stopping.is_set():
@@ -190,15 +190,6 @@ class RealTimeSimulation:
         self._next_state_ns = ahead_ns if ahead_ns > stamp_ns else stamp_ns + self._state_period_ns
         data = self._simulator.data
         return RobotState(stamp_ns, data.qpos[self._qpos].copy(), data.qvel[self._qvel].copy())
-
-
-def _ask_for_priority() -> None:
-    """Let the physics go before what shares the machine; without the right nothing changes."""
-    thread = threading.get_native_id()
-    try:
-        os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(_REAL_TIME_PRIORITY))
-    except (OSError, AttributeError):
-        pass
 
 
 def _all_joints(model: mujoco.MjModel) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
