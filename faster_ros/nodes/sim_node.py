@@ -45,7 +45,6 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-os.environ.setdefault('MUJOCO_GL', 'egl')  # before mujoco is imported
 os.environ.setdefault('LP_NUM_THREADS', '0')  # software rendering: no threads beside our own
 from faster_ros.nodes.sim_cameras import CameraSettings, CameraStreams  # noqa: E402
 from faster_ros.sim.real_time import RealTimeSimulation  # noqa: E402
