@@ -17,3 +17,5 @@ import os
 
 # MuJoCo reads this when it is imported; EGL renders without a display, on a GPU and on a CPU.
 os.environ.setdefault('MUJOCO_GL', 'egl')
+# Software rendering starts no threads beside our own.
+os.environ.setdefault('LP_NUM_THREADS', '0')
