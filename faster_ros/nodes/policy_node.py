@@ -16,7 +16,8 @@ Turns camera images, joint states and an instruction into chunks of actions.
 
 A lifecycle node: ``configure`` loads the checkpoint (the only place where torch is imported),
 ``activate`` begins to answer. It configures and activates itself unless ``autostart`` is false.
-Inference runs in an own thread; when to ask, and on what, is decided in ``runtime``.
+Inference runs in an own thread; when to ask, and on what, is decided in ``runtime``. Images and
+joint states are read past the executor, which would take a third of a core for them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from faster_ros.interfaces import ActionChunk, Observation, Policy
 from faster_ros.nodes import conversions, diagnostics, images, qos
 from faster_ros.nodes.lifecycle import SafeLifecycleNode
+from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.runtime.inference_worker import InferenceWorker
@@ -51,7 +54,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 LoadPolicy = Callable[[Path, RobotSpec, str], Policy]
 TIMING_FIELDS = ('observation_stamp_s', 'capture_to_chunk_ms', 'inference_ms')
-_RETRY_S = 0.05        # how often a request that is due is tried without a new image
+_POLL_RATE_HZ = 200.0   # how often images and joint states are looked for
+_RETRY_NS = 50_000_000  # how often a request that is due is tried without a new image
 _STATUS_RATE_HZ = 10.0
 _WARM_UP_CALLS = 3     # the first calls of a network are many times slower than the rest
 
@@ -99,6 +103,10 @@ class PolicyNode(SafeLifecycleNode):
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._session = PolicySession(self._spec, self._config.execution_horizon)
         self._session.instruction = self._config.instruction
+        self._session_lock = Lock()  # of the session: the polling thread and the executor use it
+        self._polled: list[PolledSubscription] = []
+        self._poller: PacedThread | None = None
+        self._retry_ns = 0
         self._inference_s = 0.0
         self._told = ''
         self._told_lock = Lock()  # of _told: the executor and the inference thread tell
@@ -109,7 +117,6 @@ class PolicyNode(SafeLifecycleNode):
         self._status_topic = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.STATUS)
         self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
-        self.create_timer(_RETRY_S, self._request)
         self.create_service(Trigger, '~/reset', self._on_reset)
 
     def configure(self) -> None:
@@ -124,9 +131,12 @@ class PolicyNode(SafeLifecycleNode):
         self._timing_topic = self.create_publisher(Float64MultiArray, '~/timing', qos.STATUS)
         self._publishers_made = [self._chunk_topic, self._problem_topic, self._timing_topic]
         self._subscribed = [
-            *(self._subscribe_camera(name) for name in spec.cameras),
-            self.create_subscription(JointState, spec.state_topic, self._on_state, qos.SENSOR),
             self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED)]
+        self._polled = [
+            *(self._subscribe_camera(name) for name in spec.cameras),
+            PolledSubscription(self, JointState, spec.state_topic, self._on_state, qos.HISTORY)]
+        self._poller = PacedThread(_POLL_RATE_HZ, self._poll, self._polling_failed)
+        self._poller.start()
         self._log_table()
 
     def activate(self) -> None:
@@ -145,17 +155,42 @@ class PolicyNode(SafeLifecycleNode):
 
     def cleanup(self) -> None:
         """Disconnect and forget the policy."""
+        self._stop_polling()
         for publisher in self._publishers_made:
             self.destroy_publisher(publisher)
         for subscription in self._subscribed:
             self.destroy_subscription(subscription)
-        self._publishers_made, self._subscribed = [], []
+        for polled in self._polled:
+            polled.destroy()
+        self._publishers_made, self._subscribed, self._polled = [], [], []
         self._session.buffer.clear()
         self._policy = None
 
     def stop(self) -> None:
-        """End the inference before the node is destroyed."""
+        """End polling and inference before the node is destroyed."""
+        self._stop_polling()
         self.deactivate()
+
+    def _stop_polling(self) -> None:
+        poller, self._poller = self._poller, None
+        if poller is not None:
+            poller.stop()
+
+    def _poll(self, due_ns: int) -> None:
+        """Take what has arrived; with new images of all cameras is the time to ask."""
+        buffer = self._session.buffer
+        with self._session_lock:
+            before = sum(camera.received for camera in buffer.cameras.values())
+            for polled in self._polled:
+                polled.poll()
+            new = sum(camera.received for camera in buffer.cameras.values()) > before
+            if (new and buffer.is_complete(self._now_ns())) or due_ns >= self._retry_ns:
+                self._retry_ns = due_ns + _RETRY_NS
+                self._request()
+
+    def _polling_failed(self, error: Exception) -> None:
+        self.get_logger().fatal(f'reading images and joint states failed: {error!r}')
+        self._tell(f'policy_node cannot read its inputs: {error!r}')
 
     def _warm_up(self, policy: Policy) -> None:
         """Run the policy on blank images: it works, and the first real call is not the slowest."""
@@ -182,12 +217,12 @@ class PolicyNode(SafeLifecycleNode):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _subscribe_camera(self, name: str) -> Subscription[Any]:
+    def _subscribe_camera(self, name: str) -> PolledSubscription:
         camera = self._spec.cameras[name]
         compressed = self._config.compressed
         topic = f'{camera.topic}/compressed' if compressed else camera.topic
 
-        def on_image(message: Image | CompressedImage) -> None:
+        def on_image(message: Image | CompressedImage, _: object) -> None:
             read = images.compressed_to_rgb if compressed else images.image_to_rgb
             try:
                 pixels = read(message, camera.width, camera.height)
@@ -196,12 +231,10 @@ class PolicyNode(SafeLifecycleNode):
                 return
             self._log.solved(topic, f"camera '{name}' on {topic} is usable again")
             self._session.buffer.add_image(name, conversions.to_ns(message.header.stamp), pixels)
-            if self._session.buffer.is_complete(self._now_ns()):
-                self._request()
-        return self.create_subscription(CompressedImage if compressed else Image, topic,
-                                        on_image, qos.CAMERA)
+        return PolledSubscription(self, CompressedImage if compressed else Image, topic, on_image,
+                                  qos.CAMERA)
 
-    def _on_state(self, message: JointState) -> None:
+    def _on_state(self, message: JointState, _: object) -> None:
         try:
             self._session.buffer.add_state(conversions.state_from_message(message, self._spec))
         except ValueError as error:
@@ -210,14 +243,17 @@ class PolicyNode(SafeLifecycleNode):
             self._log.solved('joint state', 'joint states are complete again')
 
     def _on_instruction(self, message: String) -> None:
-        if message.data != self._session.instruction:
+        with self._session_lock:
+            if message.data == self._session.instruction:
+                return
             self._session.instruction = message.data
-            self.get_logger().info(f"instruction: '{message.data}'")
             self._new_epoch()
+        self.get_logger().info(f"instruction: '{message.data}'")
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._session.buffer.clear()
-        self._new_epoch()
+        with self._session_lock:
+            self._session.buffer.clear()
+            self._new_epoch()
         response.success = True
         response.message = 'observations forgotten; the next chunk answers a new one'
         return response
@@ -280,10 +316,12 @@ class PolicyNode(SafeLifecycleNode):
     def _publish_status(self) -> None:
         now_ns = self._now_ns()
         active = self._worker is not None
-        problem = self._session.problem if active else ''
+        with self._session_lock:
+            problem = self._session.problem if active else ''
+            figures = self._session.figures(now_ns)
         message = diagnostics.status_message(
             'policy_node', self._spec.robot, diagnostics.WARN if problem else diagnostics.OK,
-            problem or ('active' if active else 'not active'), self._session.figures(now_ns))
+            problem or ('active' if active else 'not active'), figures)
         self._status_topic.publish(message)
         self._diagnostics.publish(
             diagnostics.diagnostic_array(conversions.to_time(now_ns), message))

@@ -78,6 +78,10 @@ class PolledSubscription:
         while (taken := self._take()) is not None:
             self._callback(*taken)
 
+    def destroy(self) -> None:
+        """Disconnect; no ``poll`` may run or follow."""
+        self._subscription.destroy()
+
     def _take(self) -> tuple[Any, Any] | None:
         # What rclpy's executors call, too.
         handle: Any = self._subscription.handle

@@ -23,6 +23,9 @@ SENSOR = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
 # A camera: a few frames wait while a callback runs, so that a busy moment loses none.
 CAMERA = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=4,
                     reliability=ReliabilityPolicy.BEST_EFFORT)
+# Joint states that are read a few at a time, to interpolate between them.
+HISTORY = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=50,
+                     reliability=ReliabilityPolicy.BEST_EFFORT)
 # Commands and chunks: each one counts, and drivers subscribe reliably.
 COMMAND = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10,
                      reliability=ReliabilityPolicy.RELIABLE)
