@@ -287,6 +287,9 @@ def _check_commands(spec: RobotSpec, source: str) -> None:
     if gripper.mode == 'joint_state' and gripper.topic != spec.command_topic:
         raise ValueError(f"{source}: 'gripper.topic' must be the command_topic "
                          f'{spec.command_topic} in mode joint_state, got {gripper.topic}')
+    if spec.command_mode == 'joint_state' and spec.command_rate_hz > 200:
+        raise ValueError(f"{source}: 'command_rate_hz' must be at most 200 in mode joint_state "
+                         f'(the driver replans at each command), got {spec.command_rate_hz}')
     if gripper.command_closed == gripper.command_open:
         raise ValueError(f"{source}: 'gripper.command_closed' and 'gripper.command_open' must "
                          f'differ, got {gripper.command_closed} for both')

@@ -42,7 +42,7 @@ class GripperAction:
 
 
 def gripper_actions(gripper: GripperSpec) -> dict[bool, GripperAction]:
-    """Return the actions that open (True) and close (False); ImportError names what is missing."""
+    """Return the actions that open (True) and close (False), or MissingMessagesError."""
     return _MAKERS[gripper.mode](gripper)
 
 

@@ -25,17 +25,22 @@ import os
 from typing import Any
 
 
+class MissingMessagesError(ImportError, ValueError):
+    """Messages that a robot file asks for are not installed: the user's to mend."""
+
+
 def load(package: str, kind: str, name: str, needed_for: str) -> Any:
-    """Return a type such as ``control_msgs`` ``action`` ``GripperCommand``, or ImportError."""
+    """Return a type such as ``control_msgs`` ``action`` ``GripperCommand``."""
     distribution = os.environ.get('ROS_DISTRO', '<distro>')
     apt = f'ros-{distribution}-{package.replace("_", "-")}'
     try:
         module = importlib.import_module(f'{package}.{kind}')
     except ImportError as error:
-        raise ImportError(f'{needed_for} needs the messages of {package}, which are not '
-                          f'installed; expected apt package {apt}, or {package} built in your '
-                          'workspace') from error
+        raise MissingMessagesError(
+            f'{needed_for} needs the messages of {package}, which are not installed; expected '
+            f'apt package {apt}, or {package} built in your workspace') from error
     if not hasattr(module, name):
-        raise ImportError(f'{needed_for} needs {package}/{kind}/{name}, which the installed '
-                          f'{package} lacks; is {apt} up to date, or another mode meant?')
+        raise MissingMessagesError(
+            f'{needed_for} needs {package}/{kind}/{name}, which the installed {package} lacks; '
+            f'is {apt} up to date, or another mode meant?')
     return getattr(module, name)
