@@ -99,6 +99,7 @@ POLICY_ARGUMENTS = (
     Argument('prompt', '', 'the task in words, until /instruction says another'),
     Argument('namespace', '', 'namespace of the nodes'),
     Argument('compressed', False, 'take the images from <camera topic>/compressed'),
+    Argument('dry_run', False, 'command only shadow topics, /dry_run/<topic>'),
 )
 DEMO_ARGUMENTS = (
     *POLICY_ARGUMENTS[:3],
@@ -115,6 +116,7 @@ def policy_graph(
     prompt: str = '',
     namespace: str = '',
     compressed: bool = False,
+    dry_run: bool = False,
 ) -> list[Process]:
     """Return policy and control for a robot whose drivers run already."""
     return [
@@ -129,7 +131,7 @@ def policy_graph(
             },
             namespace,
         ),
-        Process('control_node', {'robot': robot}, namespace),
+        Process('control_node', {'robot': robot, 'dry_run': dry_run}, namespace),
     ]
 
 

@@ -15,7 +15,8 @@
 RobotSpec: the facts about one robot, read strictly from ``config/<robot>.yaml``.
 
 An unknown key, a missing key, a wrong type or an impossible value is a ValueError that names the
-file, the key, what was expected and what came. The same object is embedded in a checkpoint.
+file, the key, what was expected and what came. A file may begin with ``based_on: <file>`` and
+state only what differs. A checkpoint carries the spec it was trained with, for the record.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ from typing import Any
 from faster_ros.interfaces import FloatArray
 import numpy as np
 import yaml
+
+NO_TOPIC = 'none'
+# How the arm is commanded, and how the gripper is; robots/ has one writer for each.
+COMMAND_MODES = ('joint_trajectory', 'forward_position', 'forward_velocity', 'joint_state')
+GRIPPER_MODES = ('joint_trajectory', 'forward_position', 'joint_state', 'gripper_command',
+                 'parallel_gripper_command', 'franka')
 
 
 @dataclass(frozen=True)
@@ -42,12 +49,23 @@ class JointLimits:
 
 @dataclass(frozen=True)
 class GripperSpec:
-    """The gripper as one named joint: ``closed`` and ``open`` are its positions in m."""
+    """
+    The gripper as one named joint: ``closed`` and ``open`` are its positions in m or rad.
+
+    ``command_closed`` and ``command_open`` are what its driver is told for these two, in the
+    driver's unit; ``topic`` is a topic or the name of an action, as ``mode`` says. ``effort`` is
+    the driver's force (N, or N m), ``speed`` in the driver's unit per s; not every mode has them.
+    """
 
     joint: str
     closed: float
     open: float  # noqa: A003
+    mode: str
     topic: str
+    command_closed: float
+    command_open: float
+    effort: float
+    speed: float
 
 
 @dataclass(frozen=True)
@@ -69,7 +87,9 @@ class RobotSpec:
 
     ``joints``: joint name -> limits as the vendor states them; the order of the mapping is the
     order of every joint vector in the package. ``velocity_scale`` and ``acceleration_scale`` are
-    the shares of the vendor's limits that this package uses.
+    the shares of the vendor's limits that this package uses. ``command_speed_percent`` goes with
+    every command of mode joint_state. ``driver_ready_topic`` (std_msgs/Bool) and
+    ``driver_speed_topic`` (std_msgs/Float64, percent) may be ``none``.
     """
 
     robot: str
@@ -82,8 +102,12 @@ class RobotSpec:
     velocity_scale: float
     acceleration_scale: float
     position_margin: float
+    command_mode: str
     command_topic: str
     command_rate_hz: float
+    command_speed_percent: int
+    driver_ready_topic: str
+    driver_speed_topic: str
     state_topic: str
     state_rate_hz: float
     state_max_age_s: float
@@ -149,13 +173,29 @@ def load_robot_spec(robot: str) -> RobotSpec:
             raise ValueError(f"robot '{robot}' is unknown; expected one of {', '.join(known)} "
                              'or the path of a .yaml file')
         path = config_path(f'config/{robot}.yaml')
+    return RobotSpec.from_dict(_read(path), str(path))
+
+
+def _read(path: Path, depth: int = 0) -> Any:
+    """Return the mapping of a file, laid over that of the file it is based on."""
     try:
         data = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ValueError(f'robot file {path} does not exist') from None
     except yaml.YAMLError as error:
         raise ValueError(f'robot file {path} is not valid YAML: {error}') from error
-    return RobotSpec.from_dict(data, str(path))
+    if not isinstance(data, dict) or 'based_on' not in data:
+        return data
+    if depth == 3:
+        raise ValueError(f"robot file {path}: 'based_on' goes through too many files; at most 3")
+    base = _read(path.parent / str(data.pop('based_on')), depth + 1)
+    return _laid_over(base, data)
+
+
+def _laid_over(base: Any, data: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(data, dict):
+        return data
+    return base | {key: _laid_over(base.get(key), value) for key, value in data.items()}
 
 
 _NESTED = {'JointLimits': JointLimits, 'GripperSpec': GripperSpec, 'CameraSpec': CameraSpec}
@@ -204,6 +244,7 @@ def _check_values(spec: RobotSpec, source: str) -> None:
     for name, limits in spec.joints.items():
         _check_limits(limits, f'joints.{name}', source)
     _check_gripper_and_home(spec, source)
+    _check_commands(spec, source)
     for field in ('velocity_scale', 'acceleration_scale'):
         if not 0 < getattr(spec, field) <= 1:
             raise ValueError(f"{source}: '{field}' must be in (0, 1], got {getattr(spec, field)}")
@@ -230,6 +271,34 @@ def _check_limits(limits: JointLimits, key: str, source: str) -> None:
     _check_positive(limits, ('velocity', 'acceleration'), f'{key}.', source)
 
 
+def _check_commands(spec: RobotSpec, source: str) -> None:
+    gripper = spec.gripper
+    for key, value, known in (('command_mode', spec.command_mode, COMMAND_MODES),
+                              ('gripper.mode', gripper.mode, GRIPPER_MODES)):
+        if value not in known:
+            raise ValueError(f"{source}: '{key}' must be one of {', '.join(known)}, got '{value}'")
+    if spec.command_topic == spec.state_topic:
+        raise ValueError(f"{source}: 'command_topic' and 'state_topic' are both "
+                         f'{spec.command_topic}; what the arm reports would be commanded to it')
+    if (gripper.mode == 'joint_state') != (spec.command_mode == 'joint_state'):
+        raise ValueError(f"{source}: 'gripper.mode' joint_state and 'command_mode' joint_state go "
+                         'together (one message holds the arm and the gripper), got '
+                         f"'{gripper.mode}' and '{spec.command_mode}'")
+    if gripper.mode == 'joint_state' and gripper.topic != spec.command_topic:
+        raise ValueError(f"{source}: 'gripper.topic' must be the command_topic "
+                         f'{spec.command_topic} in mode joint_state, got {gripper.topic}')
+    if spec.command_mode == 'joint_state' and spec.command_rate_hz > 200:
+        raise ValueError(f"{source}: 'command_rate_hz' must be at most 200 in mode joint_state "
+                         f'(the driver replans at each command), got {spec.command_rate_hz}')
+    if gripper.command_closed == gripper.command_open:
+        raise ValueError(f"{source}: 'gripper.command_closed' and 'gripper.command_open' must "
+                         f'differ, got {gripper.command_closed} for both')
+    _check_positive(gripper, ('effort', 'speed'), 'gripper.', source)
+    if not 1 <= spec.command_speed_percent <= 100:
+        raise ValueError(f"{source}: 'command_speed_percent' must be in [1, 100], got "
+                         f'{spec.command_speed_percent}')
+
+
 def _check_gripper_and_home(spec: RobotSpec, source: str) -> None:
     gripper = spec.gripper
     if gripper.joint != spec.joint_names[-1]:
@@ -242,7 +311,7 @@ def _check_gripper_and_home(spec: RobotSpec, source: str) -> None:
     for field in ('closed', 'open'):
         if not limits.lower <= getattr(gripper, field) <= limits.upper:
             raise ValueError(f"{source}: 'gripper.{field}' must lie in [{limits.lower}, "
-                             f'{limits.upper}] m, got {getattr(gripper, field)}')
+                             f'{limits.upper}], got {getattr(gripper, field)}')
     if set(spec.home) != set(spec.joints):
         raise ValueError(f"{source}: 'home' must name exactly the joints "
                          f"{', '.join(spec.joints)}, got {', '.join(spec.home)}")

@@ -66,13 +66,20 @@ def test_vectors_are_in_the_order_of_the_joints():
     ('joints.fr3_joint1.velocity', float('nan'), 'must be finite, got nan'),
     ('velocity_scale', 1.5, r"'velocity_scale' must be in \(0, 1\], got 1\.5"),
     ('gripper.joint', 'fr3_joint1', "'gripper.joint' must be the last entry of 'joints'"),
-    ('gripper.open', 40.0, r"'gripper\.open' must lie in \[0\.0, 0\.04\] m, got 40\.0"),
+    ('gripper.open', 40.0, r"'gripper\.open' must lie in \[0\.0, 0\.04\], got 40\.0"),
     ('gripper.open', 0.0, "'gripper.closed' and 'gripper.open' must differ"),
     ('home.fr3_joint4', 0.5, r"'home\.fr3_joint4' must lie in"),
     ('home', {'fr3_joint1': 0.0}, "'home' must name exactly the joints"),
     ('cameras.front.width', 640.5, "'cameras.front.width' must be a whole number"),
     ('cameras.front.rate_hz', 0, "'cameras.front.rate_hz' must be positive"),
     ('cameras', {}, "'cameras' must be a mapping with entries"),
+    ('command_mode', 'servo', "'command_mode' must be one of joint_trajectory, .* got 'servo'"),
+    ('command_topic', '/joint_states', 'are both /joint_states; what the arm reports would be'),
+    ('command_mode', 'joint_state', "'gripper.mode' joint_state and 'command_mode' joint_state"),
+    ('command_speed_percent', 0, r"'command_speed_percent' must be in \[1, 100\], got 0"),
+    ('gripper.mode', 'suction', "'gripper.mode' must be one of"),
+    ('gripper.command_open', 0.0, "'gripper.command_closed' and 'gripper.command_open' must"),
+    ('gripper.effort', 0.0, "'gripper.effort' must be positive"),
     ('robot', 7, "'robot' must be a text, got 7"),
     ('joints', [1, 2], "'joints' must be a mapping"),
 ])
@@ -97,3 +104,32 @@ def test_an_unknown_robot_and_an_unreadable_file_are_named(tmp_path):
     bad.write_text('robot: [fr3')
     with pytest.raises(ValueError, match='bad.yaml is not valid YAML'):
         load_robot_spec(str(bad))
+
+
+def test_a_file_may_state_only_what_differs_from_another(tmp_path):
+    (tmp_path / 'base.yaml').write_text(yaml.safe_dump(fr3(), sort_keys=False))
+    (tmp_path / 'mine.yaml').write_text(
+        'based_on: base.yaml\nrobot: mine\njoints:\n  fr3_joint2: {velocity: 1.0}\n')
+    spec = load_robot_spec(str(tmp_path / 'mine.yaml'))
+    assert spec.robot == 'mine'
+    assert spec.joint_names == load_robot_spec('fr3').joint_names
+    assert spec.joints['fr3_joint2'].velocity == 1.0
+    assert spec.joints['fr3_joint2'].upper == fr3()['joints']['fr3_joint2']['upper']
+    (tmp_path / 'typo.yaml').write_text('based_on: base.yaml\ngripper: {opn: 0.04}\n')
+    with pytest.raises(ValueError, match=r"typo.yaml: unknown key 'gripper\.opn'"):
+        load_robot_spec(str(tmp_path / 'typo.yaml'))
+    (tmp_path / 'lost.yaml').write_text('based_on: nowhere.yaml\n')
+    with pytest.raises(ValueError, match=r'nowhere\.yaml does not exist'):
+        load_robot_spec(str(tmp_path / 'lost.yaml'))
+    (tmp_path / 'self.yaml').write_text('based_on: self.yaml\n')
+    with pytest.raises(ValueError, match='too many files'):
+        load_robot_spec(str(tmp_path / 'self.yaml'))
+
+
+def test_every_shipped_file_has_its_keys_in_the_same_order():
+    order = list(fr3())
+    for file in config_path('config').glob('*.yaml'):
+        keys = [key for key in yaml.safe_load(file.read_text()) if key != 'based_on']
+        assert keys == [key for key in order if key in keys], file.name
+        if 'based_on' not in file.read_text():
+            assert keys == order, file.name

@@ -86,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument('what', choices=['demo'], help='demo: the policy of the demo, from nothing')
 
+    inverse = _add(
+        jobs, 'ik-benchmark', _ik_benchmark, 'measure the inverse kinematics of robots'
+    )
+    inverse.add_argument('robots', nargs='+', metavar='ROBOT', help='fr3, ur5e, ... or a file')
+    inverse.add_argument('--poses', type=int, default=1000, help='random reachable poses (1000)')
+
     _add(
         jobs,
         'evaluate-demo',
@@ -167,6 +173,14 @@ def _train(_: argparse.Namespace, rest: list[str]) -> int:
     from faster_ros.training.train_demo import main as train_demo
 
     return train_demo(rest)
+
+
+def _ik_benchmark(options: argparse.Namespace, _: list[str]) -> int:
+    from faster_ros.cli.ik_benchmark import benchmark
+
+    for robot in options.robots:
+        print(benchmark(robot, options.poses), flush=True)
+    return 0
 
 
 def _evaluate_demo(_: argparse.Namespace, rest: list[str]) -> int:

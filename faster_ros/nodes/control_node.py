@@ -21,17 +21,20 @@ thread on the steady clock; stamps are on the ROS clock. It imports neither torc
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import inf
 import sys
 from threading import Lock
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from faster_ros.interfaces import JointCommand, RobotState
+from faster_ros.interfaces import RobotState
 from faster_ros.nodes import conversions, diagnostics, qos
+from faster_ros.nodes.driver_link import DriverLink
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter
 from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.robots.arm_interface import CommandOptions
 from faster_ros.runtime.clock_offset import ClockOffset
 from faster_ros.runtime.controller import MotionConfig, MotionController
 from faster_ros.runtime.latency import LatencyWindow
@@ -69,6 +72,8 @@ class ControlParameters:
                                      'receiver start it on arrival')
     gripper_repeat: float = parameter(1.0, 'time after which an unchanged gripper command is '
                                       'sent again in s', 0.05, 60.0)
+    dry_run: bool = parameter(False, 'command nothing: every topic gets the prefix /dry_run, no '
+                              'action is called, and the arm need not follow')
     realtime_priority: int = parameter(20, 'SCHED_FIFO priority to ask for; 0 asks for none',
                                        0, 99)
 
@@ -84,31 +89,30 @@ class ControlNode(Node):
         self._real_time = priority > 0 and request_real_time(priority)
         spec = self._spec = load_robot_spec(parameters.robot)
         rate_hz = parameters.rate_hz or spec.command_rate_hz
-        gates = Gates(parameters.engage_distance, parameters.tracking_error,
+        gates = Gates(parameters.engage_distance,
+                      inf if parameters.dry_run else parameters.tracking_error,
                       parameters.starve_grace)
         self._controller = MotionController(spec, MotionConfig(
             parameters.blend, parameters.command_lead + parameters.actuation_latency, gates),
             rate_hz)
         self._lock = Lock()  # of the controller: the loop and the callbacks use it
-        self._writer = conversions.CommandWriter(spec, round(parameters.command_lead * 1e9),
-                                                 parameters.stamp_commands)
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._state: RobotState | None = None
         self._offset = ClockOffset()
         self._chunk_age = LatencyWindow(warm_up=0)
         self._incomplete = False
         self._sent = 0
-        self._gripper_sent: tuple[float, int] | None = None
         self._last_mode = ''
         self._thread = PacedThread(rate_hz, self._tick, self._loop_failed)
+        self._driver = DriverLink(self, spec, CommandOptions(
+            round(parameters.command_lead * 1e9), parameters.stamp_commands,
+            round(parameters.gripper_repeat * 1e9), parameters.dry_run), self._log,
+            self._on_driver)
         self._connect(spec)
         self._log_table(spec, rate_hz)
         self._thread.start()
 
     def _connect(self, spec: RobotSpec) -> None:
-        self._arm_topic = self.create_publisher(JointTrajectory, spec.command_topic, qos.COMMAND)
-        self._gripper_topic = self.create_publisher(JointTrajectory, spec.gripper.topic,
-                                                    qos.COMMAND)
         self._command_topic = self.create_publisher(JointState, '~/command', qos.COMMAND)
         self._status_topic = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.STATUS)
@@ -125,8 +129,7 @@ class ControlNode(Node):
             f'  robot    {spec.robot}: {", ".join(spec.joint_names)}',
             f'  states   {spec.state_topic}, at most {spec.state_max_age_s:g} s old',
             f'  chunks   {self.resolve_topic_name("policy/chunk")}',
-            f'  arm      {spec.command_topic} at {rate_hz:g} Hz',
-            f'  gripper  {spec.gripper.topic}',
+            *self._driver.table(rate_hz),
             f'  limits   {spec.velocity_scale:.0%} of velocity, {spec.acceleration_scale:.0%} of '
             'acceleration',
             f'  priority {self._priority_text()}',
@@ -145,6 +148,7 @@ class ControlNode(Node):
         while self._controller.moving and time.monotonic() < deadline:
             time.sleep(0.01)
         self._thread.stop()
+        self._driver.rest()
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
@@ -155,23 +159,21 @@ class ControlNode(Node):
                                         time.monotonic_ns())
         with self._lock:
             command = self._controller.tick(now_ns, self._state)
-        if command is not None:
-            self._send(command)
-
-    def _send(self, command: JointCommand) -> None:
-        self._arm_topic.publish(self._writer.arm(command))
-        position = float(command.positions[self._spec.gripper_index])
-        last = self._gripper_sent
-        if (last is None or position != last[0]
-                or command.stamp_ns - last[1] > self._config.gripper_repeat * 1e9):
-            self._gripper_topic.publish(self._writer.gripper(command))
-            self._gripper_sent = (position, command.stamp_ns)
+        if command is None:
+            self._driver.pause()
+            return
+        self._driver.send(command, self._state)
         self._command_topic.publish(conversions.command_to_state(command, self._spec.joint_names))
         self._sent += 1
+
+    def _on_driver(self, problem: str) -> None:
+        with self._lock:
+            self._controller.note_driver(problem)
 
     def _loop_failed(self, error: Exception) -> None:
         if not self.context.ok():
             return
+        self._driver.rest()
         with self._lock:
             self._controller.trip('internal_error', f'the control loop failed: {error!r}',
                                   self._now_ns())
@@ -211,13 +213,15 @@ class ControlNode(Node):
     def _on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
             if request.data:
-                response.message = self._controller.arm(self._now_ns(), self._state)
+                response.message = self._driver.rival() or self._controller.arm(
+                    self._now_ns(), self._state)
             else:
                 self._controller.disarm(self._now_ns())
         response.success = not response.message
         if not response.success:
             self.get_logger().warning(f'arming refused: {response.message}')
         elif request.data:
+            self._driver.restart()
             self._log_change('running', '')
         return response
 

@@ -15,7 +15,7 @@
 Joint messages to typed objects and back; joints by name, never by place.
 
 An input that cannot be used is a ValueError that says what was expected and what came. Called by
-the nodes; images are in ``images.py``.
+the nodes; images are in ``images.py``, what an arm's driver is sent is in ``robots/``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,11 @@ from __future__ import annotations
 from array import array
 
 from builtin_interfaces.msg import Duration, Time
-from faster_ros.interfaces import ActionChunk, FloatArray, JointCommand, RobotState
+from faster_ros.interfaces import ActionChunk, JointCommand, RobotState
 from faster_ros.robot_spec import RobotSpec
 import numpy as np
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
-
-_SHORTEST_BRAKE_S = 0.15  # a message this much late is still taken
 
 
 def to_ns(time: Time | Duration) -> int:
@@ -102,51 +100,3 @@ def command_to_state(command: JointCommand, names: tuple[str, ...]) -> JointStat
     message.position = array('d', command.positions)
     message.velocity = array('d', command.velocities)
     return message
-
-
-class CommandWriter:
-    """
-    Writes commands for joint_trajectory_controllers of the arm and of the gripper.
-
-    A message has the set point, due ``lead_ns`` after the command, and a braking tail that ends
-    at rest: if nothing follows, the controller stops the arm by itself.
-    """
-
-    def __init__(self, spec: RobotSpec, lead_ns: int, stamped: bool) -> None:
-        """``stamped``: state the start time; otherwise the receiver starts on arrival."""
-        self._arm = slice(0, spec.gripper_index)
-        self._gripper = slice(spec.gripper_index, spec.gripper_index + 1)
-        self._names = spec.joint_names
-        self._acceleration = spec.limit_array('acceleration') * spec.acceleration_scale
-        self._lower, self._upper = spec.limit_array('lower'), spec.limit_array('upper')
-        self._lead_ns = lead_ns
-        self._stamped = stamped
-
-    def arm(self, command: JointCommand) -> JointTrajectory:
-        """Return the message for the arm."""
-        return self._trajectory(command, self._arm)
-
-    def gripper(self, command: JointCommand) -> JointTrajectory:
-        """Return the message for the gripper."""
-        return self._trajectory(command, self._gripper)
-
-    def _trajectory(self, command: JointCommand, part: slice) -> JointTrajectory:
-        positions, velocities = command.positions[part], command.velocities[part]
-        # All joints brake together, the one that needs longest at its limit.
-        brake_s = max(_SHORTEST_BRAKE_S,
-                      float((np.abs(velocities) / self._acceleration[part]).max()))
-        stop = np.clip(positions + 0.5 * brake_s * velocities,
-                       np.minimum(self._lower[part], positions),
-                       np.maximum(self._upper[part], positions))
-        message = JointTrajectory(joint_names=list(self._names[part]))
-        if self._stamped:
-            message.header.stamp = to_time(command.stamp_ns)
-        message.points = [
-            _point(self._lead_ns, positions, velocities),
-            _point(self._lead_ns + round(brake_s * 1e9), stop, np.zeros(len(stop)))]
-        return message
-
-
-def _point(time_ns: int, positions: FloatArray, velocities: FloatArray) -> JointTrajectoryPoint:
-    return JointTrajectoryPoint(positions=array('d', positions), velocities=array('d', velocities),
-                                time_from_start=to_duration(time_ns))

@@ -160,16 +160,16 @@ def load_policy(folder: str | Path, spec: RobotSpec, device: str = 'cpu') -> FAS
         if config['format'] != FORMAT or config['action_representation'] != ACTION_REPRESENTATION:
             raise ValueError(f"expected format {FORMAT} with {ACTION_REPRESENTATION} actions, got "
                              f"{config['format']} with {config['action_representation']}")
-        robot = RobotSpec.from_dict(config['robot'], f'{folder}/config.json')
+        _check_robot(config, spec)
         parts = PolicyParts(
             FASTerVLA(PolicyConfig.from_dict(config['policy'])),
             FASTerVQ(TokenizerConfig.from_dict(config['tokenizer'])),
             Normaliser.from_dict(config['action_normaliser']),
-            Normaliser.from_dict(config['state_normaliser']), robot, float(config['step_s']))
-    except (ValueError, KeyError, TypeError) as error:
+            Normaliser.from_dict(config['state_normaliser']), spec, float(config['step_s']))
+        _check_policy(parts)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f'checkpoint {folder}: config.json is not usable: '
                          f'{_reason(error)}') from error
-    _check_robot(folder, parts, spec)
     _load_weights(parts.model, folder / 'policy.safetensors')
     _load_weights(parts.tokenizer, folder / 'tokenizer.safetensors')
     return FASTerPolicy(parts, device)
@@ -183,20 +183,28 @@ def _reason(error: Exception) -> str:
     return f'key {error} is missing' if isinstance(error, KeyError) else str(error)
 
 
-def _check_robot(folder: Path, parts: PolicyParts, spec: RobotSpec) -> None:
-    made_for = parts.robot
-    if made_for.joint_names != spec.joint_names:
-        raise ValueError(f"checkpoint {folder} is made for robot '{made_for.robot}' with joints "
-                         f"{', '.join(made_for.joint_names)}; this robot is '{spec.robot}' with "
+def _check_robot(config: dict[str, Any], spec: RobotSpec) -> None:
+    """Compare what a policy depends on; other facts of its robot may have changed since."""
+    made_for = config['robot']
+    joints = tuple(made_for['joints'])
+    if joints != spec.joint_names or made_for['gripper']['joint'] != spec.gripper.joint:
+        raise ValueError(f"it is made for robot '{made_for['robot']}' with joints "
+                         f"{', '.join(joints)}; this robot is '{spec.robot}' with "
                          f"joints {', '.join(spec.joint_names)}")
+    if not float(config['step_s']) > 0:
+        raise ValueError(f"step_s must be positive, got {config['step_s']}")
+
+
+def _check_policy(parts: PolicyParts) -> None:
+    spec = parts.robot
     missing = [camera for camera in parts.model.config.cameras if camera not in spec.cameras]
     if missing:
-        raise ValueError(f"checkpoint {folder} needs camera {', '.join(missing)}; robot "
-                         f"'{spec.robot}' has {', '.join(spec.cameras)}")
+        raise ValueError(f"it needs camera {', '.join(missing)}; robot '{spec.robot}' has "
+                         f"{', '.join(spec.cameras)}")
     width = parts.tokenizer.config.action_dim
     if width != len(spec.joint_names):
-        raise ValueError(f'checkpoint {folder} has {width} action columns; robot '
-                         f"'{spec.robot}' has {len(spec.joint_names)} joints")
+        raise ValueError(f"it has {width} action columns; robot '{spec.robot}' has "
+                         f'{len(spec.joint_names)} joints')
 
 
 def _load_weights(module: nn.Module, file: Path) -> None:

@@ -124,6 +124,10 @@ class MotionController:
         if problem and self._supervisor.engaged:
             self.trip('policy_problem', problem, now_ns)
 
+    def note_driver(self, problem: str) -> None:
+        """Tell why the driver cannot follow commands, or with '' that it can."""
+        self._supervisor.driver_problem = problem
+
     def accept(self, chunk: ActionChunk, now_ns: int) -> bool:
         """
         Merge a chunk; returns whether any of it is used.

@@ -22,6 +22,7 @@ only by an explicit arm, which is refused with a reason while its preconditions 
     joint_state_stale        the newest one is older than state_max_age_s, or from the future
     joint_state_not_finite   a measured position is NaN or infinite
     joint_missing            joint states come, but none of that age has all joints
+    driver_not_ready         the driver says that motion would not reach the arm as commanded
     chunk_invalid            a chunk with NaN, wrong joints, wrong width or no rows
     policy_problem           the policy cannot answer: a stale camera, a refused instruction ...
     chunk_starved            the trajectory ran out, and for starve_grace_s nothing followed
@@ -79,6 +80,7 @@ class Supervisor:
         self.starved_ticks = 0
         self.faults = 0
         self.incomplete_state = ''
+        self.driver_problem = ''
         self._starved_since_ns: int | None = None
 
     def arm(self, now_ns: int, state: RobotState | None) -> str:
@@ -160,6 +162,8 @@ class Supervisor:
 
     def _state_problem(self, now_ns: int, state: RobotState | None) -> tuple[str, str] | None:
         topic = self._spec.state_topic
+        if self.driver_problem:
+            return 'driver_not_ready', self.driver_problem
         if self.incomplete_state and (
                 state is None or now_ns - state.stamp_ns > self._max_age_ns):
             return 'joint_missing', self.incomplete_state

@@ -134,7 +134,9 @@ def test_weights_of_another_size_or_not_finite_are_refused(folder, spec):
 @pytest.mark.parametrize('change, message', [
     ({'format': 99}, 'expected format 1 with delta_joint actions, got 99'),
     ({'policy': {}}, 'config.json is not usable'),
-    ({'robot': {'robot': 'fr3'}}, "key 'urdf' is missing"),
+    ({'robot': {'robot': 'fr3'}}, "key 'joints' is missing"),
+    ({'robot': ['fr3']}, 'config.json is not usable'),
+    ({'step_s': 0.0}, 'step_s must be positive, got 0.0'),
 ])
 def test_a_damaged_config_is_refused(folder, spec, change, message):
     config = json.loads((folder / 'config.json').read_text())
@@ -151,6 +153,24 @@ def test_a_checkpoint_for_another_robot_is_refused(folder, spec):
     other = RobotSpec.from_dict({**data, 'robot': 'ur5e'}, 'ur5e.yaml')
     with pytest.raises(ValueError, match="made for robot 'fr3' .* this robot is 'ur5e'"):
         load_policy(folder, other)
+    swapped = dict(reversed(spec.joints.items()))
+    with pytest.raises(ValueError, match='with joints fr3_joint1, .* joints fr3_finger_joint1'):
+        load_policy(folder, dataclasses.replace(spec, joints=swapped))
     blind = dataclasses.replace(spec, cameras={'front': spec.cameras['front']})
     with pytest.raises(ValueError, match='needs camera wrist'):
         load_policy(folder, blind)
+
+
+def test_a_checkpoint_from_before_robots_had_modes_still_answers(folder, spec):
+    config = json.loads((folder / 'config.json').read_text())
+    robot = config['robot']
+    for key in ('command_mode', 'command_speed_percent', 'driver_ready_topic',
+                'driver_speed_topic'):
+        del robot[key]
+    for key in ('mode', 'command_closed', 'command_open', 'effort', 'speed'):
+        del robot['gripper'][key]
+    robot['command_topic'] = '/another/topic'
+    (folder / 'config.json').write_text(json.dumps(config))
+    policy = load_policy(folder, spec)
+    assert policy.infer(observation(spec)).names == spec.joint_names
+    assert policy.parts.robot == spec

@@ -1,0 +1,133 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+DriverLink: the topics and actions between ``control_node`` and the drivers of one robot.
+
+``robots.ArmInterface`` makes the messages; this publishes them, watches for silence where silence
+would let the arm move on, drives a gripper that is an action, and passes on what the driver says
+about itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import time
+
+from faster_ros.interfaces import JointCommand, RobotState
+from faster_ros.nodes import diagnostics, qos
+from faster_ros.nodes.gripper_client import GripperClient
+from faster_ros.robot_spec import NO_TOPIC, RobotSpec
+from faster_ros.robots.arm_interface import ArmInterface, CommandOptions, Outgoing
+from faster_ros.robots.driver_gate import DriverGate
+from faster_ros.robots.gripper_actions import ACTION_MODES
+from rclpy.action.client import ActionClient
+from rclpy.node import Node
+from std_msgs.msg import Bool, Float64
+
+_WATCH_PERIOD_S = 0.05
+
+
+class DriverLink:
+    """``send``, ``pause`` and ``rest`` belong to the control loop, all else to the executor."""
+
+    def __init__(self, node: Node, spec: RobotSpec, options: CommandOptions,
+                 log: diagnostics.EdgeLog, on_problem: Callable[[str], None]) -> None:
+        """``on_problem`` is told why the driver cannot follow, or '' when it can."""
+        self._node = node
+        self._spec = spec
+        self._log = log
+        self._arm = ArmInterface(spec, options)
+        self._gate = DriverGate(spec)
+        self._on_problem = on_problem
+        self._sent_at = time.monotonic()
+        self._publishers = {topic: node.create_publisher(kind, topic, qos.COMMAND)
+                            for topic, kind in self._arm.topics.items()}
+        self._gripper: GripperClient | None = None
+        if spec.gripper.mode in ACTION_MODES and not options.dry_run:
+            self._gripper = GripperClient(
+                spec.gripper, lambda kind, name: ActionClient(node, kind, name))
+            node.create_timer(_WATCH_PERIOD_S, self._follow_gripper)
+        if self._arm.silence_moves:
+            node.create_timer(_WATCH_PERIOD_S, self._watch)
+        self._listen()
+
+    def _listen(self) -> None:
+        if self._spec.driver_ready_topic != NO_TOPIC:
+            self._node.create_subscription(Bool, self._spec.driver_ready_topic, self._on_ready,
+                                           qos.LATCHED)
+        if self._spec.driver_speed_topic != NO_TOPIC:
+            self._node.create_subscription(Float64, self._spec.driver_speed_topic, self._on_speed,
+                                           qos.SENSOR)
+        self._on_problem(self._gate.problem)
+
+    def table(self, rate_hz: float) -> list[str]:
+        """Return the lines of the start-up table."""
+        spec, gripper = self._spec, self._spec.gripper
+        where = self._arm.gripper_topic if self._gripper is None else gripper.topic
+        return [f'  arm      {spec.command_mode} on {self._arm.arm_topic} at {rate_hz:g} Hz',
+                f'  gripper  {gripper.mode} on {where}']
+
+    def send(self, command: JointCommand, state: RobotState | None) -> None:
+        """Publish one command; ``state`` is the measured one."""
+        self._publish(self._arm.write(command, state))
+        self._sent_at = time.monotonic()
+        if self._gripper is not None:
+            self._gripper.position = float(command.positions[self._spec.gripper_index])
+
+    def pause(self) -> None:
+        """Publish what belongs into a period without a command."""
+        self._publish(self._arm.rest())
+
+    def rest(self) -> None:
+        """Publish all that makes silence safe from here on."""
+        while outgoing := self._arm.rest():
+            self._publish(outgoing)
+            time.sleep(0.005)
+
+    def restart(self) -> None:
+        """Leave the gripper as it is until the commands say otherwise."""
+        if self._gripper is not None:
+            self._gripper.restart()
+
+    def rival(self) -> str:
+        """Return '' or who else commands an arm whose command topic is easily shared."""
+        topic = self._arm.arm_topic
+        others = self._node.count_publishers(topic) - 1
+        if self._spec.command_mode != 'joint_state' or others < 1:
+            return ''
+        return (f'{others} other publishers on {topic}, which moves the arm; expected none '
+                '(a leader arm, a joint_state_publisher or a driver that reports there?)')
+
+    def _publish(self, outgoing: Outgoing) -> None:
+        for topic, message in outgoing:
+            self._publishers[topic].publish(message)
+
+    def _watch(self) -> None:
+        self._publish(self._arm.late(time.monotonic() - self._sent_at))
+
+    def _follow_gripper(self) -> None:
+        assert self._gripper is not None
+        problem = self._gripper.step(time.monotonic_ns())
+        if problem:
+            self._log.problem('gripper', problem)
+        else:
+            self._log.solved('gripper', 'the gripper answers again')
+
+    def _on_ready(self, message: Bool) -> None:
+        self._gate.ready(bool(message.data))
+        self._on_problem(self._gate.problem)
+
+    def _on_speed(self, message: Float64) -> None:
+        self._gate.speed(float(message.data))
+        self._on_problem(self._gate.problem)

@@ -1,0 +1,128 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+ArmInterface: one command of this package as the messages that a robot's drivers take.
+
+The robot file's ``command_mode`` and ``gripper.mode`` choose the writers; ``docs/drivers.md``
+lists them. Nothing here limits or supervises: a command has passed the runtime. Called by
+``control_node``, which owns the publishers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from faster_ros.interfaces import JointCommand, RobotState
+from faster_ros.robot_spec import RobotSpec
+from faster_ros.robots.forward_commands import ForwardPositionWriter, ForwardVelocityWriter
+from faster_ros.robots.gripper import ForwardGripperWriter, OnChange
+from faster_ros.robots.joint_state_command import JointStateWriter
+from faster_ros.robots.joint_trajectory import TrajectoryWriter
+import numpy as np
+
+DRY_RUN = '/dry_run'
+
+Outgoing = list[tuple[str, Any]]  # (topic, message), to be published in this order
+
+
+@dataclass(frozen=True)
+class CommandOptions:
+    """
+    What does not depend on the robot.
+
+    ``lead_ns``: from a command to its due time. ``stamped``: trajectories state their start.
+    ``gripper_repeat_ns``: when an unchanged gripper topic is written again. ``dry_run``: every
+    topic gets the prefix ``/dry_run``, and no action is called.
+    """
+
+    lead_ns: int = 20_000_000
+    stamped: bool = True
+    gripper_repeat_ns: int = 1_000_000_000
+    dry_run: bool = False
+
+
+class ArmInterface:
+    """
+    The writers of one robot.
+
+    ``topics``: name -> message type of what has to be published. ``late`` may be called from
+    another thread than the rest.
+    """
+
+    def __init__(self, spec: RobotSpec, options: CommandOptions | None = None) -> None:
+        options = options or CommandOptions()
+        prefix = DRY_RUN if options.dry_run else ''
+        self._arm = _arm_writer(spec, options)
+        self._gripper = _gripper_writer(spec, options)
+        self._names = spec.joint_names
+        self.arm_topic = prefix + spec.command_topic
+        self.gripper_topic = prefix + spec.gripper.topic
+        self.topics = {self.arm_topic: self._arm.message_type}
+        if self._gripper is not None:
+            self.topics[self.gripper_topic] = self._gripper.message_type
+
+    def write(self, command: JointCommand, state: RobotState | None) -> Outgoing:
+        """Return the messages of one command; all are made before any can be sent."""
+        if not (np.isfinite(command.positions).all() and np.isfinite(command.velocities).all()):
+            raise ValueError('expected a finite command of all joints, got positions '
+                             f'{command.positions} and velocities {command.velocities} of '
+                             f"{', '.join(self._names)}")
+        outgoing = [(self.arm_topic, self._arm.write(command, state))]
+        if self._gripper is not None:
+            message = self._gripper.write(command, state)
+            if message is not None:
+                outgoing.append((self.gripper_topic, message))
+        return outgoing
+
+    @property
+    def silence_moves(self) -> bool:
+        """Return whether the arm would go on moving if nothing were sent any more."""
+        return isinstance(self._arm, ForwardVelocityWriter)
+
+    def rest(self) -> Outgoing:
+        """Return what is to be sent in a period without a command; at last nothing."""
+        return self._unless_none(self._arm.rest()) if self._moves_on(self._arm) else []
+
+    def late(self, silent_s: float) -> Outgoing:
+        """Return what stops the arm if the loop has been silent for too long."""
+        return self._unless_none(self._arm.late(silent_s)) if self._moves_on(self._arm) else []
+
+    @staticmethod
+    def _moves_on(writer: Any) -> bool:
+        return isinstance(writer, ForwardVelocityWriter)
+
+    def _unless_none(self, message: Any) -> Outgoing:
+        return [] if message is None else [(self.arm_topic, message)]
+
+
+def _arm_writer(spec: RobotSpec, options: CommandOptions) -> Any:
+    if spec.command_mode == 'joint_trajectory':
+        return TrajectoryWriter(spec, slice(0, spec.gripper_index), options.lead_ns,
+                                options.stamped)
+    return {'forward_position': ForwardPositionWriter, 'forward_velocity': ForwardVelocityWriter,
+            'joint_state': JointStateWriter}[spec.command_mode](spec)
+
+
+def _gripper_writer(spec: RobotSpec, options: CommandOptions) -> OnChange | None:
+    """Return the writer of the gripper's own topic, if it has one."""
+    index = spec.gripper_index
+    if spec.gripper.mode == 'joint_trajectory':
+        writer: Any = TrajectoryWriter(spec, slice(index, index + 1), options.lead_ns,
+                                       options.stamped)
+    elif spec.gripper.mode == 'forward_position':
+        writer = ForwardGripperWriter(spec)
+    else:
+        return None
+    return OnChange(writer, index, options.gripper_repeat_ns)

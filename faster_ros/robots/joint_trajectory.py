@@ -1,0 +1,71 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Commands for a ros2_control joint_trajectory_controller, of an arm or of a gripper.
+
+A message has the set point with its velocity, due ``lead_ns`` after the command, and a braking
+tail that ends at rest: the controller interpolates smoothly, accepts the end, and stops the arm
+by itself if nothing follows.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+from faster_ros.interfaces import FloatArray, JointCommand, RobotState
+from faster_ros.robot_spec import RobotSpec
+import numpy as np
+
+_SHORTEST_BRAKE_S = 0.15  # a message this much late is still taken
+
+
+class TrajectoryWriter:
+    """Writes ``part`` of a command as a JointTrajectory."""
+
+    def __init__(self, spec: RobotSpec, part: slice, lead_ns: int, stamped: bool) -> None:
+        """``stamped``: state the start time; otherwise the receiver starts on arrival."""
+        from builtin_interfaces.msg import Duration
+        from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+        self.message_type = JointTrajectory
+        self._point_type, self._duration_type = JointTrajectoryPoint, Duration
+        self._part = part
+        self._names = list(spec.joint_names[part])
+        self._acceleration = (spec.limit_array('acceleration') * spec.acceleration_scale)[part]
+        self._lower = spec.limit_array('lower')[part]
+        self._upper = spec.limit_array('upper')[part]
+        self._lead_ns = lead_ns
+        self._stamped = stamped
+
+    def write(self, command: JointCommand, _: RobotState | None = None) -> Any:
+        """Return the message for one command."""
+        positions, velocities = command.positions[self._part], command.velocities[self._part]
+        # All joints brake together, the one that needs longest at its limit.
+        brake_s = max(_SHORTEST_BRAKE_S, float((np.abs(velocities) / self._acceleration).max()))
+        stop = np.clip(positions + 0.5 * brake_s * velocities,
+                       np.minimum(self._lower, positions), np.maximum(self._upper, positions))
+        message = self.message_type(joint_names=self._names)
+        if self._stamped:
+            message.header.stamp.sec = command.stamp_ns // 10**9
+            message.header.stamp.nanosec = command.stamp_ns % 10**9
+        message.points = [
+            self._point(self._lead_ns, positions, velocities),
+            self._point(self._lead_ns + round(brake_s * 1e9), stop, np.zeros(len(stop)))]
+        return message
+
+    def _point(self, time_ns: int, positions: FloatArray, velocities: FloatArray) -> Any:
+        return self._point_type(
+            positions=array('d', positions), velocities=array('d', velocities),
+            time_from_start=self._duration_type(sec=time_ns // 10**9, nanosec=time_ns % 10**9))

@@ -1,0 +1,249 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+What can hurt an arm or go unnoticed with the drivers of these robots: one test for each hazard.
+
+The chain is that of control_node: MotionController, then ArmInterface.
+"""
+
+from faster_ros.interfaces import ActionChunk, JointCommand, RobotState
+from faster_ros.nodes import conversions, qos
+from faster_ros.robot_spec import config_path, load_robot_spec, RobotSpec
+from faster_ros.robots.arm_interface import ArmInterface, CommandOptions
+from faster_ros.robots.driver_gate import DriverGate
+from faster_ros.robots.forward_commands import SILENCE_S
+from faster_ros.runtime.controller import MotionController
+from faster_ros.sim.trajectory_controller import TrajectoryController, TrajectoryPoint
+import numpy as np
+import pytest
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import JointState
+import yaml
+
+MS = 1_000_000
+ROBOTS = sorted(file.stem for file in config_path('config').glob('*.yaml'))
+PIPER, UR5E, FR3 = (load_robot_spec(name) for name in ('piper', 'ur5e', 'fr3'))
+
+
+def changed(spec: RobotSpec, gripper_mode: str = 'joint_trajectory', **values) -> RobotSpec:
+    """Return a robot with another command mode; its gripper needs no further messages."""
+    data = spec.to_dict()
+    data['gripper']['mode'] = gripper_mode
+    return RobotSpec.from_dict(data | values, 'changed.yaml')
+
+
+def state(spec: RobotSpec, positions, stamp_ns: int) -> RobotState:
+    return RobotState(stamp_ns, np.array(positions), np.zeros(len(spec.joints)))
+
+
+def run(spec: RobotSpec, actions, seconds: float = 1.0):
+    """Follow actions of 0.1 s from home on an arm that is where it was told; yields messages."""
+    controller, arm = MotionController(spec), ArmInterface(spec, CommandOptions())
+    period = round(1e9 / spec.command_rate_hz)
+    positions, now = spec.home_positions, 10**9
+    assert controller.arm(now, state(spec, positions, now)) == ''
+    chunk = ActionChunk(now, 100 * MS, np.array(actions, dtype=float), spec.joint_names)
+    assert controller.accept(chunk, now), controller.status(now).problem
+    for _ in range(round(seconds * spec.command_rate_hz)):
+        now += period
+        command = controller.tick(now, state(spec, positions, now))
+        if command is not None:
+            positions = command.positions
+            yield arm.write(command, state(spec, positions, now))
+
+
+def swing(spec: RobotSpec, size: float, rows: int = 16):
+    """Return actions that move each joint to and fro by ``size`` rad, from home."""
+    wave = size * np.sin(np.arange(rows))[:, None] * np.ones(len(spec.joints))
+    wave[:, spec.gripper_index] = 0.0
+    wave[0] = 0.0
+    return spec.home_positions + wave
+
+
+# Hazard 1: the order of joints in a JointState is never guaranteed.
+
+@pytest.mark.parametrize('robot', ROBOTS)
+def test_hazard_joint_order_in_states_is_not_guaranteed(robot):
+    spec, rng = load_robot_spec(robot), np.random.default_rng(0)
+    wanted = spec.home_positions + 0.001 * np.arange(len(spec.joints))
+    for _ in range(5):
+        order = rng.permutation(len(spec.joints))
+        message = JointState(name=[spec.joint_names[place] for place in order])
+        message.position = [float(wanted[place]) for place in order]
+        got = conversions.state_from_message(message, spec)
+        np.testing.assert_array_equal(got.positions, wanted)
+
+
+# Hazard 2: on a Piper /joint_states is a command topic.
+
+@pytest.mark.parametrize('robot', ['piper', 'agx_piper'])
+def test_hazard_piper_joint_states_is_a_command_topic(robot):
+    spec = load_robot_spec(robot)
+    assert spec.state_topic != spec.command_topic
+    with pytest.raises(ValueError, match='what the arm reports would be commanded to it'):
+        RobotSpec.from_dict(spec.to_dict() | {'state_topic': spec.command_topic}, 'x.yaml')
+    assert PIPER.state_topic == '/joint_states_single'
+
+
+# Hazard 3: a Piper moves a joint that is missing in a message to 0 rad, at full speed.
+
+def test_hazard_piper_moves_unnamed_joints_to_zero_at_full_speed():
+    for ((topic, message),) in run(PIPER, swing(PIPER, 0.05)):
+        assert topic == '/joint_states'
+        assert list(message.name) == [*(f'joint{n}' for n in range(1, 7)), 'gripper']
+        assert len(message.position) == len(message.velocity) == len(message.effort) == 7
+        assert np.isfinite(message.position).all()
+        assert list(message.velocity) == [0, 0, 0, 0, 0, 0, 50]  # not all 0: that is full speed
+        assert 0.5 <= message.effort[6] <= 3.0
+
+
+def test_hazard_piper_speed_of_no_percent_means_full_speed():
+    with pytest.raises(ValueError, match=r"'command_speed_percent' must be in \[1, 100\]"):
+        RobotSpec.from_dict(PIPER.to_dict() | {'command_speed_percent': 0}, 'x.yaml')
+
+
+def test_hazard_piper_stands_at_the_limits_of_two_joints_at_home():
+    first = next(iter(run(PIPER, np.tile(PIPER.home_positions, (4, 1)))))[0][1]
+    np.testing.assert_allclose(first.position, PIPER.home_positions, atol=2e-3)
+
+
+def test_hazard_piper_logs_and_replans_at_every_command():
+    assert PIPER.command_rate_hz <= 200
+    with pytest.raises(ValueError, match="'command_rate_hz' must be at most 200"):
+        RobotSpec.from_dict(PIPER.to_dict() | {'command_rate_hz': 250.0}, 'x.yaml')
+    steps = [list(outgoing[0][1].position) for outgoing in run(PIPER, swing(PIPER, 0.3))]
+    assert np.abs(np.diff(steps, axis=0))[:, :6].max() <= 0.01  # rad
+
+
+# Hazard 4: a Franka's position interface answers a step with a reflex.
+
+def test_hazard_franka_needs_an_effort_controller():
+    text = config_path('config/controllers/fr3.yaml').read_text()
+    parameters = yaml.safe_load(text)['/**']['fr3_arm_controller']['ros__parameters']
+    assert parameters['command_interfaces'] == ['effort']
+    assert parameters['interpolate_from_desired_state'] is True
+    assert tuple(parameters['joints']) == tuple(parameters['gains']) == FR3.arm_joint_names
+    gains = parameters['gains'].values()
+    assert [gain['p'] for gain in gains] == [600, 600, 600, 600, 250, 150, 50]
+    assert [gain['d'] for gain in gains] == [30, 30, 30, 30, 10, 10, 5]
+
+
+# Hazard 5: a UR attempts every step below 20 rad/s as fast as it can.
+
+def test_hazard_ur_attempts_any_step_as_fast_as_it_can():
+    spec = changed(UR5E, command_mode='forward_position', command_rate_hz=250.0)
+    jumps = np.tile(spec.home_positions, (16, 1))
+    jumps[4:, :6] += 3.0
+    sent = np.array([outgoing[0][1].data for outgoing in run(spec, jumps)])
+    limit = (spec.limit_array('velocity') * spec.velocity_scale)[:6]
+    speed = np.abs(np.diff(sent, axis=0)) * spec.command_rate_hz
+    assert np.all(speed <= limit + 1e-6)
+    assert speed.max() > 0.5 * limit.max()
+
+
+# Hazard 6: a forward controller has no timeout.
+
+def test_hazard_forward_velocity_keeps_moving_a_silent_arm():
+    arm = ArmInterface(changed(UR5E, command_mode='forward_velocity'))
+    assert arm.silence_moves
+    moving = JointCommand(0, UR5E.home_positions, np.full(7, 0.1))
+    arm.write(moving, None)
+    assert arm.late(0.5 * SILENCE_S) == []
+    for _ in range(30):  # as long as it is silent
+        ((topic, message),) = arm.late(SILENCE_S)
+        assert (topic, list(message.data)) == (UR5E.command_topic, [0.0] * 6)
+    zeros = 0
+    while outgoing := arm.rest():
+        zeros += list(outgoing[0][1].data) == [0.0] * 6
+    assert zeros >= 10
+
+
+# Hazard 7: what a joint_trajectory_controller rejects or turns into a step.
+
+def test_hazard_trajectory_controller_rejects_and_steps():
+    controller = TrajectoryController(FR3.arm_joint_names, FR3.home_positions[:7])
+    now, speeds = 10**9, []
+    for outgoing in run(FR3, swing(FR3, 0.1)):
+        message, now = outgoing[0][1], now + 10 * MS
+        assert all(len(point.velocities) == 7 for point in message.points)
+        points = [TrajectoryPoint(conversions.to_ns(point.time_from_start), point.positions,
+                                  point.velocities) for point in message.points]
+        controller.set_trajectory(message.joint_names,
+                                  conversions.to_ns(message.header.stamp), points, now)
+        speeds.append(controller.sample(now)[1])
+    steps = np.abs(np.diff(speeds, axis=0)).max()
+    assert steps < 0.2  # rad/s; 5 rad/s^2 at 100 Hz is 0.05
+    assert np.all(controller.sample(now + 10**9)[1] == 0)  # silence ends at rest
+
+
+# Hazard 8: speed scaling is published in percent, though documented as 0 to 1.
+
+@pytest.mark.parametrize('percent, moves', [(100.0, True), (99.5, True), (1.0, False),
+                                            (0.0, False), (40.0, False)])
+def test_hazard_ur_speed_scaling_is_percent(percent, moves):
+    gate = DriverGate(UR5E)
+    gate.ready(True)
+    gate.speed(percent)
+    assert (gate.problem == '') is moves
+    assert moves or f'got {percent:g} percent' in gate.problem
+
+
+def test_hazard_ur_commands_go_nowhere_while_its_program_stands():
+    gate = DriverGate(UR5E)
+    gate.speed(100.0)
+    assert 'robot_program_running, got no message yet' in gate.problem
+    gate.ready(False)
+    assert 'robot_program_running, got false' in gate.problem
+    controller, home = MotionController(UR5E), state(UR5E, UR5E.home_positions, 10**9)
+    controller.note_driver(gate.problem)
+    assert controller.arm(10**9, home).startswith('driver_not_ready: expected true on')
+    gate.ready(True)
+    controller.note_driver(gate.problem)
+    assert controller.arm(10**9, home) == ''
+    controller.note_driver('stopped')
+    controller.tick(10**9, home)
+    assert controller.status(10**9).reason == 'driver_not_ready'
+    controller.note_driver('')
+    controller.tick(10**9, home)
+    assert controller.status(10**9).mode == 'holding'  # until it is armed again
+
+
+# Hazard 9: a reliable subscription hears nothing from a best-effort publisher.
+
+def test_hazard_best_effort_states_are_not_heard_reliably():
+    assert qos.SENSOR.reliability is ReliabilityPolicy.BEST_EFFORT
+
+
+# Hazard 10 is in test_gripper.py: messages that are missing are named, nothing else needs them.
+
+# And of the single drivers.
+
+def test_hazard_multipanda_discards_a_message_whose_first_value_is_zero():
+    spec = changed(load_robot_spec('panda'), command_mode='forward_position')
+    command = JointCommand(0, np.zeros(8), np.zeros(8))
+    data = ArmInterface(spec).write(command, None)[0][1].data
+    assert np.all(np.array(data) != 0.0)
+    np.testing.assert_allclose(data, 0.0, atol=1e-8)
+
+
+@pytest.mark.parametrize('robot', ROBOTS)
+def test_hazard_full_vendor_limits_are_not_the_default_of_a_real_arm(robot):
+    spec = load_robot_spec(robot)
+    assert robot == 'fr3' or max(spec.velocity_scale, spec.acceleration_scale) <= 0.3
+
+
+def test_hazard_robotiq_is_closed_at_its_largest_angle_and_franka_is_told_half_the_width():
+    assert (UR5E.gripper.command_closed, UR5E.gripper.command_open) == (0.7929, 0.0)
+    for robot in ('fr3_hand', 'panda'):
+        assert load_robot_spec(robot).gripper.command_open == 0.04
