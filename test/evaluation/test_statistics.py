@@ -11,11 +11,10 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
+from faster_ros.evaluation.statistics import quantiles, success_rate
 from hypothesis import given, strategies as st
 import numpy as np
 import pytest
-
-from faster_ros.evaluation.statistics import quantiles, success_rate
 
 
 @pytest.mark.parametrize(
