@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         jobs,
         'tokenizer',
         _tokenizer,
-        'compare action tokenizers on your own recordings',
+        'fit FASTerVQ to your own recordings, and compare action tokenizers on them',
         takes_rest=True,
     )
     return parser

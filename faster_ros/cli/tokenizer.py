@@ -11,12 +11,12 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""The job `faster_ros tokenizer`: compare action tokenizers on a recording."""
+"""The job `faster_ros tokenizer`: fit FASTerVQ to a recording, and compare it with others."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
     from faster_ros.data.recordings import Recording
     from faster_ros.training.compare_tokenizers import Maker, Measured
 
-_QUICK_SEEDS = 1
-_FEW_COLUMNS = 9  # up to here a chunk of 1 s is given 12 tokens, above it up to 36
+_SECONDS = 540.0  # for a fit of FASTerVQ: 10 minutes with reading, measuring and reporting
+_QUICK_SECONDS = 45.0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,24 +33,32 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     if options.seeds < 1:
         raise ValueError(f'--seeds must be at least 1, got {options.seeds}')
-    return _compare(options)
+    job: Callable[[argparse.Namespace], int] = options.run
+    return job(options)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='faster_ros tokenizer')
-    jobs = parser.add_subparsers(title='jobs', required=True, metavar='JOB', dest='job')
+    jobs = parser.add_subparsers(title='jobs', required=True, metavar='JOB')
     text = 'fit action tokenizers to a recording and measure them on episodes they have not seen'
     compare = jobs.add_parser('compare', help=text, description=text)
-    compare.add_argument('data', nargs='+', type=Path, help='.npz files of one robot')
+    text = 'fit FASTerVQ to 20 to 200 episodes, measure it on a fifth of them, and save it'
+    fit = jobs.add_parser('fit', help=text, description=text)
+    for job, run in ((compare, _compare), (fit, _fit)):
+        job.set_defaults(run=run, seeds=1)
+        job.add_argument('data', nargs='+', type=Path, help='.npz files of one robot')
+        job.add_argument('--horizon', type=float, default=1.0, metavar='S',
+                         help='seconds of a chunk (%(default)s)')
+        job.add_argument('--quick', action='store_true',
+                         help=f'at most {_QUICK_SECONDS:g} s for a fit of FASTerVQ, one split')
     compare.add_argument('--out', type=Path, default=Path('out/tokenizer_compare'),
                          help='folder of the report, CSV and JSON (%(default)s)')
-    compare.add_argument('--horizon', type=float, default=1.0, metavar='S',
-                         help='seconds of a chunk (%(default)s)')
     compare.add_argument('--seeds', type=int, default=3,
                          help='splits of the episodes, 80 %% to fit on (%(default)s)')
     compare.add_argument('--fast-plus', type=Path, metavar='FILE',
                          help='tokenizer.json of FAST+, to measure it too')
-    compare.add_argument('--quick', action='store_true', help='one split only')
+    fit.add_argument('--out', type=Path, required=True,
+                     help='folder of the tokenizer and its report')
     return parser
 
 
@@ -59,33 +67,78 @@ def _compare(options: argparse.Namespace) -> int:
     from faster_ros.training.compare_tokenizers import compare, summarise
 
     recording = read_recording(options.data, options.horizon)
-    title = f'Tokenizers on {", ".join(path.stem for path in options.data)}'
     remarks = _print_recording(recording)
-    makers = baselines(len(recording.names), options.fast_plus)
-    seeds = _QUICK_SEEDS if options.quick else options.seeds
+    makers = [*_published(options.fast_plus), *_at_equal_size(recording, options)]
+    seeds = 1 if options.quick else options.seeds
     results = compare(recording, makers, options.horizon, seeds)
-    write_outcome(options.out, recording, title, [summarise(result) for result in results],
-                  results, remarks, options.horizon)
+    _write_outcome(options, recording, [summarise(result) for result in results], results, remarks)
     return 0
 
 
-def baselines(columns: int, fast_plus: Path | None) -> list[Maker]:
-    """Return the tokenizers to compare with, at sizes that suit the number of columns."""
+def _fit(options: argparse.Namespace) -> int:
+    from faster_ros.data.recordings import horizon_rows, read_recording
+    from faster_ros.tokenizer.baselines.fast import Fast
+    from faster_ros.training.compare_tokenizers import compare, split_episodes, summarise
+    from faster_ros.training.small_data import SmallDataFasterVq
+    from faster_ros.training.tokenizer_folder import FittedTokenizer, save_tokenizer
+
+    recording = read_recording(options.data, options.horizon)
+    remarks = _print_recording(recording)
+    pca, faster = _at_equal_size(recording, options)
+    fitted = faster(0)
+    assert isinstance(fitted, SmallDataFasterVq)
+    results = compare(recording, [lambda _: Fast(10.0), pca, lambda _: fitted],
+                      options.horizon, 1)
+    assert fitted.model is not None
+    split = split_episodes(recording, horizon_rows(recording.rate_hz, options.horizon), 0)
+    save_tokenizer(options.out, FittedTokenizer(fitted.model, split.normaliser, recording.names,
+                                                recording.rate_hz))
+    remarks += fitted.log
+    remarks.append(f'fitted to all episodes but {len(split.held_out)}, on which it was measured: '
+                   f'{", ".join(map(str, split.held_out))}')
+    _write_outcome(options, recording, [summarise(result) for result in results], results, remarks)
+    print(f'The tokenizer is in {options.out}')
+    return 0
+
+
+def _published(fast_plus: Path | None) -> list[Maker]:
+    """Return the published tokenizers at their published sizes."""
     from faster_ros.tokenizer.baselines.binning import Binning
     from faster_ros.tokenizer.baselines.bspline import BSplines
     from faster_ros.tokenizer.baselines.fast import Fast, FastPlus
-    from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
     from faster_ros.tokenizer.baselines.zonal_dct import ZonalDct
 
-    slots, levels = (6, 2) if columns <= _FEW_COLUMNS else (12, 3)
     makers: list[Maker] = [
         lambda _: Binning(), lambda _: ZonalDct(), lambda _: BSplines(5), lambda _: BSplines(10),
         lambda _: Fast(5.0), lambda _: Fast(10.0),
-        lambda seed: PcaResidualKMeans(slots, levels, seed=seed),
     ]
     if fast_plus is not None:
         makers.append(lambda _: FastPlus(fast_plus))
     return makers
+
+
+def _at_equal_size(recording: Recording, options: argparse.Namespace) -> tuple[Maker, Maker]:
+    """Return PCA k-means and FASTerVQ with equal tokens and codebooks."""
+    from faster_ros.data.recordings import horizon_rows
+    from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
+    from faster_ros.training.compare_tokenizers import split_episodes
+    from faster_ros.training.small_data import (
+        code_layout,
+        codebook_size,
+        SmallDataFasterVq,
+        SmallDataSettings,
+    )
+
+    slots, levels = code_layout(len(recording.names))
+    horizon = horizon_rows(recording.rate_hz, options.horizon)
+    size = codebook_size(len(split_episodes(recording, horizon, 0).train))
+    seconds = _QUICK_SECONDS if options.quick else _SECONDS
+    groups = recording.groups
+    return (
+        lambda seed: PcaResidualKMeans(slots, levels, size, seed=seed),
+        lambda seed: SmallDataFasterVq(
+            SmallDataSettings(slots, levels, size, seconds, not options.quick, seed), groups),
+    )
 
 
 def _print_recording(recording: Recording) -> list[str]:
@@ -99,20 +152,21 @@ def _print_recording(recording: Recording) -> list[str]:
     return remarks
 
 
-def write_outcome(folder: Path, recording: Recording, title: str,
-                  rows: list[dict[str, object]], results: list[list[Measured]],
-                  remarks: list[str], horizon_s: float) -> None:
+def _write_outcome(options: argparse.Namespace, recording: Recording,
+                   rows: list[dict[str, object]], results: list[list[Measured]],
+                   remarks: list[str]) -> None:
     """Print the table and the recommendation and write the files."""
     from faster_ros.evaluation import tokenizer_report
 
+    title = f'Tokenizers on {", ".join(path.stem for path in options.data)}'
     tokenizer_report.write_outcome(
-        folder,
+        options.out,
         {'title': title, 'names': recording.names, 'rate_hz': recording.rate_hz,
          'remarks': remarks, 'excluded': len(recording.excluded),
          'subtitle': f'{len(recording.episodes)} episodes, {len(recording.names)} columns at '
-                     f'{recording.rate_hz:g} Hz, chunks of {horizon_s:g} s, '
+                     f'{recording.rate_hz:g} Hz, chunks of {options.horizon:g} s, '
                      f'{rows[0]["seeds"]} splits by episode'},
         rows, {str(row['name']): result[-1].pictures for row, result in zip(rows, results)})
     print(tokenizer_report.table_text(rows))
     print(tokenizer_report.recommend(rows)[1])
-    print(f'The report is {folder / "report.html"}')
+    print(f'The report is {options.out / "report.html"}')

@@ -14,14 +14,18 @@
 """The comparison of tokenizers: honest splits, a whole run, and its report."""
 
 import csv
+from dataclasses import replace
 import json
 
 from faster_ros.cli.main import main
-from faster_ros.data.recordings import read_recording
+from faster_ros.data.recordings import read_recording, windows
 from faster_ros.evaluation.tokenizer_report import recommend
+from faster_ros.tokenizer.protocol import LIMIT
 from faster_ros.training.compare_tokenizers import split_episodes
+from faster_ros.training.tokenizer_folder import load_tokenizer
 import numpy as np
 import pytest
+import torch
 
 
 @pytest.fixture(scope='module')
@@ -65,11 +69,35 @@ def test_compare_prints_a_table_and_writes_every_file(data, tmp_path, capsys):
     assert rows['binning 256']['tokens_mean'] == 40
     assert rows['binning 256']['mse'] < 2e-5
     assert rows['FAST scale 10']['decodes_corrupted'] < 1
-    assert rows['PCA k-means 6x2']['decodes_truncated'] == 1
+    assert rows['FASTerVQ 4x3']['decodes_truncated'] == 1
+    assert rows['FASTerVQ 4x3']['vocabulary'] == rows['PCA k-means 4x3']['vocabulary']
     assert set(rows['B-spline 5']['groups']) == {'arm', 'gripper'}
     with (tmp_path / 'comparison.csv').open() as stream:
         assert [line['name'] for line in csv.DictReader(stream)] == list(rows)
     assert (tmp_path / 'report.html').read_text().count('data:image/png') == 3
+
+
+def test_fit_saves_a_tokenizer_that_decodes_alike_after_loading(data, tmp_path, capsys):
+    assert main(['tokenizer', 'fit', str(data), '--out', str(tmp_path), '--quick']) == 0
+    assert 'FASTerVQ' in capsys.readouterr().out
+    fitted = load_tokenizer(tmp_path)
+    assert (fitted.names[-1], fitted.rate_hz) == ('gripper', 10.0)
+    recording = read_recording([data], 1.0)
+    fitted.check(recording)
+    chunks = torch.tensor(fitted.normaliser.normalise(
+        windows(recording.episodes, 10, 10), LIMIT), dtype=torch.float32)
+    codes = fitted.model.encode(chunks)
+    assert codes.shape == (36, 3, 4)
+    assert (fitted.model.decode(codes) - chunks).abs().mean() < 0.1
+    with pytest.raises(ValueError, match='fitted at 10 Hz, the recording has 20 Hz'):
+        fitted.check(replace(recording, rate_hz=20.0))
+    with pytest.raises(ValueError, match='fitted to the columns'):
+        fitted.check(replace(recording, names=['j1', 'j2', 'j3', 'j4']))
+    (tmp_path / 'tokenizer.safetensors').write_bytes(b'broken')
+    with pytest.raises(ValueError, match='damaged or foreign|header'):
+        load_tokenizer(tmp_path)
+    with pytest.raises(ValueError, match='make one with'):
+        load_tokenizer(tmp_path / 'none')
 
 
 def test_a_users_mistake_is_one_line(tmp_path, capsys):
