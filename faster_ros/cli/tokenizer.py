@@ -24,8 +24,10 @@ if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
     from faster_ros.data.recordings import Recording
     from faster_ros.training.compare_tokenizers import Maker, Measured
 
-_SECONDS = 540.0  # for a fit of FASTerVQ: 10 minutes with reading, measuring and reporting
-_QUICK_SECONDS = 45.0
+# The budget of a fit of FASTerVQ, which reading, measuring and reporting come on top of, and
+# the chunks it is fitted to.
+_SECONDS, _CHUNKS = 480.0, 12_000
+_QUICK_SECONDS, _QUICK_CHUNKS = 30.0, 4000
 
 
 def main(argv: Sequence[str]) -> int:
@@ -49,8 +51,11 @@ def _parser() -> argparse.ArgumentParser:
         job.add_argument('data', nargs='+', type=Path, help='.npz files of one robot')
         job.add_argument('--horizon', type=float, default=1.0, metavar='S',
                          help='seconds of a chunk (%(default)s)')
+        job.add_argument('--seconds', type=float, default=_SECONDS,
+                         help='budget of a fit of FASTerVQ (%(default)g); it ends with the step '
+                              'that is running then')
         job.add_argument('--quick', action='store_true',
-                         help=f'at most {_QUICK_SECONDS:g} s for a fit of FASTerVQ, one split')
+                         help='about a minute: FASTerVQ without its conv-transformer, one split')
     compare.add_argument('--out', type=Path, default=Path('out/tokenizer_compare'),
                          help='folder of the report, CSV and JSON (%(default)s)')
     compare.add_argument('--seeds', type=int, default=3,
@@ -77,7 +82,6 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _fit(options: argparse.Namespace) -> int:
     from faster_ros.data.recordings import horizon_rows, read_recording
-    from faster_ros.tokenizer.baselines.fast import Fast
     from faster_ros.training.compare_tokenizers import compare, split_episodes, summarise
     from faster_ros.training.small_data import SmallDataFasterVq
     from faster_ros.training.tokenizer_folder import FittedTokenizer, save_tokenizer
@@ -87,8 +91,7 @@ def _fit(options: argparse.Namespace) -> int:
     pca, faster = _at_equal_size(recording, options)
     fitted = faster(0)
     assert isinstance(fitted, SmallDataFasterVq)
-    results = compare(recording, [lambda _: Fast(10.0), pca, lambda _: fitted],
-                      options.horizon, 1)
+    results = compare(recording, [pca, lambda _: fitted], options.horizon, 1)
     assert fitted.model is not None
     split = split_episodes(recording, horizon_rows(recording.rate_hz, options.horizon), 0)
     save_tokenizer(options.out, FittedTokenizer(fitted.model, split.normaliser, recording.names,
@@ -118,7 +121,7 @@ def _published(fast_plus: Path | None) -> list[Maker]:
 
 
 def _at_equal_size(recording: Recording, options: argparse.Namespace) -> tuple[Maker, Maker]:
-    """Return PCA k-means and FASTerVQ with equal tokens and codebooks."""
+    """Return PCA k-means, in its better layout, and FASTerVQ with equal tokens and codes."""
     from faster_ros.data.recordings import horizon_rows
     from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
     from faster_ros.training.compare_tokenizers import split_episodes
@@ -130,14 +133,17 @@ def _at_equal_size(recording: Recording, options: argparse.Namespace) -> tuple[M
     )
 
     slots, levels = code_layout(len(recording.names))
+    pca_slots, pca_levels = {12: (6, 2)}.get(slots * levels, (slots, levels))
     horizon = horizon_rows(recording.rate_hz, options.horizon)
     size = codebook_size(len(split_episodes(recording, horizon, 0).train))
-    seconds = _QUICK_SECONDS if options.quick else _SECONDS
+    seconds = min(options.seconds, _QUICK_SECONDS) if options.quick else options.seconds
+    chunks = _QUICK_CHUNKS if options.quick else _CHUNKS
     groups = recording.groups
     return (
-        lambda seed: PcaResidualKMeans(slots, levels, size, seed=seed),
+        lambda seed: PcaResidualKMeans(pca_slots, pca_levels, size, seed=seed),
         lambda seed: SmallDataFasterVq(
-            SmallDataSettings(slots, levels, size, seconds, not options.quick, seed), groups),
+            SmallDataSettings(slots, levels, size, seconds, chunks, not options.quick, seed),
+            groups),
     )
 
 

@@ -15,14 +15,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from faster_ros.interfaces import FloatArray
 from faster_ros.tokenizer.protocol import IntArray
 import numpy as np
+from numpy.typing import NDArray
 
-_ROUNDS = 20
+_ROUNDS = 12
 
 
-def nearest(points: FloatArray, book: FloatArray) -> IntArray:
+def nearest(points: NDArray[np.floating[Any]], book: NDArray[np.floating[Any]]) -> IntArray:
     """Return the index of the entry of ``book`` (V, d) nearest to each of points (N, d)."""
     # The point's own square is the same for every entry and does not decide.
     distance = np.square(book).sum(-1) - 2 * points @ book.T
@@ -38,8 +41,9 @@ def kmeans(points: FloatArray, size: int, rng: np.random.Generator,
     An entry without points moves onto a random point; entries left over are copies of points.
     """
     book = points[rng.choice(len(points), size, replace=len(points) < size)].copy()
+    coarse = points.astype(np.float32)  # twice as fast, and exact enough to choose by
     for step in range(rounds):
-        index = nearest(points, book)
+        index = nearest(coarse, book.astype(np.float32))
         count = np.bincount(index, minlength=size)
         sums = np.stack([np.bincount(index, column, size) for column in points.T], 1)
         book = sums / np.maximum(count, 1)[:, None]

@@ -28,7 +28,7 @@ from faster_ros.tokenizer.residual_quantizer import Quantized
 import torch
 from torch import nn, Tensor
 
-_SEARCHED = 512  # latents that are searched at once, for the memory it takes
+_SEARCHED = 64  # latents that are searched at once: more do not fit into the caches of a CPU
 _REFIT_PULL = 1.0  # chunks' worth by which a refitted code is held to where it was
 
 
@@ -65,6 +65,8 @@ class SlotQuantizer(nn.Module):
     @torch.no_grad()
     def search(self, latent: Tensor) -> Tensor:
         """Return the codes (B, K, slots) of the best sums that the beam finds."""
+        if len(latent) > _SEARCHED:
+            return torch.cat([self.search(part) for part in latent.split(_SEARCHED)])
         size, levels = self.config.codebook_size, self.config.levels
         rest = latent[:, :, None]  # B, slots, beam, latent_dim
         codes = latent.new_zeros((*rest.shape[:3], 0), dtype=torch.long)
@@ -85,8 +87,7 @@ class SlotQuantizer(nn.Module):
     def refit(self, latent: Tensor) -> None:
         """Move all codes of each slot together to the least squares of latents (N, slots, .)."""
         levels, slots, size, width = self.codebooks.shape
-        codes = torch.cat([self.search(part) for part in latent.split(_SEARCHED)])
-        index = codes + size * torch.arange(levels)[:, None]  # N, K, slots
+        index = self.search(latent) + size * torch.arange(levels)[:, None]  # N, K, slots
         for slot in range(slots):
             used = index[:, :, slot]
             pairs = used[:, :, None] * (levels * size) + used[:, None, :]

@@ -37,6 +37,7 @@ _TEST_SHARE = 0.2
 _TRAIN_STRIDES = 10  # training chunks begin a tenth of a chunk apart, test chunks half of one
 _TEST_STRIDES = 2
 _DAMAGED = 200  # sequences of each kind that decodability is measured on
+_COUNTED = 5000  # training chunks that the use of codes is counted on
 _TIMED = 40  # chunks that are encoded and decoded one by one
 
 Maker = Callable[[int], Tokenizer]
@@ -133,8 +134,9 @@ def measure(tokenizer: Tokenizer, split: Split, recording: Recording,
     by_error = np.argsort(errors)
     return Measured(
         spec, figures, chunk_metrics.group_errors(restored[1], restored[0], recording.groups),
-        chunk_metrics.codebook_use(tokenizer.encode(split.train), spec.vocabulary, spec.codebooks,
-                                   spec.levels),
+        chunk_metrics.codebook_use(
+            tokenizer.encode(split.train[::-(-len(split.train) // _COUNTED)]), spec.vocabulary,
+            spec.codebooks, spec.levels),
         errors, split.owner,
         {name: (restored[0][index], restored[1][index])
          for name, index in (('median', by_error[len(errors) // 2]), ('worst', by_error[-1]))})

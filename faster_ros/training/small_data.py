@@ -41,12 +41,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 _HELD_OUT = 0.1
-_CHUNKS_PER_CODE = 12  # fewer, and codes would be single chunks learnt by heart
+_CHUNKS_PER_CODE = 7  # fewer, and codes would be single chunks learnt by heart
 _LARGEST_CODEBOOK = 512
 _SMALLEST_CODEBOOK = 32
 _SLOT_WIDTH = 16  # latent numbers of a slot, more where there are few slots
 _LATENT = 96
-_FITTED_CHUNKS = 12_000  # original and augmented chunks each that codes are fitted to
 _REFITS = 4
 _BATCH = 256
 _ROUND_STEPS = 50
@@ -60,12 +59,18 @@ Show = Callable[[str, float], float]  # (stage, held-out error) -> seconds left
 
 @dataclass(frozen=True)
 class SmallDataSettings:
-    """``seconds`` is the budget of the whole fit; ``codebook_size`` None is chosen from data."""
+    """
+    ``codebook_size`` None is chosen from the data.
+
+    ``seconds`` is the budget of the fit, which ends with the step that is running then; ``chunks``
+    is the number of recorded and of augmented chunks each that codes are fitted to.
+    """
 
     slots: int
     levels: int
     codebook_size: int | None = None
     seconds: float = 540.0
+    chunks: int = 12_000
     conv_transformer: bool = True
     seed: int = 0
 
@@ -110,7 +115,7 @@ class SmallDataFasterVq:
         model = self._initial(train, rng)
         best = held_out_error(model, judge)
         self.log = [f'PCA and k-means: held-out MSE {best:.2e}']
-        some = train[rng.permutation(len(train))[:_FITTED_CHUNKS]]
+        some = train[rng.permutation(len(train))[:self.settings.chunks]]
         pool = np.concatenate([some, augmented(train, len(some), rng)])
         with tqdm(total=self.settings.seconds, unit='s', desc='FASTerVQ', leave=False,
                   bar_format='{desc}: {percentage:3.0f}%|{bar}| {postfix}') as bar:
@@ -159,8 +164,8 @@ class SmallDataFasterVq:
         width = min(max(_SLOT_WIDTH, _LATENT // settings.slots),
                     horizon * columns // settings.slots)
         start = PcaResidualKMeans(settings.slots, settings.levels, size, width, settings.seed)
-        some = train[rng.permutation(len(train))[:_FITTED_CHUNKS // 2]]
-        start.fit(np.concatenate([some, augmented(train, 2 * len(some), rng)]))
+        some = train[rng.permutation(len(train))[:settings.chunks]]
+        start.fit(np.concatenate([some, augmented(train, len(some), rng)]))
         model = FASTerVQ(TokenizerConfig(
             action_horizon=horizon, groups=self._groups, time_patch=_time_patch(horizon),
             time_strides=_strides(horizon), width=48, layers=1, latent_dim=width,

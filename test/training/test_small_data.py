@@ -93,7 +93,7 @@ def test_an_impossible_token_is_named_and_nothing_works_before_fitting(fitted):
         SmallDataFasterVq(SmallDataSettings(2, 2), GROUPS).encode(waves(1))
 
 
-@pytest.mark.parametrize('chunks, size', [(10, 32), (1000, 64), (7120, 512), (10 ** 6, 512)])
+@pytest.mark.parametrize('chunks, size', [(10, 32), (1000, 128), (7120, 512), (10 ** 6, 512)])
 def test_the_codebook_grows_with_the_data(chunks, size):
     assert codebook_size(chunks) == size
 
