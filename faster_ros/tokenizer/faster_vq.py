@@ -48,15 +48,11 @@ class FASTerVQ(nn.Module):
         super().__init__()
         self.config = config
         self.patchifier = Patchifier(config)
-        self.encoder: nn.Module
-        self.quantizer: ResidualQuantizer | SlotQuantizer
-        self.decoder: nn.Module
-        if config.slots:
-            self.encoder, self.decoder = SlotEncoder(config), SlotDecoder(config)
-            self.quantizer = SlotQuantizer(config)
-        else:
-            self.encoder, self.decoder = GridEncoder(config), GridDecoder(config)
-            self.quantizer = ResidualQuantizer(config)
+        slots = config.slots > 0
+        self.encoder: nn.Module = SlotEncoder(config) if slots else GridEncoder(config)
+        self.quantizer: SlotQuantizer | ResidualQuantizer = (
+            SlotQuantizer(config) if slots else ResidualQuantizer(config))
+        self.decoder: nn.Module = SlotDecoder(config) if slots else GridDecoder(config)
         self.register_buffer('dct', dct_matrix(config.action_horizon), persistent=False)
         self.dct: Tensor
 
