@@ -30,6 +30,7 @@ import sys
 from faster_ros.robot_spec import config_path
 
 Value = bool | int | float | str
+VIDEO_RATE_HZ = 10.0  # of the demo's video
 _FAST_DDS_PROFILE = 'config/fastdds_large_images.xml'
 
 
@@ -95,6 +96,7 @@ POLICY_ARGUMENTS = (
     Argument('robot', 'fr3', 'robot name, or path of its YAML file'),
     Argument('checkpoint', '', 'folder of the trained policy; empty takes the one of the package'),
     Argument('device', 'auto', 'where the policy runs', ('auto', 'cpu', 'cuda')),
+    Argument('prompt', '', 'the task in words, until /instruction says another'),
     Argument('namespace', '', 'namespace of the nodes'),
     Argument('compressed', False, 'take the images from <camera topic>/compressed'),
 )
@@ -110,6 +112,7 @@ def policy_graph(
     robot: str = 'fr3',
     checkpoint: str = '',
     device: str = 'auto',
+    prompt: str = '',
     namespace: str = '',
     compressed: bool = False,
 ) -> list[Process]:
@@ -121,6 +124,7 @@ def policy_graph(
                 'robot': robot,
                 'checkpoint': checkpoint or default_checkpoint(),
                 'device': device,
+                'instruction': prompt,
                 'compressed': compressed,
             },
             namespace,
@@ -138,7 +142,8 @@ def demo_graph(
     out: str = 'out/demo',
 ) -> list[Process]:
     """Return the simulated robot, policy and control, and demo_node that runs the trials."""
-    graph = [Process('sim_node', {'robot': robot}), *policy_graph(robot, checkpoint, device)]
+    simulation = Process('sim_node', {'robot': robot, 'compressed_rate_hz': VIDEO_RATE_HZ})
+    graph = [simulation, *policy_graph(robot, checkpoint, device)]
     if trials > 0:
         graph.append(
             Process(

@@ -89,7 +89,16 @@ class JointCommand:
 
 
 class Policy(Protocol):
-    """Anything that answers an observation with a chunk of actions."""
+    """
+    Anything that answers an observation with a chunk of actions.
+
+    ``example_instruction``: words it understands, for a first call that warms it up.
+    """
+
+    @property
+    def example_instruction(self) -> str:
+        """Return an instruction that the policy accepts."""
+        ...
 
     def infer(self, observation: Observation) -> ActionChunk:
         """Return the chunk for one observation; raises ValueError on an unusable one."""

@@ -223,9 +223,9 @@ def test_what_a_node_started_ends_with_it(programs, capfd):
     assert not alive(int(pid))
 
 
-def test_with_a_log_folder_only_errors_and_the_foreground_reach_the_screen(programs, capsys,
+def test_with_a_log_folder_only_the_fatal_and_the_foreground_reach_the_screen(programs, capsys,
                                                                             tmp_path):
-    talk = 'print("[INFO] fine")\nprint("[ERROR] bad")'
+    talk = 'print("[INFO] fine")\nprint("[FATAL] bad")'
     loud = replace(Process('import time\ntime.sleep(0.5)\nprint("trial 1")'), foreground=True)
 
     class Named(Process):
@@ -233,8 +233,8 @@ def test_with_a_log_folder_only_errors_and_the_foreground_reach_the_screen(progr
 
     assert Runner([Named(talk, required=False), loud], tmp_path, screen=sys.stdout).run() == 0
     shown = capsys.readouterr().out
-    assert shown == '[talker] [ERROR] bad\ntrial 1\n'
-    assert (tmp_path / 'talker.log').read_text() == '[INFO] fine\n[ERROR] bad\n'
+    assert shown == '[talker] [FATAL] bad\ntrial 1\n'
+    assert (tmp_path / 'talker.log').read_text() == '[INFO] fine\n[FATAL] bad\n'
 
 
 GRAPH = """

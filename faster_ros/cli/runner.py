@@ -39,7 +39,7 @@ from faster_ros.cli.shared_memory import SharedMemoryJanitor
 _POLL_S = 0.05
 _PATIENCE_S = ((signal.SIGINT, 6.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 2.0))
 _LAST_LINES = 20
-_NOTABLE = ('[ERROR]', '[FATAL]')
+_NOTABLE = ('[FATAL]',)
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -48,7 +48,7 @@ class Runner:
     """
     Starts processes, passes on what they say and ends them together.
 
-    ``log_folder``: gets one file per node; then only errors reach the screen,
+    ``log_folder``: gets one file per node; then only what ends a node reaches the screen,
     besides the output of foreground processes. Without it every line is shown.
     """
 
@@ -155,8 +155,7 @@ class _Child:
             stderr=subprocess.STDOUT,
             text=True,
             errors='replace',
-            start_new_session=True,
-            preexec_fn=partial(_end_with_parent, os.getpid()),
+            preexec_fn=partial(_prepare_child, os.getpid()),
         )
         self._reader = Thread(target=self._read, name=f'output of {process.name}', daemon=True)
         self._reader.start()
@@ -217,8 +216,14 @@ def node_environment(extra: Mapping[str, str]) -> dict[str, str]:
     return variables
 
 
-def _end_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGINT when the runner dies, even by SIGKILL; runs in the child."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+def _prepare_child(parent: int) -> None:
+    """
+    Make the child lead a process group and end with the runner; runs in the child.
+
+    A group and not a session of its own: Linux weighs the niceness of processes only within a
+    session (autogroup), and control_node has to go before the others.
+    """
+    os.setpgid(0, 0)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)  # also when the runner is killed
     if os.getppid() != parent:
         os._exit(1)

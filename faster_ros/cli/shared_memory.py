@@ -34,11 +34,11 @@ class SharedMemoryJanitor:
 
     def __init__(self, folder: Path = _SHARED_MEMORY) -> None:
         self._folder = folder
-        self._before = self._names()
+        self._before = self._files()
 
     def clean(self) -> list[str]:
         """Remove what nobody uses any more; returns the names."""
-        candidates = self._names() - self._before
+        candidates = {name for name, _ in self._files() - self._before}
         used = _files_in_use(self._folder) if candidates else set()
         locked = {name for name in candidates if _is_locked(self._folder / name)}
         removed = []
@@ -50,9 +50,11 @@ class SharedMemoryJanitor:
                 removed.append(name)
         return removed
 
-    def _names(self) -> set[str]:
+    def _files(self) -> set[tuple[str, int]]:
+        """Return names and inodes: a file that was made anew under its old name is new."""
         try:
-            return {name for name in os.listdir(self._folder) if _OF_FAST_DDS.fullmatch(name)}
+            return {(entry.name, entry.inode()) for entry in os.scandir(self._folder)
+                    if _OF_FAST_DDS.fullmatch(entry.name)}
         except OSError:
             return set()
 

@@ -62,7 +62,8 @@ footer { color: #60656d; font-size: 13px; margin-top: 28px; }
 <td>{% if row.image %}<img class="thumb" alt="" src="data:image/jpeg;base64,{{ row.image }}">
 {% endif %}</td><td>{{ row.instruction }}</td><td class="n">{{ row.seed }}</td>
 <td class="{{ 'good' if row.success else 'bad' }}">{{ row.outcome }}
-{%- if row.wrong_cube %}, wrong cube lifted{% endif %}</td>
+{%- if row.wrong_cube %}, wrong cube lifted{% endif %}
+{%- if row.detail %}<br><small>{{ row.detail }}</small>{% endif %}</td>
 <td class="n">{{ '%.1f' % row.seconds }}</td><td class="n">{{ row.inference }}</td>
 <td class="n">{{ row.latency }}</td><td class="n">{{ row.starved_ticks }}</td></tr>
 {% endfor %}</table>
@@ -84,7 +85,7 @@ def write_report(
     versions = ', '.join(f'{name} {text}' for name, text in summary['versions'].items())
     path.write_text(
         _TEMPLATE.render(
-            title=f'{summary["title"]}: {summary["successes"]} of {summary["trials"]} trials',
+            title=f'{summary["title"]}: {summary["successes"]} of {summary["trials"]} picked',
             subtitle=f'{summary["robot"]}, checkpoint {summary["checkpoint"]}, {summary["date"]}',
             cards=_cards(summary),
             rows=[_row(record) for record in records],

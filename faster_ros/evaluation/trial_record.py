@@ -63,8 +63,9 @@ class TrialRecord:
     """
     One trial: what was asked, how it ended and everything measured while it ran.
 
-    ``outcome``: success, timeout, or the reason why it was given up. ``counters``: growth of the
-    nodes' counters, such as starved_ticks. ``frames``: camera -> (received, missed).
+    ``outcome``: success, timeout, or why it was given up; ``detail`` says more. ``counters``:
+    growth of the nodes' counters, such as starved_ticks. ``frames``: camera -> (received,
+    missed).
     """
 
     number: int
@@ -72,6 +73,7 @@ class TrialRecord:
     instruction: str
     start_ns: int
     outcome: str = ''
+    detail: str = ''
     success: bool = False
     wrong: bool = False
     seconds: float = 0.0
@@ -91,6 +93,7 @@ class TrialRecord:
             'seed': self.seed,
             'instruction': self.instruction,
             'outcome': self.outcome,
+            'detail': self.detail,
             'success': self.success,
             'wrong_cube': self.wrong,
             'seconds': round(self.seconds, 3),

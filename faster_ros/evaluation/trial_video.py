@@ -75,14 +75,18 @@ class TrialVideo:
     ) -> None:
         """``limits``: lower and upper joint limits, the range of the plots."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.picture = path.with_name('picture.png')  # the first success
+        self.picture.unlink(missing_ok=True)
         self._names = joint_names
         self._limits = limits
+        size = (_VIEW[1] + _STRIP, 2 * _VIEW[0], 3)
+        self._background = np.full(size, _BACKGROUND, np.uint8)
         self._queue: Queue[VideoFrame | None] = Queue()
         self._container = av.open(str(path), 'w', options={'movflags': 'faststart'})
         stream = self._container.add_stream('libx264', rate=Fraction(rate_hz).limit_denominator())
         stream.width, stream.height = 2 * _VIEW[0], _VIEW[1] + _STRIP
         stream.pix_fmt = 'yuv420p'
-        stream.options = {'preset': 'veryfast', 'crf': '24', 'threads': '1'}
+        stream.options = {'preset': 'ultrafast', 'crf': '22', 'threads': '1'}
         self._stream = stream
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name='video', daemon=True)
@@ -103,7 +107,10 @@ class TrialVideo:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
         try:
             while (frame := self._queue.get()) is not None:
-                self._encode(self._draw(frame))
+                picture = self._draw(frame)
+                self._encode(picture)
+                if frame.outcome == 'success' and not self.picture.exists():
+                    cv2.imwrite(str(self.picture), picture[..., ::-1])
             self._container.mux(self._stream.encode(None))
         except Exception as error:  # handed to ``close``; a run does not fail for its video
             self.failure = error
@@ -115,13 +122,14 @@ class TrialVideo:
 
     def _draw(self, frame: VideoFrame) -> ImageArray:
         width, height = _VIEW
-        canvas = np.full((height + _STRIP, 2 * width, 3), _BACKGROUND, np.uint8)
+        canvas = self._background.copy()
         for index, (name, jpeg) in enumerate(frame.jpegs.items()):
             view = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
             if index > 1 or view is None:
                 continue
             left = index * width
-            canvas[:height, left : left + width] = cv2.resize(view[..., ::-1], _VIEW)
+            view = cv2.resize(cv2.cvtColor(view, cv2.COLOR_BGR2RGB), _VIEW)
+            canvas[:height, left : left + width] = view
             put_text(canvas, name, (left + width - 76, height - 14), 0.55, _TEXT, shadow=True)
         put_text(canvas, frame.title, (16, 34), 0.85, _TEXT, shadow=True)
         status = f'{frame.seconds:.1f} s' + (f'   {frame.outcome}' if frame.outcome else '')

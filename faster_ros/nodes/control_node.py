@@ -30,14 +30,16 @@ from faster_ros.interfaces import JointCommand, RobotState
 from faster_ros.nodes import conversions, diagnostics, qos
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter
-from faster_ros.nodes.spinning import be_nice, run_node
+from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.runtime.clock_offset import ClockOffset
 from faster_ros.runtime.controller import MotionConfig, MotionController
 from faster_ros.runtime.latency import LatencyWindow
+from faster_ros.runtime.scheduling import request_real_time
 from faster_ros.runtime.supervisor import Gates
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -67,7 +69,8 @@ class ControlParameters:
                                      'receiver start it on arrival')
     gripper_repeat: float = parameter(1.0, 'time after which an unchanged gripper command is '
                                       'sent again in s', 0.05, 60.0)
-    nice: int = parameter(-5, 'scheduling priority to ask for, as of nice(1)', -20, 19)
+    realtime_priority: int = parameter(20, 'SCHED_FIFO priority to ask for; 0 asks for none',
+                                       0, 99)
 
 
 class ControlNode(Node):
@@ -76,6 +79,9 @@ class ControlNode(Node):
     def __init__(self) -> None:
         super().__init__('control_node')
         parameters = self._config = declare(self, ControlParameters)
+        # Before any thread starts: the loop waits for Python's lock, so all must be as urgent.
+        priority = parameters.realtime_priority
+        self._real_time = priority > 0 and request_real_time(priority)
         spec = self._spec = load_robot_spec(parameters.robot)
         rate_hz = parameters.rate_hz or spec.command_rate_hz
         gates = Gates(parameters.engage_distance, parameters.tracking_error,
@@ -108,6 +114,7 @@ class ControlNode(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.STATUS)
         self.create_subscription(JointState, spec.state_topic, self._on_state, qos.SENSOR)
         self.create_subscription(JointTrajectory, 'policy/chunk', self._on_chunk, qos.COMMAND)
+        self.create_subscription(String, 'policy/problem', self._on_policy_problem, qos.LATCHED)
         self.create_service(SetBool, '~/arm', self._on_arm)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
@@ -122,7 +129,13 @@ class ControlNode(Node):
             f'  gripper  {spec.gripper.topic}',
             f'  limits   {spec.velocity_scale:.0%} of velocity, {spec.acceleration_scale:.0%} of '
             'acceleration',
+            f'  priority {self._priority_text()}',
             '  disarmed: call ~/arm to allow motion']))
+
+    def _priority_text(self) -> str:
+        if self._real_time:
+            return f'SCHED_FIFO {self._config.realtime_priority}'
+        return 'normal; the right to rtprio gives a steadier period'
 
     def stop(self) -> None:
         """Brake the arm, wait until it stands, end the loop."""
@@ -191,6 +204,10 @@ class ControlNode(Node):
         with self._lock:
             self._controller.accept(chunk, now_ns)
 
+    def _on_policy_problem(self, message: String) -> None:
+        with self._lock:
+            self._controller.note_policy_problem(message.data, self._now_ns())
+
     def _on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
             if request.data:
@@ -248,9 +265,8 @@ class ControlNode(Node):
 
 
 def make_node() -> ControlNode:
-    """Make the node with the priority that its parameter asks for."""
+    """Make the node; its loop gives way to no other work of this process for long."""
     node = ControlNode()
-    be_nice(node.get_parameter('nice').value)
     # A callback gives way to the loop within this time instead of Python's 5 ms.
     sys.setswitchinterval(0.0005)
     return node

@@ -14,7 +14,7 @@
 """
 The demo's view of the other nodes: their topics as newest values, their services as calls.
 
-Used by demo_node. Callbacks run in the executor's thread, calls in the thread of the trials.
+Used by demo_node. A thread of its own reads messages, the thread of the trials makes calls.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from collections.abc import Callable
 import json
 from threading import Event
 import time
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.evaluation.trial_record import TrialRecord
 from faster_ros.nodes import conversions, qos
 from faster_ros.nodes.diagnostics import values_of
+from faster_ros.nodes.polling import PolledSubscription, PollingThread
 from faster_ros.robot_spec import RobotSpec
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -36,14 +37,13 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
 
-if TYPE_CHECKING:
-    from rclpy.subscription import MessageInfo
-
 _CALL_S = 5.0
+_POLLING_RATE_HZ = 50.0
 _FIRST_FRAMES = 10  # of each camera until policy_node counts as running
 _FIRST_CHUNKS = 2
 _COUNTERS = ('late_steps', 'starved_ticks', 'clamped_ticks', 'chunks_merged', 'chunks_rejected')
@@ -57,12 +57,14 @@ class DemoGraphClient:
     """
     Newest values of sim_node, policy_node and control_node, and calls to their services.
 
-    ``record``: gets the samples of the running trial; None between trials.
+    ``record``: gets the samples of the running trial; None between trials. ``stopping``: ends a
+    call that waits.
     """
 
-    def __init__(self, node: Node, spec: RobotSpec) -> None:
+    def __init__(self, node: Node, spec: RobotSpec, stopping: Event) -> None:
         self._node = node
         self._spec = spec
+        self._stopping = stopping
         self.record: TrialRecord | None = None
         self.on_front_image: Callable[[], None] = lambda: None
         self.jpegs: dict[str, bytes] = {}
@@ -73,7 +75,6 @@ class DemoGraphClient:
         self._period_ns = round(1e9 / spec.command_rate_hz)
         self._last_command_ns = 0
         self._instruction = node.create_publisher(String, 'instruction', qos.LATCHED)
-        self._subscribe()
         self._clients: dict[str, Client[Any, Any]] = {
             'seed': node.create_client(SetParameters, 'sim_node/set_parameters'),
             'sim': node.create_client(Trigger, 'sim_node/reset'),
@@ -82,28 +83,35 @@ class DemoGraphClient:
             'arm': node.create_client(SetBool, 'control_node/arm'),
             'lifecycle': node.create_client(ChangeState, 'policy_node/change_state'),
         }
+        self._polling = self._subscribe()
+        self._polling.start()
 
-    def _subscribe(self) -> None:
+    def _subscribe(self) -> PollingThread:
         node, spec = self._node, self._spec
-        node.create_subscription(String, 'sim_node/task', self._on_task, qos.STATUS)
-        node.create_subscription(
-            DiagnosticStatus, 'control_node/status', self._on_control, qos.STATUS
+        topics: list[tuple[type[Any], str, Callable[[Any, dict[str, int]], None], QoSProfile]] = [
+            (String, 'sim_node/task', self._on_task, qos.STATUS),
+            (DiagnosticStatus, 'control_node/status', self._on_control, qos.STATUS),
+            (DiagnosticStatus, 'policy_node/status', self._on_policy, qos.STATUS),
+            (Float64MultiArray, 'policy_node/timing', self._on_timing, qos.STATUS),
+            (JointState, 'control_node/command', self._on_command, qos.COMMAND),
+            (JointState, spec.state_topic, self._on_state, qos.COMMAND),
+            *(
+                (
+                    CompressedImage,
+                    f'{camera.topic}/compressed',
+                    self._image_callback(name),
+                    qos.SENSOR,
+                )
+                for name, camera in spec.cameras.items()
+            ),
+        ]
+        return PollingThread(
+            [PolledSubscription(node, *topic) for topic in topics], _POLLING_RATE_HZ
         )
-        node.create_subscription(
-            DiagnosticStatus, 'policy_node/status', self._on_policy, qos.STATUS
-        )
-        node.create_subscription(
-            Float64MultiArray, 'policy_node/timing', self._on_timing, qos.STATUS
-        )
-        node.create_subscription(JointState, 'control_node/command', self._on_command, qos.COMMAND)
-        node.create_subscription(JointState, spec.state_topic, self._on_state, qos.SENSOR)
-        for name, camera in spec.cameras.items():
-            node.create_subscription(
-                CompressedImage,
-                f'{camera.topic}/compressed',
-                self._image_callback(name),
-                qos.SENSOR,
-            )
+
+    def stop(self) -> None:
+        """Take no more messages."""
+        self._polling.stop()
 
     def missing(self) -> list[str]:
         """Return what the demo still waits for, in words."""
@@ -192,29 +200,31 @@ class DemoGraphClient:
         future.add_done_callback(lambda _: done.set())
         deadline = time.monotonic() + _CALL_S
         while not done.wait(0.1):
-            if not self._node.context.ok() or time.monotonic() > deadline:
+            if self._stopping.is_set():
+                raise DemoFault('interrupted')
+            if time.monotonic() > deadline:
                 raise DemoFault(f'service {client.srv_name} did not answer within {_CALL_S:g} s')
         return future.result()
 
-    def _on_task(self, message: String) -> None:
+    def _on_task(self, message: String, _: object) -> None:
         if not self.task:  # lets the policy warm up on the task that is there
             self._instruction.publish(String(data=json.loads(message.data)['instruction']))
         self.task = json.loads(message.data)
 
-    def _on_control(self, message: DiagnosticStatus) -> None:
+    def _on_control(self, message: DiagnosticStatus, _: object) -> None:
         self.control = values_of(message)
 
-    def _on_policy(self, message: DiagnosticStatus) -> None:
+    def _on_policy(self, message: DiagnosticStatus, _: object) -> None:
         self.policy = values_of(message)
         self.policy_text = message.message
 
-    def _on_timing(self, message: Float64MultiArray) -> None:
+    def _on_timing(self, message: Float64MultiArray, _: object) -> None:
         record = self.record
         if record is not None and message.data[0] * 1e9 > record.start_ns:
             record.capture_to_chunk_ms.append(message.data[1])
             record.inference_ms.append(message.data[2])
 
-    def _on_command(self, message: JointState, info: MessageInfo) -> None:
+    def _on_command(self, message: JointState, info: dict[str, int]) -> None:
         # The time of sending is in the message's DDS header: the demo's own delays do not count.
         sent_ns = info['source_timestamp']
         period_ns, self._last_command_ns = sent_ns - self._last_command_ns, sent_ns
@@ -225,16 +235,16 @@ class DemoGraphClient:
             record.period_deviation_ms.append(abs(period_ns - self._period_ns) / 1e6)
         record.commanded.add(conversions.to_ns(message.header.stamp), message.position.tolist())
 
-    def _on_state(self, message: JointState) -> None:
+    def _on_state(self, message: JointState, _: object) -> None:
         record = self.record
         if record is not None:
             state = conversions.state_from_message(message, self._spec)
             record.measured.add(state.stamp_ns, state.positions.tolist())
 
-    def _image_callback(self, name: str) -> Callable[[CompressedImage], None]:
+    def _image_callback(self, name: str) -> Callable[[CompressedImage, object], None]:
         first = name == next(iter(self._spec.cameras))
 
-        def on_image(message: CompressedImage) -> None:
+        def on_image(message: CompressedImage, _: object) -> None:
             self.jpegs[name] = message.data.tobytes()
             if first:
                 self.on_front_image()

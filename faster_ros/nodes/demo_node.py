@@ -15,7 +15,8 @@
 Runs the trials of the demo on the simulated robot and writes what came out.
 
 Per trial: a new layout, its instruction to the policy, the arm armed until the cube is up or the
-time is over. Prints one line per trial; writes summary.json, report.html and video.mp4.
+time is over. Prints one line per trial; writes summary.json, report.html, video.mp4 and
+picture.png, the video's first success.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from threading import Event, Thread
 import time
 from typing import Any
 
+from faster_ros.bringup import VIDEO_RATE_HZ
 from faster_ros.evaluation.trial_record import (
     summarize,
     summary_lines,
@@ -41,7 +43,6 @@ from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec
 from rclpy.node import Node
 
-_VIDEO_RATE_HZ = 10.0
 _VIDEO_SECONDS = 4.0  # of the joint plots
 _SHOW_OUTCOME_S = 0.5
 _POLL_S = 0.02
@@ -72,18 +73,17 @@ class DemoNode(Node):
         self._config = declare(self, DemoParameters)
         self._spec = load_robot_spec(self._config.robot)
         self._out = Path(self._config.out)
-        self._client = DemoGraphClient(self, self._spec)
+        self._stopping = Event()
+        self._client = DemoGraphClient(self, self._spec, self._stopping)
         self._records: list[TrialRecord] = []
         self._video: TrialVideo | None = None
-        self._images = 0
-        self._stopping = Event()
         self._thread = Thread(target=self._run, name='trials', daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Break off the trials."""
         self._stopping.set()
-        self._thread.join(timeout=4.0)
+        self._thread.join(timeout=5.0)  # the video is finished meanwhile
 
     def _run(self) -> None:
         try:
@@ -97,6 +97,7 @@ class DemoNode(Node):
         except DemoFault as fault:
             self._say(f'the demo stopped: {fault}', sys.stderr)
         finally:
+            self._client.stop()
             self.context.try_shutdown()
 
     def _wait_until_ready(self) -> None:
@@ -122,7 +123,7 @@ class DemoNode(Node):
             self._video = TrialVideo(
                 self._out / 'video.mp4',
                 spec.joint_names,
-                _VIDEO_RATE_HZ,
+                VIDEO_RATE_HZ,
                 (spec.limit_array('lower'), spec.limit_array('upper')),
             )
             self._client.on_front_image = self._film
@@ -133,6 +134,8 @@ class DemoNode(Node):
                 record = self._trial(number, config.seed_start + number - 1)
                 self._records.append(record)
                 self._say(record.line(config.trials))
+                if record.detail:
+                    self._say(f'      {record.detail}')
         finally:
             self._client.record = None
             if self._video is not None:
@@ -149,7 +152,8 @@ class DemoNode(Node):
         record = TrialRecord(number, seed, instruction, self._now_ns())
         client.record = record
         refusal = client.arm(True)
-        record.outcome = f'arming refused: {refusal}' if refusal else self._watch(record)
+        record.detail = refusal
+        record.outcome = 'not armed' if refusal else self._watch(record)
         record.success = record.outcome == 'success'
         client.arm(False)
         # The counters are published at 10 Hz: what happened until now is in the next message.
@@ -181,13 +185,9 @@ class DemoNode(Node):
         return 'interrupted'
 
     def _film(self) -> None:
-        """Add every so many images of the first camera to the video."""
-        camera = next(iter(self._spec.cameras.values()))
-        self._images += 1
+        """Add the newest images to the video; called for each one of the first camera."""
         record, video = self._client.record, self._video
         if record is None or video is None:
-            return
-        if self._images % max(1, round(camera.rate_hz / _VIDEO_RATE_HZ)) != 0:
             return
         now_ns = self._now_ns()
         since_ns = now_ns - round(_VIDEO_SECONDS * 1e9)
@@ -218,9 +218,9 @@ class DemoNode(Node):
         (self._out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
         write_report(self._out / 'report.html', summary, self._records, self._spec.joint_names)
         self._say('\n'.join(['', *summary_lines(summary), '']))
-        names = ['report.html', *(['video.mp4'] if config.video else []), 'summary.json']
-        for name in names:
-            self._say(f'  {self._out / name}')
+        for name in ('report.html', 'video.mp4', 'picture.png', 'summary.json'):
+            if (self._out / name).exists():
+                self._say(f'  {self._out / name}')
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import os
 from pathlib import Path
 import sys
+from threading import Lock
 import time
 from typing import Any
 
@@ -62,6 +63,7 @@ class PolicyParameters:
     robot: str = parameter('fr3', 'robot name or path of its YAML file')
     checkpoint: str = parameter('', 'folder of the trained policy')
     device: str = parameter('auto', 'where the policy runs: auto, cpu or cuda')
+    instruction: str = parameter('', 'the task until a message on the topic says another')
     execution_horizon: int = parameter(4, 'steps of a chunk that are used before the next one '
                                        'takes over', 1, 1000)
     torch_threads: int = parameter(0, 'threads of the policy on a CPU; 0 leaves one core free',
@@ -96,7 +98,10 @@ class PolicyNode(SafeLifecycleNode):
         self._spec = load_robot_spec(self._config.robot)
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._session = PolicySession(self._spec, self._config.execution_horizon)
+        self._session.instruction = self._config.instruction
         self._inference_s = 0.0
+        self._told = ''
+        self._told_lock = Lock()  # of _told: the executor and the inference thread tell
         self._policy: Policy | None = None
         self._worker: InferenceWorker | None = None
         self._publishers_made: list[Publisher[Any]] = []
@@ -115,8 +120,9 @@ class PolicyNode(SafeLifecycleNode):
         self._warm_up(policy)
         self._policy = policy
         self._chunk_topic = self.create_publisher(JointTrajectory, 'policy/chunk', qos.COMMAND)
+        self._problem_topic = self.create_publisher(String, 'policy/problem', qos.LATCHED)
         self._timing_topic = self.create_publisher(Float64MultiArray, '~/timing', qos.STATUS)
-        self._publishers_made = [self._chunk_topic, self._timing_topic]
+        self._publishers_made = [self._chunk_topic, self._problem_topic, self._timing_topic]
         self._subscribed = [
             *(self._subscribe_camera(name) for name in spec.cameras),
             self.create_subscription(JointState, spec.state_topic, self._on_state, qos.SENSOR),
@@ -132,6 +138,8 @@ class PolicyNode(SafeLifecycleNode):
     def deactivate(self) -> None:
         """Stop to answer: no new request, the running one is thrown away."""
         worker, self._worker = self._worker, None
+        if worker is not None:
+            self._tell('policy_node is not active')
         if worker is not None and not worker.stop():
             self.get_logger().warning('the running inference does not end')
 
@@ -154,7 +162,8 @@ class PolicyNode(SafeLifecycleNode):
         blank = {name: np.zeros((camera.height, camera.width, 3), np.uint8)
                  for name, camera in self._spec.cameras.items()}
         for _ in range(_WARM_UP_CALLS):
-            policy.infer(Observation(0, blank, self._spec.home_positions, 'warm up'))
+            policy.infer(Observation(0, blank, self._spec.home_positions,
+                                     policy.example_instruction))
 
     def _log_table(self) -> None:
         config, spec = self._config, self._spec
@@ -226,6 +235,7 @@ class PolicyNode(SafeLifecycleNode):
         answer = self._session.request(self._now_ns())
         if isinstance(answer, Refusal):
             if self._session.problem:
+                self._tell(self._session.problem)
                 self._log.problem('observation', f'no chunk: {answer.message}',
                                   f'{answer.stream} {answer.reason}')
         elif answer is not None:
@@ -242,6 +252,7 @@ class PolicyNode(SafeLifecycleNode):
         return chunk
 
     def _on_chunk(self, observation: Observation, chunk: ActionChunk) -> None:
+        self._tell('')
         self._chunk_topic.publish(conversions.chunk_to_message(chunk))
         now_ns = self._now_ns()
         self._session.chunk_arrived(chunk, now_ns, self._inference_s)
@@ -257,6 +268,14 @@ class PolicyNode(SafeLifecycleNode):
     def _on_fault(self, observation: Observation, error: Exception) -> None:
         self._session.count_fault()
         self._log.problem('policy', f'no chunk: the policy failed: {error}')
+        self._tell(f'the policy failed: {error}')
+
+    def _tell(self, problem: str) -> None:
+        """Publish why no chunk comes, or '' when all is well, once per change."""
+        with self._told_lock:
+            if problem != self._told:
+                self._told = problem
+                self._problem_topic.publish(String(data=problem))
 
     def _publish_status(self) -> None:
         now_ns = self._now_ns()

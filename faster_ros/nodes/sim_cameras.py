@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import array
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 import threading
 import time
 
 import cv2
 from faster_ros.interfaces import ImageArray
 from faster_ros.nodes.conversions import to_time
+from faster_ros.nodes.polling import NO_PUBLISHER_EVENTS
 from faster_ros.robot_spec import CameraSpec
 from faster_ros.sim.simulator import CameraRenderer, Simulator
 import mujoco
@@ -41,6 +42,16 @@ _JPEG_QUALITY = 85
 _QOS = QoSProfile(depth=2)  # reliable, as RealSense and Orbbec drivers offer it
 
 
+@dataclass(frozen=True)
+class CameraSettings:
+    """Rates in Hz and size in pixels of all cameras; 0 takes what the robot file says."""
+
+    rate_hz: float = 0.0
+    compressed_rate_hz: float = 0.0
+    width: int = 0
+    height: int = 0
+
+
 class CameraStreams:
     """All cameras of a simulator as topics; ``copy_state`` fills an MjData, returns its stamp."""
 
@@ -49,19 +60,23 @@ class CameraStreams:
         node: Node,
         simulator: Simulator,
         copy_state: Callable[[mujoco.MjData], int],
-        rate_hz: float,
-        size: tuple[int, ...],
+        settings: CameraSettings,
     ) -> None:
         self._simulator = simulator
         self._copy_state = copy_state
-        width, height = size
         cameras = {
-            name: replace(camera, width=width or camera.width, height=height or camera.height)
+            name: replace(
+                camera,
+                width=settings.width or camera.width,
+                height=settings.height or camera.height,
+            )
             for name, camera in simulator.spec.cameras.items()
         }
-        self._rate_hz = rate_hz or max(camera.rate_hz for camera in cameras.values())
+        self._rate_hz = settings.rate_hz or max(camera.rate_hz for camera in cameras.values())
+        share = settings.compressed_rate_hz / self._rate_hz if settings.compressed_rate_hz else 1.0
         self._streams = [
-            _CameraStream(node, simulator, name, camera) for name, camera in cameras.items()
+            _CameraStream(node, simulator, name, camera, min(share, 1.0))
+            for name, camera in cameras.items()
         ]
         self.summary = ', '.join(
             f'{name} {camera.width}x{camera.height} at {self._rate_hz:g} Hz on {camera.topic}'
@@ -110,17 +125,30 @@ class CameraStreams:
 class _CameraStream:
     """One camera: its image, compressed image and camera_info topics."""
 
-    def __init__(self, node: Node, simulator: Simulator, name: str, camera: CameraSpec) -> None:
+    def __init__(
+        self,
+        node: Node,
+        simulator: Simulator,
+        name: str,
+        camera: CameraSpec,
+        compressed_share: float,
+    ) -> None:
+        """``compressed_share``: of all images, the part that is compressed too."""
         self._name = name
         self._camera = camera
         self._context = node.context
+        self._compressed_share = compressed_share
+        self._compressed_due = 0.0
         self.size = (camera.width, camera.height)
-        info_topic = camera.topic.rsplit('/', 1)[0] + '/camera_info'
-        self._raw = node.create_publisher(Image, camera.topic, _QOS)
-        self._compressed = node.create_publisher(
-            CompressedImage, f'{camera.topic}/compressed', _QOS
+        topics = {
+            Image: camera.topic,
+            CompressedImage: f'{camera.topic}/compressed',
+            CameraInfo: camera.topic.rsplit('/', 1)[0] + '/camera_info',
+        }
+        self._raw, self._compressed, self._info = (
+            node.create_publisher(kind, topic, _QOS, event_callbacks=NO_PUBLISHER_EVENTS)
+            for kind, topic in topics.items()
         )
-        self._info = node.create_publisher(CameraInfo, info_topic, _QOS)
         self._info_message = _camera_info(simulator, name, camera)
 
     def publish(self, renderer: CameraRenderer, data: mujoco.MjData, stamp_ns: int) -> None:
@@ -129,6 +157,7 @@ class _CameraStream:
             publisher.get_subscription_count() > 0
             for publisher in (self._raw, self._compressed, self._info)
         )
+        compressed = compressed and self._is_compressed_due()
         header = Header(stamp=to_time(stamp_ns), frame_id=self._camera.frame)
         image = renderer.render(self._name, data) if raw or compressed else None
         if not self._context.ok():
@@ -140,6 +169,13 @@ class _CameraStream:
         if info:
             self._info_message.header = header
             self._info.publish(self._info_message)
+
+    def _is_compressed_due(self) -> bool:
+        self._compressed_due += self._compressed_share
+        if self._compressed_due < 1.0:
+            return False
+        self._compressed_due -= 1.0
+        return True
 
 
 def _raw_message(image: ImageArray, header: Header) -> Image:

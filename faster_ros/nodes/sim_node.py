@@ -30,6 +30,7 @@ from faster_ros.interfaces import RobotState
 from faster_ros.nodes import qos
 from faster_ros.nodes.conversions import to_ns, to_time
 from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.polling import NO_PUBLISHER_EVENTS, PolledSubscription
 from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.sim.trajectory_controller import (
@@ -46,7 +47,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 os.environ.setdefault('MUJOCO_GL', 'egl')  # before mujoco is imported
 os.environ.setdefault('LP_NUM_THREADS', '0')  # software rendering: no threads beside our own
-from faster_ros.nodes.sim_cameras import CameraStreams  # noqa: E402
+from faster_ros.nodes.sim_cameras import CameraSettings, CameraStreams  # noqa: E402
 from faster_ros.sim.real_time import RealTimeSimulation  # noqa: E402
 from faster_ros.sim.simulator import Simulator  # noqa: E402
 
@@ -62,6 +63,9 @@ class SimParameters:
     camera_rate_hz: float = parameter(
         0.0, "images per second in Hz; 0 takes the robot file's", 0.0, 120.0
     )
+    compressed_rate_hz: float = parameter(
+        0.0, 'compressed images per second in Hz; 0 compresses every image', 0.0, 120.0
+    )
     width: int = parameter(0, "width of all images in pixels; 0 takes the robot file's", 0, 1280)
     height: int = parameter(0, "height of all images in pixels; 0 takes the robot file's", 0, 960)
 
@@ -76,24 +80,36 @@ class SimNode(Node):
         spec = load_robot_spec(parameters.robot)
         simulator = Simulator(spec)
         self.simulation = RealTimeSimulation(
-            simulator, self._now_ns, spec.state_rate_hz, self._publish_state
+            simulator,
+            self._now_ns,
+            spec.state_rate_hz,
+            on_state=self._publish_state,
+            take_commands=self._take_commands,
         )
         self.cameras = CameraStreams(
             self,
             simulator,
             self.simulation.copy_state,
-            parameters.camera_rate_hz,
-            (parameters.width, parameters.height),
+            CameraSettings(
+                parameters.camera_rate_hz,
+                parameters.compressed_rate_hz,
+                parameters.width,
+                parameters.height,
+            ),
         )
-        self._states = self.create_publisher(JointState, spec.state_topic, qos.COMMAND)
-        self._task = self.create_publisher(String, '~/task', qos.STATUS)
+        self._states = self.create_publisher(
+            JointState, spec.state_topic, qos.COMMAND, event_callbacks=NO_PUBLISHER_EVENTS
+        )
+        self._task = self.create_publisher(
+            String, '~/task', qos.STATUS, event_callbacks=NO_PUBLISHER_EVENTS
+        )
+        self._command_time_ns = 0
         self._rejected = 0
         self._last_rejection = ('', 0)
-        for topic, controller in (
-            (spec.command_topic, self.simulation.arm),
-            (spec.gripper.topic, self.simulation.gripper),
-        ):
-            self._follow(topic, controller)
+        self._commands = [
+            self._follow(spec.command_topic, self.simulation.arm),
+            self._follow(spec.gripper.topic, self.simulation.gripper),
+        ]
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_timer(1.0 / _TASK_RATE_HZ, self._publish_task)
         self.simulation.reset(seed)
@@ -131,15 +147,20 @@ class SimNode(Node):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _follow(self, topic: str, controller: TrajectoryController) -> None:
-        def follow(message: JointTrajectory) -> None:
+    def _follow(self, topic: str, controller: TrajectoryController) -> PolledSubscription:
+        def follow(message: JointTrajectory, _: object) -> None:
             try:
-                _set_trajectory(controller, message, self._now_ns())
+                _set_trajectory(controller, message, self._command_time_ns)
             except TrajectoryRejected as rejection:
                 self._rejected += 1
                 self._log_rejection(f'trajectory on {topic} rejected: {rejection}')
 
-        self.create_subscription(JointTrajectory, topic, follow, qos.COMMAND)
+        return PolledSubscription(self, JointTrajectory, topic, follow, qos.COMMAND)
+
+    def _take_commands(self, now_ns: int) -> None:
+        self._command_time_ns = now_ns
+        for subscription in self._commands:
+            subscription.poll()
 
     def _log_rejection(self, text: str) -> None:
         now_ns = self._now_ns()

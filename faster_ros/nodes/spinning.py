@@ -21,7 +21,6 @@ stops (a controller brakes the arm). The exit code is 0 after a signal and 1 aft
 from __future__ import annotations
 
 from collections.abc import Callable
-import os
 import signal
 from threading import Event
 from typing import Protocol
@@ -68,11 +67,3 @@ def run_node(name: str, make: Callable[[], Node], args: list[str] | None = None)
             node.destroy_node()
         rclpy.try_shutdown()
     return code
-
-
-def be_nice(level: int) -> None:
-    """Ask for a scheduling priority; without the right to it nothing changes."""
-    try:
-        os.nice(level)
-    except OSError:
-        pass

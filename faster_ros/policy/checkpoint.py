@@ -98,6 +98,12 @@ class FASTerPolicy:
         """Return H, the actions of a chunk."""
         return self.parts.tokenizer.config.action_horizon
 
+    @property
+    def example_instruction(self) -> str:
+        """Return words that the policy knows, not a task."""
+        config = self.parts.model.config
+        return ' '.join(config.vocabulary[:config.max_words])
+
     def check_instruction(self, instruction: str) -> None:
         """Raise ValueError for an instruction that the policy cannot follow."""
         self._vocabulary.encode(instruction)

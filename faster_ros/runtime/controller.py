@@ -44,7 +44,8 @@ class MotionStatus:
     """
     What the controller does and has counted.
 
-    ``reason`` and ``detail`` name the closed gate. ``waiting``: armed, no first chunk yet.
+    ``reason`` and ``detail`` name the closed gate. ``waiting``: armed, no first chunk yet;
+    ``detail`` is then what the policy says about it.
     ``problem``: the last chunk in words if it was rejected. Counters run from the start.
     """
 
@@ -74,6 +75,7 @@ class MotionController:
         self._limiter = Limiter(spec, 1.0 / (rate_hz or spec.command_rate_hz))
         self._supervisor = Supervisor(spec, config.gates)
         self._problem = ''
+        self._policy_problem = ''
 
     @property
     def moving(self) -> bool:
@@ -115,6 +117,12 @@ class MotionController:
     def note_incomplete_state(self, detail: str) -> None:
         """Tell that joint states lack a joint, or with '' that they are complete again."""
         self._supervisor.incomplete_state = detail
+
+    def note_policy_problem(self, problem: str, now_ns: int) -> None:
+        """Hold a moving arm because the policy cannot answer; '' tells that it can again."""
+        self._policy_problem = problem
+        if problem and self._supervisor.engaged:
+            self.trip('policy_problem', problem, now_ns)
 
     def accept(self, chunk: ActionChunk, now_ns: int) -> bool:
         """
@@ -172,9 +180,11 @@ class MotionController:
     def status(self, now_ns: int) -> MotionStatus:
         """Return the state, the reason of a hold and the counters."""
         supervisor, counters = self._supervisor, self._timeline.counters
+        waiting = supervisor.mode is Mode.RUNNING and not supervisor.engaged
         return MotionStatus(
-            mode=supervisor.mode.value, reason=supervisor.reason, detail=supervisor.detail,
-            waiting=supervisor.mode is Mode.RUNNING and not supervisor.engaged,
+            mode=supervisor.mode.value, reason=supervisor.reason,
+            detail=supervisor.detail or (self._policy_problem if waiting else ''),
+            waiting=waiting,
             problem=self._problem, remaining_s=self._timeline.remaining_s(now_ns),
             chunks_merged=counters.merged, chunks_rejected=counters.rejected,
             chunks_discarded=counters.discarded, late_steps=counters.late_steps,

@@ -23,6 +23,7 @@ only by an explicit arm, which is refused with a reason while its preconditions 
     joint_state_not_finite   a measured position is NaN or infinite
     joint_missing            joint states come, but none of that age has all joints
     chunk_invalid            a chunk with NaN, wrong joints, wrong width or no rows
+    policy_problem           the policy cannot answer: a stale camera, a refused instruction ...
     chunk_starved            the trajectory ran out, and for starve_grace_s nothing followed
     too_far_at_engage        a first target is too far from the measured pose
     tracking_error           the measured pose is too far from the commanded one

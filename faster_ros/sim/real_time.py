@@ -22,17 +22,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-import os
 import threading
 import time
 
 from faster_ros.interfaces import RobotState
+from faster_ros.runtime.scheduling import request_real_time
 from faster_ros.sim.simulator import PickLayout, Simulator
 from faster_ros.sim.trajectory_controller import TrajectoryController
 import mujoco
 import numpy as np
 
-_PRIORITY = -5  # as of nice(1): a real arm does not wait for the machine
+_REAL_TIME_PRIORITY = 10  # a real arm does not wait for the machine either
 _TASK_CHECK_STEPS = 5  # the success predicate is looked at every so many steps
 _LONGEST_CATCH_UP_NS = 250_000_000  # a longer stall is left out instead of caught up
 
@@ -60,7 +60,9 @@ class RealTimeSimulation:
     """
     Advances a simulator in its own thread and follows the trajectories of arm and gripper.
 
-    All public methods may be called from any thread. ``on_state`` runs in the physics thread.
+    All public methods may be called from any thread. ``on_state`` and
+    ``take_commands`` (with the ROS time in ns, before the steps that are due) run in the physics
+    thread.
     States name every joint of the model (also the second finger) in alphabetical order.
     """
 
@@ -70,12 +72,15 @@ class RealTimeSimulation:
         ros_now_ns: Callable[[], int],
         state_rate_hz: float,
         on_state: Callable[[RobotState], None],
+        take_commands: Callable[[int], None],
     ) -> None:
         self._simulator = simulator
         self._ros_now_ns = ros_now_ns
         self._on_state = on_state
+        self._take_commands = take_commands
         self._step_ns = round(simulator.timestep_s * 1e9)
-        self._steps_per_state = max(1, int(1.0 / (simulator.timestep_s * state_rate_hz)))
+        self._state_period_ns = round(1e9 / state_rate_hz)
+        self._next_state_ns = 0
         self.joint_names, self._qpos, self._qvel = _all_joints(simulator.model)
         home = simulator.state()[0]
         self.arm = TrajectoryController(simulator.spec.arm_joint_names, home[:-1])
@@ -138,7 +143,7 @@ class RealTimeSimulation:
         return steps * self._simulator.timestep_s
 
     def _run(self) -> None:
-        _ask_for_priority()
+        request_real_time(_REAL_TIME_PRIORITY)
         try:
             due_ns = time.monotonic_ns()
             while not self._stopping.is_set():
@@ -155,11 +160,12 @@ class RealTimeSimulation:
             self._overruns += 1
         if now_ns - due_ns > _LONGEST_CATCH_UP_NS:
             due_ns = now_ns
+        self._take_commands(now_ns + ros_offset_ns)
         while due_ns <= now_ns:
             stamp_ns = max(self._stamp_ns + 1, due_ns + ros_offset_ns)
             with self._lock:
                 self._step(stamp_ns)
-                state = self._state() if self._steps % self._steps_per_state == 0 else None
+                state = self._state_if_due(stamp_ns)
             if state is not None:
                 self._on_state(state)
             due_ns += self._step_ns
@@ -176,21 +182,14 @@ class RealTimeSimulation:
             if self._success_steps is None and self._simulator.succeeded():
                 self._success_steps = self._steps
 
-    def _state(self) -> RobotState:
+    def _state_if_due(self, stamp_ns: int) -> RobotState | None:
+        """Return the state at the first step of each state period."""
+        if stamp_ns < self._next_state_ns:
+            return None
+        ahead_ns = self._next_state_ns + self._state_period_ns
+        self._next_state_ns = ahead_ns if ahead_ns > stamp_ns else stamp_ns + self._state_period_ns
         data = self._simulator.data
-        return RobotState(
-            self._stamp_ns, data.qpos[self._qpos].copy(), data.qvel[self._qvel].copy()
-        )
-
-
-def _ask_for_priority() -> None:
-    """Let the physics go before what shares the machine; without the right nothing changes."""
-    thread = threading.get_native_id()
-    try:
-        if os.getpriority(os.PRIO_PROCESS, thread) > _PRIORITY:
-            os.setpriority(os.PRIO_PROCESS, thread, _PRIORITY)
-    except (OSError, AttributeError):
-        pass
+        return RobotState(stamp_ns, data.qpos[self._qpos].copy(), data.qvel[self._qvel].copy())
 
 
 def _all_joints(model: mujoco.MjModel) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:

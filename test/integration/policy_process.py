@@ -32,6 +32,8 @@ class HoldPolicy:
             raise FileNotFoundError(f"checkpoint folder '{folder}' does not exist")
         self._names = spec.joint_names
 
+    example_instruction = 'pick up the red cube'
+
     def infer(self, observation: Observation) -> ActionChunk:
         if observation.instruction == 'fail':
             raise ValueError('expected an instruction that the policy knows')

@@ -69,3 +69,23 @@ def test_the_gripper_reaches_exactly_open_and_closed():
         seen.append(controller.tick(now, RobotState(now, HOME, np.zeros(8))).positions[7])
     assert seen[40] == 0.04
     assert abs(seen[-1]) < 1e-12
+
+
+def test_a_policy_that_cannot_answer_holds_a_moving_arm_until_it_is_armed_again():
+    controller = MotionController(SPEC)
+    state = RobotState(T0, HOME, np.zeros(8))
+    controller.arm(T0, state)
+    controller.note_policy_problem("camera 'front' is stale", T0)
+    assert controller.status(T0).mode == 'running'
+    assert controller.status(T0).detail == "camera 'front' is stale"
+    chunk = ActionChunk(T0, 100 * MS, np.tile(HOME, (16, 1)), SPEC.joint_names)
+    controller.note_policy_problem('', T0)
+    controller.accept(chunk, T0)
+    controller.tick(T0 + 10 * MS, state)
+    controller.note_policy_problem("camera 'front' is stale", T0 + 20 * MS)
+    status = controller.status(T0 + 20 * MS)
+    assert (status.mode, status.reason) == ('holding', 'policy_problem')
+    assert status.detail == "camera 'front' is stale"
+    controller.note_policy_problem('', T0 + 30 * MS)
+    assert controller.status(T0 + 30 * MS).mode == 'holding'
+    assert controller.arm(T0 + 40 * MS, RobotState(T0 + 40 * MS, HOME, np.zeros(8))) == ''

@@ -1,0 +1,85 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The command faster_ros: what it starts and what it says about a wrong call."""
+
+from pathlib import Path
+import subprocess
+import sys
+
+from faster_ros.cli import main as cli, runner
+import pytest
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Keep the processes that a job would start."""
+    graphs = []
+
+    class NoRunner:
+        def __init__(self, processes, log_folder):
+            graphs.append((processes, log_folder))
+
+        def run(self):
+            return 0
+
+    monkeypatch.setattr(runner, 'Runner', NoRunner)
+    return graphs
+
+
+def test_demo_starts_the_demo_graph(started, tmp_path):
+    assert cli.main(['demo', '--trials', '3', '--checkpoint', str(tmp_path),
+                     '--out', str(tmp_path / 'out')]) == 0
+    ((processes, log_folder),) = started
+    assert [process.executable for process in processes] == [
+        'sim_node', 'policy_node', 'control_node', 'demo_node']
+    assert processes[-1].parameters['trials'] == 3
+    assert processes[1].parameters['checkpoint'] == str(tmp_path)
+    assert log_folder == tmp_path / 'out' / 'log'
+
+
+def test_bringup_takes_arguments_as_launch_does(started, tmp_path):
+    assert cli.main(['bringup', 'policy', 'robot:=fr3', f'checkpoint:={tmp_path}']) == 0
+    ((processes, log_folder),) = started
+    assert [process.executable for process in processes] == ['policy_node', 'control_node']
+    assert log_folder is None
+
+
+@pytest.mark.parametrize(('words', 'reason'), [
+    (['demo', '--checkpoint', '/no/such'], 'expected a trained policy in the folder /no/such'),
+    (['demo', '--trials', 'ten'], "argument 'trials' (number of layouts to pick from; 0 only "
+                                  "starts the nodes): expected a whole number, got 'ten'"),
+    (['bringup', 'policy', 'robot=fr3'], "expected NAME:=VALUE, got 'robot=fr3'"),
+    (['bringup', 'policy', 'trials:=1'], "unknown argument 'trials'; expected robot"),
+])
+def test_a_wrong_call_is_one_line_and_starts_nothing(started, capsys, words, reason):
+    assert cli.main(words) == 1
+    assert reason in capsys.readouterr().err
+    assert started == []
+
+
+def test_an_unknown_option_is_named(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(['demo', '--trails', '3'])
+    assert caught.value.code == 2
+    assert '--trails' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('module', ['rclpy', 'torch', 'mujoco', 'matplotlib'])
+def test_help_imports_nothing_heavy(module):
+    program = ('import sys\nfrom faster_ros.cli.main import main\n'
+               'try:\n    main(["--help"])\nexcept SystemExit:\n    pass\n'
+               f'sys.exit({module!r} in sys.modules)')
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, '-c', program], cwd=root, check=False,
+                          stdout=subprocess.DEVNULL).returncode == 0
