@@ -21,23 +21,26 @@ kept only where it lowers the error on held-out chunks, the last tenth of what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
-from faster_ros.tokenizer.losses import reconstruction_loss
 from faster_ros.tokenizer.protocol import check_ids, IntArray, LIMIT, TokenizerSpec
-from faster_ros.tokenizer.slot_autoencoder import SlotDecoder, SlotEncoder
-from faster_ros.tokenizer.slot_quantizer import SlotQuantizer
 from faster_ros.training.augmentation import augmented
+from faster_ros.training.small_data_stages import (
+    BATCH,
+    held_out_error,
+    refitted,
+    slot_parts,
+    to_tensor,
+    trained,
+)
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 _HELD_OUT = 0.1
@@ -46,15 +49,7 @@ _LARGEST_CODEBOOK = 512
 _SMALLEST_CODEBOOK = 32
 _SLOT_WIDTH = 16  # latent numbers of a slot, more where there are few slots
 _LATENT = 96
-_REFITS = 4
-_BATCH = 256
-_ROUND_STEPS = 50
-_PATIENCE = 6  # rounds without a lower held-out error before training ends
-_LEARNING_RATE = 1e-3
-_LINEAR_RATE = 1e-4
 _FEW_COLUMNS = 9
-
-Show = Callable[[str, float], float]  # (stage, held-out error) -> seconds left
 
 
 @dataclass(frozen=True)
@@ -111,7 +106,7 @@ class SmallDataFasterVq:
         torch.manual_seed(self.settings.seed)
         rng = np.random.default_rng(self.settings.seed)
         held_out = max(1, round(_HELD_OUT * len(chunks)))
-        train, judge = chunks[:-held_out], _tensor(chunks[-held_out:])
+        train, judge = chunks[:-held_out], to_tensor(chunks[-held_out:])
         model = self._initial(train, rng)
         best = held_out_error(model, judge)
         self.log = [f'PCA and k-means: held-out MSE {best:.2e}']
@@ -125,17 +120,17 @@ class SmallDataFasterVq:
                 bar.set_postfix_str(f'{stage}, held-out MSE {error:.2e}')
                 return self.settings.seconds - elapsed
 
-            model, best = refitted(model, _tensor(pool), judge, best, show)
+            model, best = refitted(model, to_tensor(pool), judge, best, show)
             self.log.append(f'codes refitted: held-out MSE {best:.2e}')
             if self.settings.conv_transformer:
-                model, best = trained(model, _tensor(pool), judge, best, show)
+                model, best = trained(model, to_tensor(pool), judge, best, show)
                 self.log.append(f'decoder trained: held-out MSE {best:.2e}')
         self.model = model.eval()
 
     def encode(self, chunks: FloatArray) -> list[IntArray]:
         """Return slots * levels codes for each chunk, level by level."""
         model = self._fitted()
-        parts = [model.encode(part) for part in _tensor(chunks).split(_BATCH)]
+        parts = [model.encode(part) for part in to_tensor(chunks).split(BATCH)]
         codes: IntArray = torch.cat(parts).flatten(1).numpy()
         return list(codes)
 
@@ -171,84 +166,15 @@ class SmallDataFasterVq:
             time_strides=_strides(horizon), width=48, layers=1, latent_dim=width,
             levels=settings.levels, codebook_size=size, slots=settings.slots, beam=8,
             conv_transformer=False, output_limit=LIMIT, mse_weight=50.0, dct_weight=0.3))
-        encoder, quantizer, decoder = _parts(model)
-        axes, mean = _tensor(start.pca.axes), _tensor(start.pca.mean)
+        encoder, quantizer, decoder = slot_parts(model)
+        axes, mean = to_tensor(start.pca.axes), to_tensor(start.pca.mean)
         with torch.no_grad():
             encoder.linear.weight.copy_(axes)
             encoder.linear.bias.copy_(-axes @ mean)
             decoder.linear.weight.copy_(axes.T)
             decoder.linear.bias.copy_(mean)
-            quantizer.codebooks.copy_(_tensor(start.books))
+            quantizer.codebooks.copy_(to_tensor(start.books))
         return model.eval()
-
-
-def refitted(model: FASTerVQ, pool: Tensor, judge: Tensor, best: float,
-             show: Show) -> tuple[FASTerVQ, float]:
-    """Search and refit the codes in turn while that lowers the held-out error."""
-    with torch.no_grad():
-        latent = model.latent(pool)
-    longest = 0.0  # seconds of a round
-    for _ in range(_REFITS):
-        if show('codes', best) < longest:
-            break
-        start = perf_counter()
-        candidate = deepcopy(model)
-        _parts(candidate)[1].refit(latent)
-        error = held_out_error(candidate, judge)
-        longest = max(longest, perf_counter() - start)
-        if error >= best:
-            break
-        model, best = candidate, error
-    return model, best
-
-
-def trained(model: FASTerVQ, pool: Tensor, judge: Tensor, best: float,
-            show: Show) -> tuple[FASTerVQ, float]:
-    """Train the decoder on codes that stay as they are while the held-out error falls."""
-    with torch.no_grad():
-        codes = torch.cat([model.encode(part) for part in pool.split(_BATCH)])
-        latent = model.quantizer.lookup(codes)
-    candidate = FASTerVQ(replace(model.config, conv_transformer=True))
-    candidate.load_state_dict(model.state_dict())
-    decoder, config = _parts(candidate)[2], candidate.config
-    optimizer = torch.optim.AdamW([
-        {'params': list(decoder.linear.parameters()), 'lr': _LINEAR_RATE},
-        {'params': [value for name, value in decoder.named_parameters()
-                    if not name.startswith('linear')], 'lr': _LEARNING_RATE}])
-    stale, longest = 0, 0.0
-    while stale < _PATIENCE and show('decoder', best) > longest:
-        start = perf_counter()
-        candidate.train()
-        for _ in range(_ROUND_STEPS):
-            batch = torch.randint(len(pool), (_BATCH,))
-            decoded = decoder(latent[batch])
-            loss = reconstruction_loss(decoded, pool[batch], candidate.dct, config.dct_weight)
-            loss = loss + config.mse_weight * (decoded - pool[batch]).square().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        error = held_out_error(candidate.eval(), judge)
-        stale += 1
-        longest = max(longest, perf_counter() - start)
-        if error < best:
-            model, best, stale = deepcopy(candidate), error, 0
-    return model, best
-
-
-def held_out_error(model: FASTerVQ, chunks: Tensor) -> float:
-    """Return the MSE of chunks (N, H, D) after their codes."""
-    squares = [(model.decode(model.encode(part)) - part).square().sum()
-               for part in chunks.split(_BATCH)]
-    return float(sum(squares)) / chunks.numel()
-
-
-def _parts(model: FASTerVQ) -> tuple[SlotEncoder, SlotQuantizer, SlotDecoder]:
-    """Return the parts of a model with slots."""
-    encoder, quantizer, decoder = model.encoder, model.quantizer, model.decoder
-    assert isinstance(encoder, SlotEncoder)
-    assert isinstance(quantizer, SlotQuantizer)
-    assert isinstance(decoder, SlotDecoder)
-    return encoder, quantizer, decoder
 
 
 def _strides(horizon: int) -> tuple[int, ...]:
@@ -258,7 +184,3 @@ def _strides(horizon: int) -> tuple[int, ...]:
 
 def _time_patch(horizon: int) -> int:
     return max(1, -(-horizon // 8))
-
-
-def _tensor(array: FloatArray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
