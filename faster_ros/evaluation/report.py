@@ -24,12 +24,8 @@ from typing import Any
 from faster_ros.evaluation.statistics import success_rate
 from faster_ros.evaluation.trial_record import pooled, TrialRecord
 import jinja2
-import matplotlib
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-import numpy as np  # noqa: E402
+from matplotlib.figure import Figure
+import numpy as np
 
 _BLUE, _ORANGE = '#2f7ed8', '#e07b1a'
 _TEMPLATE = jinja2.Template(
@@ -182,9 +178,8 @@ def joint_figure(record: TrialRecord, joint_names: Sequence[str]) -> Figure:
     """Plot commanded and measured positions of every joint over one trial."""
     columns = 4
     rows = -(-len(joint_names) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(12, 2.4 * rows), sharex=True, squeeze=False, layout='constrained'
-    )
+    figure = Figure(figsize=(12, 2.4 * rows), layout='constrained')
+    axes = figure.subplots(rows, columns, sharex=True, squeeze=False)
     seconds_measured, measured = record.measured.arrays(record.start_ns)
     seconds_commanded, commanded = record.commanded.arrays(record.start_ns)
     for index, axis in enumerate(axes.flat):
@@ -215,7 +210,8 @@ def joint_figure(record: TrialRecord, joint_names: Sequence[str]) -> Figure:
 def histogram_figure(values: Sequence[float]) -> Figure:
     """Plot a histogram of times in ms with its median and 99th percentile."""
     p50, p99 = np.quantile(values, (0.5, 0.99))
-    figure, axis = plt.subplots(figsize=(12, 2.8), layout='constrained')
+    figure = Figure(figsize=(12, 2.8), layout='constrained')
+    axis = figure.subplots()
     upper = max(1.3 * p99, 1e-3)
     axis.hist(
         np.minimum(values, upper),
@@ -240,7 +236,6 @@ def histogram_figure(values: Sequence[float]) -> Figure:
 def _png(figure: Figure) -> str:
     buffer = BytesIO()
     figure.savefig(buffer, format='png', dpi=110)
-    plt.close(figure)
     return b64encode(buffer.getvalue()).decode()
 
 

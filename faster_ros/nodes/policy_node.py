@@ -64,7 +64,7 @@ class PolicyParameters:
     checkpoint: str = parameter('', 'folder of the trained policy')
     device: str = parameter('auto', 'where the policy runs: auto, cpu or cuda')
     instruction: str = parameter('', 'the task until a message on the topic says another')
-    execution_horizon: int = parameter(4, 'steps of a chunk that are used before the next one '
+    execution_horizon: int = parameter(3, 'steps of a chunk that are used before the next one '
                                        'takes over', 1, 1000)
     torch_threads: int = parameter(0, 'threads of the policy on a CPU; 0 leaves one core free',
                                    0, 256)

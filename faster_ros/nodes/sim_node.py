@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 import json
-import os
 import sys
 
 from faster_ros.interfaces import RobotState
@@ -31,8 +30,11 @@ from faster_ros.nodes import qos
 from faster_ros.nodes.conversions import to_ns, to_time
 from faster_ros.nodes.parameters import declare, parameter
 from faster_ros.nodes.polling import NO_PUBLISHER_EVENTS, PolledSubscription
+from faster_ros.nodes.sim_cameras import CameraSettings, CameraStreams
 from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec
+from faster_ros.sim.real_time import RealTimeSimulation
+from faster_ros.sim.simulator import Simulator
 from faster_ros.sim.trajectory_controller import (
     TrajectoryController,
     TrajectoryPoint,
@@ -44,12 +46,6 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
-
-os.environ.setdefault('MUJOCO_GL', 'egl')  # before mujoco is imported
-os.environ.setdefault('LP_NUM_THREADS', '0')  # software rendering: no threads beside our own
-from faster_ros.nodes.sim_cameras import CameraSettings, CameraStreams  # noqa: E402
-from faster_ros.sim.real_time import RealTimeSimulation  # noqa: E402
-from faster_ros.sim.simulator import Simulator  # noqa: E402
 
 _TASK_RATE_HZ = 10.0
 _REPEATED_REJECTION_NS = 1_000_000_000  # the same rejection is logged once in this time

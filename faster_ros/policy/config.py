@@ -48,6 +48,7 @@ class PolicyConfig:
     ``levels`` and ``codes_per_level`` repeat the tokenizer's code grid; ``block_size`` is B, the
     codes decoded in one pass. ``train_gap`` is the range of the spacing augmentation: the step
     between the positions of neighbouring action tokens; ``gap`` is the fixed one at inference.
+    ``decode_levels`` stops inference after so many residual levels; None decodes all.
     """
 
     cameras: tuple[str, ...]
@@ -62,12 +63,16 @@ class PolicyConfig:
     expert_width: int = 64
     train_gap: tuple[int, int] = (1, 3)
     gap: int = 2
+    decode_levels: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a block size that does not divide the number of tokens."""
         if self.tokens % self.block_size:
             raise ValueError(f'block_size {self.block_size} must divide the {self.tokens} tokens '
                              f'of {self.levels} levels x {self.codes_per_level} codes')
+        if self.decode_levels is not None and not 1 <= self.decode_levels <= self.levels:
+            raise ValueError(f'decode_levels must be 1 to {self.levels}, got '
+                             f'{self.decode_levels}')
 
     @property
     def tokens(self) -> int:

@@ -69,11 +69,12 @@ class FASTerVLA(nn.Module):
         """
         Return codes (B, k, T) decoded block by block with the prefix computed once.
 
-        ``levels`` below N_c stops early with the coarse levels; temperature 0 is greedy.
+        ``levels`` below N_c stops early with the coarse levels, as ``decode_levels`` of the
+        config does; temperature 0 is greedy.
         """
         config = self.config
         prefix = self.backbone(batch)
-        wanted = (levels or config.levels) * config.codes_per_level
+        wanted = (levels or config.decode_levels or config.levels) * config.codes_per_level
         ids = torch.full((len(batch.state), config.block_size), boblk_id(config.codebook_size),
                          device=batch.state.device)
         positions = action_positions(

@@ -50,7 +50,7 @@ class PickTrials:
     """Runs trials one after the other on one simulator."""
 
     def __init__(self, spec: RobotSpec, image_size: tuple[int, int] | None,
-                 execution_s: float = 0.4) -> None:
+                 execution_s: float = 0.3) -> None:
         """``image_size``: width, height of rendered images, or None for a policy without eyes."""
         self.simulator = Simulator(spec)
         self._spec = spec

@@ -14,8 +14,7 @@
 """
 A MuJoCo arm with cubes on a table: the robot of our URDF in a small world of primitives.
 
-Set ``MUJOCO_GL=egl`` before importing this module on a machine without a display. The simulator
-runs without ROS; ``nodes/sim_node.py`` puts it behind the topics of a real arm.
+The simulator runs without ROS; ``nodes/sim_node.py`` puts it behind the topics of a real arm.
 """
 
 from __future__ import annotations

@@ -48,6 +48,9 @@ import torch
 
 ACTION_QUANTILE = 0.002  # share of the largest and smallest deltas that is clipped
 STATE_QUANTILE = 0.001
+# The policy names the finest level right too seldom for it to help: on 300 layouts of seeds from
+# 3,000,000 two levels succeeded in 295 and all three in 286.
+_DECODE_LEVELS = 2
 _CODE_BATCH = 1000
 _VALIDATION_STEPS = 1000
 
@@ -146,6 +149,7 @@ class DemoTraining:
             max_words=max(map(len, words)) + 2, state_dim=len(self.spec.joint_names),
             levels=code_grid.levels, codes_per_level=code_grid.codes_per_level,
             codebook_size=code_grid.codebook_size, block_size=code_grid.codes_per_level,
+            decode_levels=_DECODE_LEVELS,
             backbone=BackboneConfig(image_width=self.settings.image_width,
                                     image_height=self.settings.image_height))
         training = PolicyTraining(self.plan.policy_steps)

@@ -105,7 +105,7 @@ class PolicyTrainer:
     @torch.no_grad()
     def token_accuracy(self, data: PolicyData, rows: np.ndarray) -> list[float]:
         """Return the share of right codes per level, decoded as at run time."""
-        codes = self.average.generate(data.input(rows))
+        codes = self.average.generate(data.input(rows), levels=self.model.config.levels)
         return [float(x) for x in (codes == data.codes[rows]).float().mean((0, 2))]
 
     def _update(self, batch: PolicyInput, codes: Tensor, step: int) -> Tensor:

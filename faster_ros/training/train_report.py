@@ -20,12 +20,9 @@ import io
 from pathlib import Path
 from typing import Any
 
+from faster_ros.training.evaluate_demo import describe
 from jinja2 import Template
-import matplotlib
-
-matplotlib.use('Agg')
-from faster_ros.training.evaluate_demo import describe  # noqa: E402, I100
-from matplotlib import pyplot  # noqa: E402, I100
+from matplotlib.figure import Figure
 
 _PAGE = Template("""<!doctype html><meta charset="utf-8"><title>faster_ros: demo training</title>
 <style>body{font:16px sans-serif;max-width:60em;margin:2em auto;color:#222}
@@ -67,7 +64,8 @@ def _percent(shares: list[float]) -> list[str]:
 
 
 def _curves(figures: dict[str, Any]) -> bytes:
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    figure = Figure(figsize=(11, 4), layout='constrained')
+    left, right = figure.subplots(1, 2)
     for axes, curve, title in ((left, figures['tokenizer_curve'], 'tokenizer: L1 + DCT-L1'),
                                (right, figures['policy_curve'], 'policy: cross-entropy (nats)')):
         steps = [point['step'] for point in curve]
@@ -81,5 +79,4 @@ def _curves(figures: dict[str, Any]) -> bytes:
     right.axvline(figures['plan']['dagger_at'], color='grey', linestyle=':')
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=110)
-    pyplot.close(figure)
     return buffer.getvalue()

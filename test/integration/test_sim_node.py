@@ -18,8 +18,6 @@ import os
 import signal
 import time
 
-os.environ.setdefault('MUJOCO_GL', 'egl')
-
 from builtin_interfaces.msg import Duration
 import cv2
 from faster_ros.bringup import environment

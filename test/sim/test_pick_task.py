@@ -13,9 +13,6 @@
 # limitations under the License.
 """The simulated arm, the task ``pick`` and its expert."""
 
-import os
-
-os.environ.setdefault('MUJOCO_GL', 'egl')
 
 from faster_ros.interfaces import ActionChunk
 from faster_ros.kinematics import Kinematics
