@@ -25,12 +25,8 @@ from typing import Any
 
 from faster_ros.interfaces import FloatArray
 import jinja2
-import matplotlib
-
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-import numpy as np  # noqa: E402
+from matplotlib.figure import Figure
+import numpy as np
 
 _GOOD_VRR = 0.95  # share of time steps within 0.1 that counts as faithful in the recommendation
 _BLUE, _ORANGE = '#2f7ed8', '#e07b1a'
@@ -141,7 +137,8 @@ def write_outcome(folder: Path, heading: Mapping[str, Any], rows: Sequence[Mappi
 
 def error_figure(rows: Sequence[Mapping[str, Any]], chosen: str) -> Figure:
     """Plot the error of each tokenizer over its tokens, with intervals and the p99 length."""
-    figure, axis = plt.subplots(figsize=(12, 5), layout='constrained')
+    figure = Figure(figsize=(12, 5), layout='constrained')
+    axis = figure.subplots()
     for place, row in enumerate(sorted(rows, key=lambda row: float(row['tokens_mean']))):
         color = _ORANGE if row['name'] == chosen else _BLUE
         axis.errorbar(row['tokens_mean'], row['mse'], color=color, capsize=3, marker='o',
@@ -165,8 +162,9 @@ def chunk_figure(pair: tuple[FloatArray, FloatArray], names: Sequence[str],
     original, decoded = pair
     span = np.maximum(np.ptp(original, axis=0), 1e-9)
     order = np.argsort(-np.abs(decoded - original).max(0) / span)[:_PLOTTED_COLUMNS]
-    figure, axes = plt.subplots(-(-len(order) // 4), 4, figsize=(12, 2.3 * -(-len(order) // 4)),
-                                sharex=True, squeeze=False, layout='constrained')
+    rows = -(-len(order) // 4)
+    figure = Figure(figsize=(12, 2.3 * rows), layout='constrained')
+    axes = figure.subplots(rows, 4, sharex=True, squeeze=False)
     time = np.arange(len(original)) / rate_hz
     for axis in axes.flat[len(order):]:
         axis.set_visible(False)
@@ -238,5 +236,4 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 def _png(figure: Figure) -> str:
     buffer = BytesIO()
     figure.savefig(buffer, format='png', dpi=110)
-    plt.close(figure)
     return b64encode(buffer.getvalue()).decode()
