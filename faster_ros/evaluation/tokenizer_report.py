@@ -30,6 +30,8 @@ import numpy as np
 
 _GOOD_VRR = 0.95  # share of time steps within 0.1 that counts as faithful in the recommendation
 _BLUE, _ORANGE = '#2f7ed8', '#e07b1a'
+_OTHERS = ('#2f7ed8', '#1b7f3b', '#8a4fbf', '#b3261e', '#60656d', '#12939a', '#c2459c',
+           '#8c6d1f', '#1c1e21')
 _PLOTTED_COLUMNS = 8
 _COLUMNS = (  # key, title, format
     ('name', 'tokenizer', '{}'), ('vocabulary', 'V', '{}'),
@@ -139,20 +141,20 @@ def error_figure(rows: Sequence[Mapping[str, Any]], chosen: str) -> Figure:
     """Plot the error of each tokenizer over its tokens, with intervals and the p99 length."""
     figure = Figure(figsize=(12, 5), layout='constrained')
     axis = figure.subplots()
-    for place, row in enumerate(sorted(rows, key=lambda row: float(row['tokens_mean']))):
-        color = _ORANGE if row['name'] == chosen else _BLUE
-        axis.errorbar(row['tokens_mean'], row['mse'], color=color, capsize=3, marker='o',
+    for place, row in enumerate(rows):
+        recommended = row['name'] == chosen
+        color = _ORANGE if recommended else _OTHERS[place % len(_OTHERS)]
+        axis.errorbar(row['tokens_mean'], row['mse'], color=color, capsize=3, label=row['name'],
+                      marker='D' if recommended else 'o', markersize=10 if recommended else 6,
                       yerr=[[max(0.0, row['mse'] - row['mse_low'])],
                             [max(0.0, row['mse_high'] - row['mse'])]])
         axis.plot([row['tokens_mean'], row['tokens_p99']], [row['mse']] * 2, color=color, lw=1)
-        axis.annotate(f" {row['name']}", (row['tokens_mean'], row['mse']), fontsize=9, color=color,
-                      xytext=(4, 5 if place % 2 else -13), textcoords='offset points')
+    figure.legend(loc='outside right upper', fontsize=9)
     axis.set_xscale('log')
     axis.set_yscale('log')
     axis.set_xlabel('tokens of a chunk: mean, and a line to the 99th percentile')
     axis.set_ylabel('MSE, quantile-normalised')
     axis.grid(alpha=0.3, which='both')
-    axis.margins(x=0.12)
     return figure
 
 
@@ -183,7 +185,9 @@ def chunk_figure(pair: tuple[FloatArray, FloatArray], names: Sequence[str],
 def _plots(heading: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], chosen: str,
            pictures: Mapping[str, Mapping[str, tuple[FloatArray, FloatArray]]],
            ) -> list[tuple[str, str, str]]:
-    plots = [('Error and length', 'orange: the recommended one', _png(error_figure(rows, chosen)))]
+    plots = [('Error and length',
+              'orange diamond: the recommended one; bars: 95 % interval over episodes',
+              _png(error_figure(rows, chosen)))]
     for kind in ('median', 'worst'):
         if chosen in pictures:
             plots.append((f'{chosen}: the {kind} chunk', 'in the units of the recording',
