@@ -53,6 +53,7 @@ setup(
         'safetensors>=0.4',
         'scipy>=1.11',
         'torch>=2.4',
+        'tokenizers>=0.20',
         'tqdm',
     ],
     extras_require={
@@ -62,7 +63,7 @@ setup(
             'ros-common-interfaces==5.5.1',
         ],
         'sim': ['mujoco>=3.3'],
-        'vlm': ['tokenizers', 'transformers>=5'],
+        'vlm': ['transformers>=5'],
         'dev': ['hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'ruff', 'types-PyYAML'],
     },
     zip_safe=False,

@@ -99,6 +99,14 @@ def _parser() -> argparse.ArgumentParser:
         'measure the policy of the demo in process; further arguments go to the evaluation',
         takes_rest=True,
     )
+
+    _add(
+        jobs,
+        'tokenizer',
+        _tokenizer,
+        'fit FASTerVQ to your own recordings, and compare action tokenizers on them',
+        takes_rest=True,
+    )
     return parser
 
 
@@ -187,6 +195,12 @@ def _evaluate_demo(_: argparse.Namespace, rest: list[str]) -> int:
     from faster_ros.training.evaluate_demo import main as evaluate_demo
 
     return evaluate_demo(rest, Path(default_checkpoint()))
+
+
+def _tokenizer(_: argparse.Namespace, rest: list[str]) -> int:
+    from faster_ros.cli.tokenizer import main as tokenizer
+
+    return tokenizer(rest)
 
 
 if __name__ == '__main__':

@@ -53,10 +53,10 @@ class Normaliser:
         half = (self.high - self.low) / 2
         return np.where(half > _SMALLEST_RANGE, half, np.inf)
 
-    def normalise(self, values: FloatArray) -> FloatArray:
-        """Return values (..., columns) in [-1, 1]; what lies outside the range is clipped."""
+    def normalise(self, values: FloatArray, limit: float = 1.0) -> FloatArray:
+        """Return values (..., columns) as [-1, 1]; what lies outside +-limit is clipped."""
         centred = (values - (self.high + self.low) / 2) / self._half_range
-        clipped: FloatArray = np.clip(centred, -1.0, 1.0)
+        clipped: FloatArray = np.clip(centred, -limit, limit)
         return clipped
 
     def restore(self, values: FloatArray) -> FloatArray:

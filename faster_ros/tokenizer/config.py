@@ -29,6 +29,11 @@ class TokenizerConfig:
     axis (arm, gripper, ...); together they name every column once. ``time_patch`` is h, the rows
     of one patch; ``time_strides`` divide the patch rows m = ceil(H / h) down to C_h. ``levels``
     is the residual depth N_c and ``codebook_size`` is K of the paper.
+
+    ``slots`` above 0 is the form for small data: so many codes per level, each of the whole chunk
+    and with codebooks of its own, searched with ``beam`` candidates; ``conv_transformer`` False
+    leaves only the linear path of its decoder. ``output_limit`` is where decoded chunks are
+    clipped; ``mse_weight`` adds the squared error to the loss.
     """
 
     action_horizon: int
@@ -47,6 +52,11 @@ class TokenizerConfig:
     quantizer_dropout: float = 0.25
     commitment: float = 0.25
     dct_weight: float = 1.0
+    slots: int = 0
+    beam: int = 1
+    conv_transformer: bool = True
+    output_limit: float = 1.0
+    mse_weight: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a shape that cannot work, naming the values."""
@@ -77,12 +87,17 @@ class TokenizerConfig:
 
     @property
     def codes_per_level(self) -> int:
-        """Return C_h * C_a, the codes of one residual level; C_a is the action columns."""
+        """Return the codes of one residual level: the slots, or one for each grid cell."""
+        return self.slots or self.grid_cells
+
+    @property
+    def grid_cells(self) -> int:
+        """Return C_h * C_a, the cells of the coarsest grid; C_a is the action columns."""
         return self.code_rows * self.action_dim
 
     @property
     def tokens(self) -> int:
-        """Return N = N_c * C_h * C_a, the fixed number of tokens of a chunk."""
+        """Return N = N_c * C_h * C_a (N_c * slots), the fixed number of tokens of a chunk."""
         return self.levels * self.codes_per_level
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.losses import dct_matrix, reconstruction_loss
 from faster_ros.tokenizer.patchify import Patchifier
 from faster_ros.tokenizer.residual_quantizer import ResidualQuantizer
+from faster_ros.tokenizer.slot_autoencoder import SlotDecoder, SlotEncoder
+from faster_ros.tokenizer.slot_quantizer import SlotQuantizer
 from faster_ros.tokenizer.transformer import GridDecoder, GridEncoder
 import torch
 from torch import nn, Tensor
@@ -46,17 +48,22 @@ class FASTerVQ(nn.Module):
         super().__init__()
         self.config = config
         self.patchifier = Patchifier(config)
-        self.encoder = GridEncoder(config)
-        self.quantizer = ResidualQuantizer(config)
-        self.decoder = GridDecoder(config)
+        slots = config.slots > 0
+        self.encoder: nn.Module = SlotEncoder(config) if slots else GridEncoder(config)
+        self.quantizer: SlotQuantizer | ResidualQuantizer = (
+            SlotQuantizer(config) if slots else ResidualQuantizer(config))
+        self.decoder: nn.Module = SlotDecoder(config) if slots else GridDecoder(config)
         self.register_buffer('dct', dct_matrix(config.action_horizon), persistent=False)
         self.dct: Tensor
 
     def forward(self, chunks: Tensor) -> TokenizerLoss:
         """Return the training loss of a batch of chunks (B, H, D)."""
-        quantized = self.quantizer(self._latent(chunks))
+        quantized = self.quantizer(self.latent(chunks))
         decoded = self._decode_latent(quantized.latent)
         reconstruction = reconstruction_loss(decoded, chunks, self.dct, self.config.dct_weight)
+        if self.config.mse_weight:
+            squared = (decoded - chunks).square().mean()
+            reconstruction = reconstruction + self.config.mse_weight * squared
         total = reconstruction + self.config.commitment * quantized.commitment
         return TokenizerLoss(total, reconstruction.detach(), quantized.commitment.detach())
 
@@ -66,28 +73,41 @@ class FASTerVQ(nn.Module):
         expected = (self.config.action_horizon, self.config.action_dim)
         if chunks.shape[1:] != expected:
             raise ValueError(f'chunk must have shape {expected}, got {tuple(chunks.shape[1:])}')
-        codes: Tensor = self.quantizer(self._latent(chunks)).codes
+        codes: Tensor = self.quantizer(self.latent(chunks)).codes
         return codes
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
-        """Return chunks (B, H, D) in [-1, 1] of codes (B, k, T), k = 1..K levels."""
+        """
+        Return chunks (B, H, D) within the output limit of codes (B, k, T), k = 1..K levels.
+
+        With slots, a code of -1 stands for one that is not known and adds nothing.
+        """
         config = self.config
         if codes.ndim != 3 or not 1 <= codes.shape[1] <= config.levels or (
                 codes.shape[2] != config.codes_per_level):
             raise ValueError(f'codes must have shape (B, 1..{config.levels}, '
                              f'{config.codes_per_level}), got {tuple(codes.shape)}')
-        outside = (codes < 0) | (codes >= config.codebook_size)
+        lowest = -1 if config.slots else 0
+        outside = (codes < lowest) | (codes >= config.codebook_size)
         if outside.any():
             place = tuple(outside.nonzero()[0].tolist())
             raise ValueError(f'code at (batch, level, position) {place} must be in '
                              f'[0, {config.codebook_size}), got {int(codes[place])}')
-        return self._decode_latent(self.quantizer.lookup(codes)).clamp(-1.0, 1.0)
+        decoded = self._decode_latent(self.quantizer.lookup(codes))
+        return decoded.clamp(-config.output_limit, config.output_limit)
 
-    def _latent(self, chunks: Tensor) -> Tensor:
+    def latent(self, chunks: Tensor) -> Tensor:
+        """Return z (B, T, latent_dim), what the quantizer sees."""
+        if self.config.slots:
+            latents: Tensor = self.encoder(chunks)
+            return latents
         grid: Tensor = self.encoder(self.patchifier(chunks))
         return grid.flatten(2).transpose(1, 2)  # B, T, latent_dim
 
     def _decode_latent(self, latent: Tensor) -> Tensor:
+        if self.config.slots:
+            chunks: Tensor = self.decoder(latent)
+            return chunks
         grid = latent.transpose(1, 2).unflatten(2, (self.config.code_rows, -1))
         return self.patchifier.unpatchify(self.decoder(grid))

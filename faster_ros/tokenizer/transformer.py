@@ -68,7 +68,7 @@ class GlobalBlocks(nn.Module):
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
-        self.place = nn.Parameter(0.02 * torch.randn(1, config.codes_per_level, config.width))
+        self.place = nn.Parameter(0.02 * torch.randn(1, config.grid_cells, config.width))
         self.blocks = nn.ModuleList(
             TransformerBlock(config.width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)

@@ -1,0 +1,178 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The job `faster_ros tokenizer`: fit FASTerVQ to a recording, and compare it with others."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
+    from faster_ros.data.recordings import Recording
+    from faster_ros.training.compare_tokenizers import Maker, Measured
+
+# The budget of a fit of FASTerVQ, which reading, measuring and reporting come on top of, and
+# the chunks it is fitted to.
+_SECONDS, _CHUNKS = 480.0, 12_000
+_QUICK_SECONDS, _QUICK_CHUNKS = 30.0, 4000
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one of the jobs on tokenizers."""
+    options = _parser().parse_args(argv)
+    if options.seeds < 1:
+        raise ValueError(f'--seeds must be at least 1, got {options.seeds}')
+    job: Callable[[argparse.Namespace], int] = options.run
+    return job(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='faster_ros tokenizer')
+    jobs = parser.add_subparsers(title='jobs', required=True, metavar='JOB')
+    text = 'fit action tokenizers to a recording and measure them on episodes they have not seen'
+    compare = jobs.add_parser('compare', help=text, description=text)
+    text = 'fit FASTerVQ to 20 to 200 episodes, measure it on a fifth of them, and save it'
+    fit = jobs.add_parser('fit', help=text, description=text)
+    for job, run in ((compare, _compare), (fit, _fit)):
+        job.set_defaults(run=run, seeds=1)
+        job.add_argument('data', nargs='+', type=Path, help='.npz files of one robot')
+        job.add_argument('--horizon', type=float, default=1.0, metavar='S',
+                         help='seconds of a chunk (%(default)s)')
+        job.add_argument('--seconds', type=float, default=_SECONDS,
+                         help='budget of a fit of FASTerVQ (%(default)g); it ends with the step '
+                              'that is running then')
+        job.add_argument('--quick', action='store_true',
+                         help='about a minute: FASTerVQ without its conv-transformer, one split')
+    compare.add_argument('--out', type=Path, default=Path('out/tokenizer_compare'),
+                         help='folder of the report, CSV and JSON (%(default)s)')
+    compare.add_argument('--seeds', type=int, default=3,
+                         help='splits of the episodes, 80 %% to fit on (%(default)s)')
+    compare.add_argument('--fast-plus', type=Path, metavar='FILE',
+                         help='tokenizer.json of FAST+, to measure it too')
+    fit.add_argument('--out', type=Path, required=True,
+                     help='folder of the tokenizer and its report')
+    return parser
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from faster_ros.data.recordings import read_recording
+    from faster_ros.training.compare_tokenizers import compare, summarise
+
+    recording = read_recording(options.data, options.horizon)
+    remarks = _print_recording(recording)
+    makers = [*_published(options.fast_plus), *_at_equal_size(recording, options)]
+    seeds = 1 if options.quick else options.seeds
+    results = compare(recording, makers, options.horizon, seeds)
+    _write_outcome(options, recording, [summarise(result) for result in results], results, remarks)
+    return 0
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from faster_ros.data.recordings import horizon_rows, read_recording
+    from faster_ros.training.compare_tokenizers import compare, split_episodes, summarise
+    from faster_ros.training.small_data import SmallDataFasterVq
+    from faster_ros.training.tokenizer_folder import FittedTokenizer, save_tokenizer
+
+    recording = read_recording(options.data, options.horizon)
+    remarks = _print_recording(recording)
+    pca, faster = _at_equal_size(recording, options)
+    fitted = faster(0)
+    assert isinstance(fitted, SmallDataFasterVq)
+    results = compare(recording, [pca, lambda _: fitted], options.horizon, 1)
+    assert fitted.model is not None
+    split = split_episodes(recording, horizon_rows(recording.rate_hz, options.horizon), 0)
+    save_tokenizer(options.out, FittedTokenizer(fitted.model, split.normaliser, recording.names,
+                                                recording.rate_hz))
+    remarks += fitted.log
+    remarks.append(f'fitted to all episodes but {len(split.held_out)}, on which it was measured: '
+                   f'{", ".join(map(str, split.held_out))}')
+    _write_outcome(options, recording, [summarise(result) for result in results], results, remarks)
+    print(f'The tokenizer is in {options.out}')
+    return 0
+
+
+def _published(fast_plus: Path | None) -> list[Maker]:
+    """Return the published tokenizers at their published sizes."""
+    from faster_ros.tokenizer.baselines.binning import Binning
+    from faster_ros.tokenizer.baselines.bspline import BSplines
+    from faster_ros.tokenizer.baselines.fast import Fast, FastPlus
+    from faster_ros.tokenizer.baselines.zonal_dct import ZonalDct
+
+    makers: list[Maker] = [
+        lambda _: Binning(), lambda _: ZonalDct(), lambda _: BSplines(5), lambda _: BSplines(10),
+        lambda _: Fast(5.0), lambda _: Fast(10.0),
+    ]
+    if fast_plus is not None:
+        makers.append(lambda _: FastPlus(fast_plus))
+    return makers
+
+
+def _at_equal_size(recording: Recording, options: argparse.Namespace) -> tuple[Maker, Maker]:
+    """Return PCA k-means, in its better layout, and FASTerVQ with equal tokens and codes."""
+    from faster_ros.data.recordings import horizon_rows
+    from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
+    from faster_ros.training.compare_tokenizers import split_episodes
+    from faster_ros.training.small_data import (
+        code_layout,
+        codebook_size,
+        SmallDataFasterVq,
+        SmallDataSettings,
+    )
+
+    slots, levels = code_layout(len(recording.names))
+    pca_slots, pca_levels = {12: (6, 2)}.get(slots * levels, (slots, levels))
+    horizon = horizon_rows(recording.rate_hz, options.horizon)
+    size = codebook_size(len(split_episodes(recording, horizon, 0).train))
+    seconds = min(options.seconds, _QUICK_SECONDS) if options.quick else options.seconds
+    chunks = _QUICK_CHUNKS if options.quick else _CHUNKS
+    groups = recording.groups
+    return (
+        lambda seed: PcaResidualKMeans(pca_slots, pca_levels, size, seed=seed),
+        lambda seed: SmallDataFasterVq(
+            SmallDataSettings(slots, levels, size, seconds, chunks, not options.quick, seed),
+            groups),
+    )
+
+
+def _print_recording(recording: Recording) -> list[str]:
+    """Print what was read and what was left out; return the remarks."""
+    print(f'{len(recording.episodes)} episodes, {recording.rows} rows of {len(recording.names)} '
+          f'columns at {recording.rate_hz:g} Hz')
+    remarks = [f'episode {item.episode} is left out: {item.reason}' for item in recording.excluded]
+    remarks += recording.notes
+    for remark in remarks:
+        print(remark)
+    return remarks
+
+
+def _write_outcome(options: argparse.Namespace, recording: Recording,
+                   rows: list[dict[str, object]], results: list[list[Measured]],
+                   remarks: list[str]) -> None:
+    """Print the table and the recommendation and write the files."""
+    from faster_ros.evaluation import tokenizer_report
+
+    title = f'Tokenizers on {", ".join(path.stem for path in options.data)}'
+    tokenizer_report.write_outcome(
+        options.out,
+        {'title': title, 'names': recording.names, 'rate_hz': recording.rate_hz,
+         'remarks': remarks, 'excluded': len(recording.excluded),
+         'subtitle': f'{len(recording.episodes)} episodes, {len(recording.names)} columns at '
+                     f'{recording.rate_hz:g} Hz, chunks of {options.horizon:g} s, '
+                     f'{rows[0]["seeds"]} splits by episode'},
+        rows, {str(row['name']): result[-1].pictures for row, result in zip(rows, results)})
+    print(tokenizer_report.table_text(rows))
+    print(tokenizer_report.recommend(rows)[1])
+    print(f'The report is {options.out / "report.html"}')

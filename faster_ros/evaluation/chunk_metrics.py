@@ -1,0 +1,157 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+How well a chunk survives its tokens, in numbers; chunks are (N, H, D), quantile-normalised.
+
+Two readings of the paper's VRR are given, which does not say what a sample is: ``vrr_0.05`` and
+``vrr_0.1`` are the shares of time steps in which every dimension errs by less; ``vrr_0.001`` and
+``vrr_0.005`` the shares of time steps whose mean error over the dimensions is below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from faster_ros.interfaces import FloatArray
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+_MEAN_BOUNDS = (0.001, 0.005)
+_WORST_BOUNDS = (0.05, 0.1)
+
+
+def reconstruction(decoded: FloatArray, target: FloatArray) -> dict[str, float]:
+    """Return MSE, L1, p99 of the error and the shares of time steps within bounds."""
+    error = np.abs(decoded - target)
+    return {
+        'mse': float(np.square(error).mean()),
+        'l1': float(error.mean()),
+        'p99': float(np.quantile(error, 0.99)),
+        **{f'vrr_{bound:g}': float((error.mean(-1) < bound).mean()) for bound in _MEAN_BOUNDS},
+        **{f'vrr_{bound:g}': float((error.max(-1) < bound).mean()) for bound in _WORST_BOUNDS},
+    }
+
+
+def group_errors(decoded: FloatArray, target: FloatArray,
+                 groups: Mapping[str, Sequence[int]]) -> dict[str, dict[str, float]]:
+    """Return L1 and p99 of the error of each group; pass chunks in the recording's own units."""
+    error = np.abs(decoded - target)
+    return {name: {'l1': float(error[..., list(columns)].mean()),
+                   'p99': float(np.quantile(error[..., list(columns)], 0.99))}
+            for name, columns in groups.items()}
+
+
+def jerk_ratio(decoded: FloatArray, target: FloatArray) -> float | None:
+    """Return the RMS of third differences, decoded over original; None where nothing moves."""
+    if target.shape[1] < 4:
+        return None
+    rms = [float(np.sqrt(np.square(np.diff(chunks, 3, axis=1)).mean()))
+           for chunks in (decoded, target)]
+    return rms[0] / rms[1] if rms[1] > 0 else None
+
+
+def border_jump(before: FloatArray, after: FloatArray, steps: FloatArray) -> float | None:
+    """
+    Return how much chunks jump where one follows another, in the data's own steps.
+
+    ``before`` and ``after``: decoded chunks (N, H, D), one right after the other; ``steps``
+    (M, D): the data's own row-to-row differences. The 99th percentiles are compared.
+    """
+    own = float(np.quantile(np.abs(steps), 0.99)) if len(steps) else 0.0
+    if not len(before) or own == 0:
+        return None
+    return float(np.quantile(np.abs(after[:, 0] - before[:, -1]), 0.99)) / own
+
+
+def gripper_events(decoded: FloatArray, target: FloatArray) -> dict[str, float] | None:
+    """
+    Return how a gripper's openings and closings survive; columns (N, H) in [-1, 1].
+
+    An event is a crossing of 0. ``error_steps`` is the mean distance to the nearest decoded event
+    of the same direction; ``missed`` the share without one; ``extra`` those too many per chunk.
+    """
+    distances, missed, extra, events = [], 0, 0, 0
+    for column, wanted in zip(decoded, target):
+        for rising in (True, False):
+            there, here = _crossings(wanted, rising), _crossings(column, rising)
+            events += len(there)
+            extra += max(0, len(here) - len(there))
+            if len(here):
+                distances += [int(np.abs(here - place).min()) for place in there]
+            else:
+                missed += len(there)
+    if not events:
+        return None
+    return {'error_steps': float(np.mean(distances)) if distances else float('nan'),
+            'missed': missed / events, 'extra': extra / len(target)}
+
+
+def token_lengths(sequences: Sequence[IntArray], vocabulary: int,
+                  numbers: int) -> dict[str, float]:
+    """Return the tokens of chunks, their bits, and the numbers of a chunk per token."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    return {'tokens_mean': float(lengths.mean()), 'tokens_p99': float(np.quantile(lengths, 0.99)),
+            'bits': float(lengths.mean() * np.log2(vocabulary)),
+            'compression': float(numbers / lengths.mean())}
+
+
+def codebook_use(sequences: Sequence[IntArray], vocabulary: int, codebooks: int,
+                 levels: int) -> list[dict[str, float]]:
+    """
+    Return per residual level the share of codes seen and the perplexity over the vocabulary.
+
+    The tokens of a sequence belong to ``codebooks`` codebooks in equal runs; a level's figures
+    are the means over its codebooks. Sequences that vary in length share one codebook.
+    """
+    if codebooks == 1:
+        books = [np.concatenate(list(sequences))]
+    else:
+        table = np.stack(list(sequences))
+        books = [part.ravel() for part in np.split(table, codebooks, axis=1)]
+    figures = []
+    for book in books:
+        count = np.bincount(book, minlength=vocabulary)
+        share = count[count > 0] / count.sum()
+        entropy = -(share * np.log(share)).sum()
+        figures.append((float((count > 0).mean()), float(np.exp(entropy)) / vocabulary))
+    by_level = np.array(figures).reshape(min(levels, codebooks), -1, 2).mean(1)
+    return [{'use': float(use), 'perplexity': float(perplexity)} for use, perplexity in by_level]
+
+
+def token_overlap(first: Sequence[IntArray], second: Sequence[IntArray]) -> float:
+    """Return the share of equal tokens, place by place, of chunks and the same a step later."""
+    shares = []
+    for one, other in zip(first, second):
+        common = min(len(one), len(other))
+        shares.append((one[:common] == other[:common]).sum() / max(len(one), len(other)))
+    return float(np.mean(shares)) if shares else float('nan')
+
+
+def bootstrap_interval(values: FloatArray, groups: IntArray, seed: int = 0,
+                       confidence: float = 0.95, draws: int = 1000) -> tuple[float, float]:
+    """Return the interval of the mean of values (N,) when whole groups (episodes) are redrawn."""
+    names, place = np.unique(groups, return_inverse=True)
+    total, count = np.bincount(place, values), np.bincount(place)
+    picks = np.random.default_rng(seed).integers(len(names), size=(draws, len(names)))
+    means = total[picks].sum(1) / count[picks].sum(1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _crossings(column: FloatArray, rising: bool) -> IntArray:
+    above = column > 0
+    change = above[1:] & ~above[:-1] if rising else ~above[1:] & above[:-1]
+    places: IntArray = np.flatnonzero(change)
+    return places

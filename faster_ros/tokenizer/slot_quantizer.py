@@ -1,0 +1,106 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Residual quantisation for small data: a codebook for each slot and level, found by beam search.
+
+Where ResidualQuantizer shares a level's codebook between all places, here every slot has its own,
+and encoding keeps the ``beam`` best sums of codes so far instead of the nearest code of each level
+alone. Drawn for one slot, 2 levels and beam 2: the second-best first code wins by its remainder.
+
+    z = 5    level 1: 6 (rest -1), 3 (rest 2)    level 2: 2, -4    3 + 2 = 5 beats 6 - 4 = 2
+"""
+
+from __future__ import annotations
+
+from faster_ros.tokenizer.config import TokenizerConfig
+from faster_ros.tokenizer.residual_quantizer import Quantized
+import torch
+from torch import nn, Tensor
+
+_SEARCHED = 64  # latents that are searched at once: more do not fit into the caches of a CPU
+_REFIT_PULL = 1.0  # chunks' worth by which a refitted code is held to where it was
+
+
+class SlotQuantizer(nn.Module):
+    """N_c codebooks for each of the slots; codes are (B, K, slots)."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        shape = (config.levels, config.slots, config.codebook_size)
+        self.register_buffer('codebooks', torch.zeros(*shape, config.latent_dim))
+        self.register_buffer('place', torch.arange(config.slots), persistent=False)
+        self.codebooks: Tensor
+        self.place: Tensor
+
+    def forward(self, latent: Tensor) -> Quantized:
+        """Quantise (B, slots, latent_dim), in training with quantizer dropout."""
+        config = self.config
+        codes = self.search(latent.detach())
+        depth = torch.full((len(latent),), config.levels)
+        if self.training:
+            dropped = torch.rand(len(latent)) < config.quantizer_dropout
+            depth = torch.where(dropped, torch.randint(1, config.levels + 1, depth.shape), depth)
+        kept = torch.arange(config.levels) < depth[:, None]  # B, K
+        total = (self._chosen(codes) * kept.to(latent)[..., None, None]).sum(1)
+        commitment = (latent - total).square().mean()
+        return Quantized(latent + (total - latent).detach(), codes, commitment)
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """Return the latent (B, slots, latent_dim) of codes (B, k, slots); -1 adds nothing."""
+        known = (codes >= 0)[..., None]
+        return (self._chosen(codes.clamp(min=0)) * known).sum(1)
+
+    @torch.no_grad()
+    def search(self, latent: Tensor) -> Tensor:
+        """Return the codes (B, K, slots) of the best sums that the beam finds."""
+        if len(latent) > _SEARCHED:
+            return torch.cat([self.search(part) for part in latent.split(_SEARCHED)])
+        size, levels = self.config.codebook_size, self.config.levels
+        rest = latent[:, :, None]  # B, slots, beam, latent_dim
+        codes = latent.new_zeros((*rest.shape[:3], 0), dtype=torch.long)
+        for level in range(levels):
+            book = self.codebooks[level]  # slots, V, latent_dim
+            distance = (rest.square().sum(-1, keepdim=True) - 2 * rest @ book.mT[None]
+                        + book.square().sum(-1)[:, None])
+            wanted = min(self.config.beam, distance[0, 0].numel()) if level < levels - 1 else 1
+            best = distance.flatten(2).topk(wanted, largest=False).indices
+            parent, code = best // size, best % size
+            rest = rest.gather(2, parent[..., None].expand(-1, -1, -1, rest.shape[-1]))
+            rest = rest - book[self.place[:, None], code]
+            codes = codes.gather(2, parent[..., None].expand(-1, -1, -1, level))
+            codes = torch.cat([codes, code[..., None]], -1)
+        return codes[:, :, 0].mT
+
+    @torch.no_grad()
+    def refit(self, latent: Tensor) -> None:
+        """Move all codes of each slot together to the least squares of latents (N, slots, .)."""
+        levels, slots, size, width = self.codebooks.shape
+        index = self.search(latent) + size * torch.arange(levels)[:, None]  # N, K, slots
+        for slot in range(slots):
+            used = index[:, :, slot]
+            pairs = used[:, :, None] * (levels * size) + used[:, None, :]
+            gram = torch.bincount(pairs.flatten(), minlength=(levels * size) ** 2).to(
+                latent).view(levels * size, -1)
+            target = torch.zeros(levels * size, width)
+            for level in range(levels):
+                target.index_add_(0, used[:, level], latent[:, slot])
+            old = self.codebooks[:, slot].reshape(-1, width)
+            gram.diagonal().add_(_REFIT_PULL)
+            self.codebooks[:, slot] = torch.linalg.solve(
+                gram, target + _REFIT_PULL * old).view(levels, size, width)
+
+    def _chosen(self, codes: Tensor) -> Tensor:
+        levels = torch.arange(codes.shape[1])[:, None]
+        return self.codebooks[levels, self.place, codes]  # B, k, slots, latent_dim

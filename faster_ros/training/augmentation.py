@@ -1,0 +1,43 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Chunks that could have been recorded: other postures, faster hands, a little offset."""
+
+from __future__ import annotations
+
+from faster_ros.interfaces import FloatArray
+from faster_ros.tokenizer.protocol import LIMIT
+import numpy as np
+
+_BLENDED = 0.5  # share of chunks whose posture is blended with that of another chunk
+_SCALE = 0.2  # spread of the factor on the motion around the posture
+_OFFSET = 0.03  # spread of what is added to each column, in normalised units
+
+
+def augmented(chunks: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
+    """
+    Return ``count`` chunks (count, H, D) made from chunks (N, H, D).
+
+    A chunk's posture, its mean over time, moves column by column towards that of another chunk;
+    its motion is scaled. Held-out episodes differ from those fitted to in posture above all.
+    """
+    picked = chunks[rng.integers(len(chunks), size=count)]
+    posture = picked.mean(1, keepdims=True)
+    other = chunks[rng.integers(len(chunks), size=count)].mean(1, keepdims=True)
+    columns = chunks.shape[2]
+    share = rng.random((count, 1, columns)) * (rng.random((count, 1, 1)) < _BLENDED)
+    motion = (picked - posture) * (1 + _SCALE * rng.standard_normal((count, 1, 1)))
+    offset = _OFFSET * rng.standard_normal((count, 1, columns))
+    moved = posture + share * (other - posture) + offset
+    clipped: FloatArray = np.clip(moved + motion, -LIMIT, LIMIT)
+    return clipped

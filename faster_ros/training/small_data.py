@@ -1,0 +1,186 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+FASTerVQ for a user's own 20 to 200 episodes, within minutes on a CPU.
+
+It starts from PCA and residual k-means over augmented chunks, refits each slot's codes together
+by least squares, then trains the decoder's conv-transformer on the codes. What a stage does is
+kept only where it lowers the error on held-out chunks, the last tenth of what is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from faster_ros.interfaces import FloatArray
+from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
+from faster_ros.tokenizer.config import TokenizerConfig
+from faster_ros.tokenizer.faster_vq import FASTerVQ
+from faster_ros.tokenizer.protocol import check_ids, IntArray, LIMIT, TokenizerSpec
+from faster_ros.training.augmentation import augmented
+from faster_ros.training.small_data_stages import (
+    BATCH,
+    held_out_error,
+    refitted,
+    slot_parts,
+    to_tensor,
+    trained,
+)
+import numpy as np
+import torch
+from tqdm import tqdm
+
+_HELD_OUT = 0.1
+_CHUNKS_PER_CODE = 7  # fewer, and codes would be single chunks learnt by heart
+_LARGEST_CODEBOOK = 512
+_SMALLEST_CODEBOOK = 32
+_SLOT_WIDTH = 16  # latent numbers of a slot, more where there are few slots
+_LATENT = 96
+_FEW_COLUMNS = 9
+
+
+@dataclass(frozen=True)
+class SmallDataSettings:
+    """
+    ``codebook_size`` None is chosen from the data.
+
+    ``seconds`` is the budget of the fit, which ends with the step that is running then; ``chunks``
+    is the number of recorded and of augmented chunks each that codes are fitted to.
+    """
+
+    slots: int
+    levels: int
+    codebook_size: int | None = None
+    seconds: float = 540.0
+    chunks: int = 12_000
+    conv_transformer: bool = True
+    seed: int = 0
+
+
+def code_layout(columns: int) -> tuple[int, int]:
+    """Return slots and levels: 12 tokens up to 9 columns, 36 above."""
+    return (4, 3) if columns <= _FEW_COLUMNS else (12, 3)
+
+
+def codebook_size(chunks: int) -> int:
+    """Return the power of two that a number of training chunks can fill with codes."""
+    size = 2 ** int(np.log2(max(1, chunks / _CHUNKS_PER_CODE)))
+    return int(np.clip(size, _SMALLEST_CODEBOOK, _LARGEST_CODEBOOK))
+
+
+class SmallDataFasterVq:
+    """FASTerVQ behind the interface of all tokenizers; any prefix of the tokens decodes."""
+
+    def __init__(self, settings: SmallDataSettings, groups: dict[str, list[int]]) -> None:
+        self.settings = settings
+        self._groups = groups
+        self.model: FASTerVQ | None = None
+        self.log: list[str] = []
+
+    @property
+    def spec(self) -> TokenizerSpec:
+        """Return slots x levels tokens, coarse level first."""
+        settings = self.settings
+        tokens = settings.slots * settings.levels
+        size = self.model.config.codebook_size if self.model else settings.codebook_size or 0
+        return TokenizerSpec(f'FASTerVQ {settings.slots}x{settings.levels}', size, tokens,
+                             'FASTer, in the small-data form', levels=settings.levels,
+                             codebooks=tokens)
+
+    def fit(self, chunks: FloatArray) -> None:
+        """Fit within the budget; chunks are in the order of their episodes."""
+        start = perf_counter()
+        torch.manual_seed(self.settings.seed)
+        rng = np.random.default_rng(self.settings.seed)
+        held_out = max(1, round(_HELD_OUT * len(chunks)))
+        train, judge = chunks[:-held_out], to_tensor(chunks[-held_out:])
+        model = self._initial(train, rng)
+        best = held_out_error(model, judge)
+        self.log = [f'PCA and k-means: held-out MSE {best:.2e}']
+        some = train[rng.permutation(len(train))[:self.settings.chunks]]
+        pool = np.concatenate([some, augmented(train, len(some), rng)])
+        with tqdm(total=self.settings.seconds, unit='s', desc='FASTerVQ', leave=False,
+                  bar_format='{desc}: {percentage:3.0f}%|{bar}| {postfix}') as bar:
+            def show(stage: str, error: float) -> float:
+                elapsed = perf_counter() - start
+                bar.n = min(elapsed, bar.total)
+                bar.set_postfix_str(f'{stage}, held-out MSE {error:.2e}')
+                return self.settings.seconds - elapsed
+
+            model, best = refitted(model, to_tensor(pool), judge, best, show)
+            self.log.append(f'codes refitted: held-out MSE {best:.2e}')
+            if self.settings.conv_transformer:
+                model, best = trained(model, to_tensor(pool), judge, best, show)
+                self.log.append(f'decoder trained: held-out MSE {best:.2e}')
+        self.model = model.eval()
+
+    def encode(self, chunks: FloatArray) -> list[IntArray]:
+        """Return slots * levels codes for each chunk, level by level."""
+        model = self._fitted()
+        parts = [model.encode(part) for part in to_tensor(chunks).split(BATCH)]
+        codes: IntArray = torch.cat(parts).flatten(1).numpy()
+        return list(codes)
+
+    def decode(self, sequences: Sequence[IntArray]) -> FloatArray:
+        """Return the chunks of sequences or of their beginnings."""
+        model, spec = self._fitted(), self.spec
+        assert spec.tokens is not None
+        codes = np.full((len(sequences), spec.tokens), -1)
+        for row, sequence in zip(codes, sequences):
+            check_ids(sequence, spec, prefix_decodes=True)
+            row[:len(sequence)] = sequence
+        chunks = model.decode(torch.from_numpy(codes).unflatten(1, (spec.levels, -1)))
+        decoded: FloatArray = chunks.double().numpy()
+        return decoded
+
+    def _fitted(self) -> FASTerVQ:
+        if self.model is None:
+            raise ValueError(f'{self.spec.name} must be fitted to chunks before it encodes or '
+                             'decodes')
+        return self.model
+
+    def _initial(self, train: FloatArray, rng: np.random.Generator) -> FASTerVQ:
+        """Return a model whose linear path and codebooks are PCA and residual k-means."""
+        settings, (horizon, columns) = self.settings, train.shape[1:]
+        size = settings.codebook_size or codebook_size(len(train))
+        width = min(max(_SLOT_WIDTH, _LATENT // settings.slots),
+                    horizon * columns // settings.slots)
+        start = PcaResidualKMeans(settings.slots, settings.levels, size, width, settings.seed)
+        some = train[rng.permutation(len(train))[:settings.chunks]]
+        start.fit(np.concatenate([some, augmented(train, len(some), rng)]))
+        model = FASTerVQ(TokenizerConfig(
+            action_horizon=horizon, groups=self._groups, time_patch=_time_patch(horizon),
+            time_strides=_strides(horizon), width=48, layers=1, latent_dim=width,
+            levels=settings.levels, codebook_size=size, slots=settings.slots, beam=8,
+            conv_transformer=False, output_limit=LIMIT, mse_weight=50.0, dct_weight=0.3))
+        encoder, quantizer, decoder = slot_parts(model)
+        axes, mean = to_tensor(start.pca.axes), to_tensor(start.pca.mean)
+        with torch.no_grad():
+            encoder.linear.weight.copy_(axes)
+            encoder.linear.bias.copy_(-axes @ mean)
+            decoder.linear.weight.copy_(axes.T)
+            decoder.linear.bias.copy_(mean)
+            quantizer.codebooks.copy_(to_tensor(start.books))
+        return model.eval()
+
+
+def _strides(horizon: int) -> tuple[int, ...]:
+    rows = -(-horizon // _time_patch(horizon))
+    return (2, 2) if rows % 4 == 0 else (2,) if rows % 2 == 0 else ()
+
+
+def _time_patch(horizon: int) -> int:
+    return max(1, -(-horizon // 8))

@@ -1,0 +1,74 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""A fitted FASTerVQ as a folder: config.json and tokenizer.safetensors, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import json
+from pathlib import Path
+
+from faster_ros.data.normalisation import Normaliser
+from faster_ros.data.recordings import Recording
+from faster_ros.tokenizer.config import TokenizerConfig
+from faster_ros.tokenizer.faster_vq import FASTerVQ
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+_CONFIG, _WEIGHTS = 'config.json', 'tokenizer.safetensors'
+_RATE_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True)
+class FittedTokenizer:
+    """A tokenizer and what it was fitted to: column names, their ranges, and the rate."""
+
+    model: FASTerVQ
+    normaliser: Normaliser
+    names: list[str]
+    rate_hz: float
+
+    def check(self, recording: Recording) -> None:
+        """Refuse a recording of other columns or of another rate."""
+        if recording.names != self.names:
+            raise ValueError(f'the tokenizer was fitted to the columns {self.names}, the '
+                             f'recording has {recording.names}')
+        if abs(recording.rate_hz / self.rate_hz - 1) > _RATE_TOLERANCE:
+            raise ValueError(f'the tokenizer was fitted at {self.rate_hz:g} Hz, the recording '
+                             f'has {recording.rate_hz:g} Hz; resample it or fit another')
+
+
+def save_tokenizer(folder: Path, fitted: FittedTokenizer) -> None:
+    """Write a fitted tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _CONFIG).write_text(json.dumps({
+        'tokenizer': fitted.model.config.to_dict(), 'normaliser': fitted.normaliser.to_dict(),
+        'names': fitted.names, 'rate_hz': fitted.rate_hz}, indent=2), encoding='utf-8')
+    save_file(fitted.model.state_dict(), folder / _WEIGHTS)
+
+
+def load_tokenizer(folder: Path) -> FittedTokenizer:
+    """Read what ``save_tokenizer`` wrote; anything else is an error that names the folder."""
+    for name in (_CONFIG, _WEIGHTS):
+        if not (folder / name).is_file():
+            raise ValueError(f'expected a fitted tokenizer in {folder}, {name} is missing; make '
+                             'one with: faster_ros tokenizer fit DATA --out DIR')
+    try:
+        data = json.loads((folder / _CONFIG).read_text(encoding='utf-8'))
+        model = FASTerVQ(TokenizerConfig.from_dict(data['tokenizer'])).eval()
+        model.load_state_dict(load_file(folder / _WEIGHTS))
+        return FittedTokenizer(model, Normaliser.from_dict(data['normaliser']),
+                               list(data['names']), float(data['rate_hz']))
+    except (KeyError, TypeError, RuntimeError, SafetensorError, ValueError) as error:
+        raise ValueError(f'the tokenizer in {folder} is damaged or foreign: {error}') from error

@@ -1,0 +1,108 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""FASTerVQ for small data: better than what it starts from, sized by the data, seeded."""
+
+from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
+from faster_ros.tokenizer.protocol import LIMIT
+from faster_ros.training.augmentation import augmented
+from faster_ros.training.small_data import (
+    code_layout,
+    codebook_size,
+    SmallDataFasterVq,
+    SmallDataSettings,
+)
+import numpy as np
+import pytest
+
+GROUPS = {'arm': [0, 1, 2]}
+
+
+def waves(count, seed=1):
+    """Return smooth chunks in [-1, 1], different in phase, speed and size."""
+    rng = np.random.default_rng(seed)
+    time = np.linspace(0, 3, 8)[None, :, None]
+    draw = rng.random((3, count, 1, 3))
+    return draw[0] * np.sin(time * (0.5 + draw[1]) + 6 * draw[2])
+
+
+def fit(**changes):
+    """Return a tokenizer fitted to waves."""
+    settings = {'slots': 2, 'levels': 3, 'codebook_size': 16, 'seconds': 60.0, **changes}
+    tokenizer = SmallDataFasterVq(SmallDataSettings(**settings), GROUPS)
+    tokenizer.fit(waves(300))
+    return tokenizer
+
+
+@pytest.fixture(scope='module')
+def fitted():
+    """Return a tokenizer fitted without a gradient."""
+    return fit(conv_transformer=False)
+
+
+def mse(tokenizer, chunks):
+    """Return the error of chunks after their tokens."""
+    return np.square(tokenizer.decode(tokenizer.encode(chunks)) - chunks).mean()
+
+
+def test_it_beats_pca_k_means_of_equal_tokens_on_unseen_chunks(fitted):
+    pca = PcaResidualKMeans(2, 3, 16)
+    pca.fit(waves(300))
+    chunks = waves(200, seed=2)
+    assert mse(fitted, chunks) < 0.85 * mse(pca, chunks)
+
+
+def test_each_level_more_is_better_and_any_prefix_decodes(fitted):
+    chunks = waves(200, seed=2)
+    sequences = fitted.encode(chunks)
+    errors = [np.square(fitted.decode([sequence[:known] for sequence in sequences])
+                        - chunks).mean() for known in (2, 4, 6)]
+    assert errors[0] > errors[1] > errors[2]
+    for known in range(1, 7):
+        decoded = fitted.decode([sequences[0][:known]])
+        assert np.isfinite(decoded).all()
+        assert np.abs(decoded).max() <= LIMIT
+
+
+def test_no_stage_is_kept_that_does_not_lower_the_held_out_error():
+    errors = [float(line.rsplit(' ', 1)[1]) for line in fit(seconds=1.5).log]
+    assert len(errors) == 3
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_equal_seeds_give_equal_codes():
+    first, second = (fit(conv_transformer=False, seed=3) for _ in range(2))
+    for one, other in zip(first.encode(waves(20)), second.encode(waves(20))):
+        assert np.array_equal(one, other)
+
+
+def test_an_impossible_token_is_named_and_nothing_works_before_fitting(fitted):
+    with pytest.raises(ValueError, match=r'token 2 must be in \[0, 16\), got 16'):
+        fitted.decode([np.array([0, 0, 16])])
+    with pytest.raises(ValueError, match='must be fitted'):
+        SmallDataFasterVq(SmallDataSettings(2, 2), GROUPS).encode(waves(1))
+
+
+@pytest.mark.parametrize('chunks, size', [(10, 32), (1000, 128), (7120, 512), (10 ** 6, 512)])
+def test_the_codebook_grows_with_the_data(chunks, size):
+    assert codebook_size(chunks) == size
+
+
+def test_few_columns_take_12_tokens_and_many_36():
+    assert [slots * levels for slots, levels in map(code_layout, (6, 26))] == [12, 36]
+
+
+def test_augmented_chunks_stay_within_the_limit_and_keep_their_shape():
+    chunks = augmented(waves(50), 80, np.random.default_rng(0))
+    assert chunks.shape == (80, 8, 3)
+    assert np.abs(chunks).max() <= LIMIT
