@@ -32,6 +32,7 @@ from faster_ros.nodes import conversions, diagnostics, qos
 from faster_ros.nodes.driver_link import DriverLink
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.robots.arm_interface import CommandOptions
@@ -116,7 +117,8 @@ class ControlNode(Node):
         self._command_topic = self.create_publisher(JointState, '~/command', qos.COMMAND)
         self._status_topic = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.STATUS)
-        self.create_subscription(JointState, spec.state_topic, self._on_state, qos.SENSOR)
+        self._states = PolledSubscription(self, JointState, spec.state_topic, self._on_state,
+                                          qos.SENSOR)
         self.create_subscription(JointTrajectory, 'policy/chunk', self._on_chunk, qos.COMMAND)
         self.create_subscription(String, 'policy/problem', self._on_policy_problem, qos.LATCHED)
         self.create_service(SetBool, '~/arm', self._on_arm)
@@ -154,6 +156,7 @@ class ControlNode(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _tick(self, due_ns: int) -> None:
+        self._states.poll()
         # The command belongs to the grid point, so a late thread makes no uneven motion.
         now_ns = self._offset.to_ros_ns(due_ns, time.monotonic_ns(), self._now_ns(),
                                         time.monotonic_ns())
@@ -179,7 +182,7 @@ class ControlNode(Node):
                                   self._now_ns())
         self.get_logger().fatal(f'the control loop failed: {error!r}; no commands are sent')
 
-    def _on_state(self, message: JointState) -> None:
+    def _on_state(self, message: JointState, _: object) -> None:
         try:
             self._state = conversions.state_from_message(message, self._spec)
         except ValueError as error:
