@@ -53,7 +53,7 @@ class Process:
 
     @property
     def name(self) -> str:
-        """The name of the node, which is the name of its executable."""
+        """Return the name of the node, which is the name of its executable."""
         return self.executable
 
 

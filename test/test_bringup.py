@@ -47,11 +47,8 @@ MODULES = {
 def recorded(name):
     """Return a stand-in for a class of launch that only remembers its arguments."""
     def make(*args, **kwargs):
-        perform = None
-        if name == 'LaunchConfiguration':
-            def perform(context):
-                return context[args[0]]
-        return SimpleNamespace(kind=name, args=args, perform=perform, **kwargs)
+        read = (lambda context: context[args[0]]) if name == 'LaunchConfiguration' else None
+        return SimpleNamespace(kind=name, args=args, perform=read, **kwargs)
     return make
 
 
@@ -223,8 +220,8 @@ def test_what_a_node_started_ends_with_it(programs, capfd):
     assert not alive(int(pid))
 
 
-def test_with_a_log_folder_only_the_fatal_and_the_foreground_reach_the_screen(programs, capsys,
-                                                                            tmp_path):
+def test_with_a_log_folder_only_the_fatal_and_the_foreground_reach_the_screen(
+        programs, capsys, tmp_path):
     talk = 'print("[INFO] fine")\nprint("[FATAL] bad")'
     loud = replace(Process('import time\ntime.sleep(0.5)\nprint("trial 1")'), foreground=True)
 

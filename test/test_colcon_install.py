@@ -94,8 +94,10 @@ def test_executable_is_where_ros2_run_looks(prefix, name):
 
 @pytest.mark.parametrize('folder', SHARED)
 def test_every_shared_file_is_installed(prefix, folder):
-    present = {path.name for path in (ROOT / folder).iterdir() if path.is_file()}
-    installed = {path.name for path in (prefix / 'share' / 'faster_ros' / folder).iterdir()}
+    installed_in = prefix / 'share' / 'faster_ros' / folder
+    present = {path.relative_to(ROOT / folder) for path in (ROOT / folder).rglob('*.*')
+               if path.parent.name != '__pycache__'}
+    installed = {path.relative_to(installed_in) for path in installed_in.rglob('*.*')}
     assert present
     assert installed == present
 

@@ -89,7 +89,7 @@ class Runner:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The process id of each started node."""
+        """Return the process id of each started node."""
         return {child.process.name: child.popen.pid for child in self._children}
 
     def _on_signal(self, number: int, _: object) -> None:

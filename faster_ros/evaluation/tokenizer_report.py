@@ -91,13 +91,13 @@ def recommend(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     faithful = [row for row in safe if row['vrr_0.1'] >= _GOOD_VRR]
     if faithful:
         best = min(faithful, key=lambda row: (float(row['tokens_p99']), float(row['mse'])))
-        reason = (f"of the {len(faithful)} with a fixed length that decode every sequence and "
-                  f"keep {_GOOD_VRR:.0%} of time steps within 0.1 in every dimension it needs the "
+        reason = (f'of the {len(faithful)} with a fixed length that decode every sequence and '
+                  f'keep {_GOOD_VRR:.0%} of time steps within 0.1 in every dimension it needs the '
                   f"fewest tokens, {best['tokens_mean']:.0f}")
     else:
         best = min(safe, key=lambda row: float(row['mse']))
         reason = (f"it has the lowest error, MSE {best['mse']:.1e}, of those with a fixed length "
-                  f"that decode every sequence; none keeps {_GOOD_VRR:.0%} of time steps within "
+                  f'that decode every sequence; none keeps {_GOOD_VRR:.0%} of time steps within '
                   '0.1, so more tokens or more episodes are needed')
     return best['name'], f"Take {best['name']}: {reason}."
 

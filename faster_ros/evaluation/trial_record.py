@@ -55,7 +55,7 @@ class JointTrace:
             + 1
         )
         seconds = (np.array(stamps[first:], dtype=float) - start_ns) / 1e9
-        return seconds, np.array(self.positions[first : len(stamps)])
+        return seconds, np.array(self.positions[first:len(stamps)])
 
 
 @dataclass

@@ -129,7 +129,7 @@ class TrialVideo:
                 continue
             left = index * width
             view = cv2.resize(cv2.cvtColor(view, cv2.COLOR_BGR2RGB), _VIEW)
-            canvas[:height, left : left + width] = view
+            canvas[:height, left:left + width] = view
             put_text(canvas, name, (left + width - 76, height - 14), 0.55, _TEXT, shadow=True)
         put_text(canvas, frame.title, (16, 34), 0.85, _TEXT, shadow=True)
         status = f'{frame.seconds:.1f} s' + (f'   {frame.outcome}' if frame.outcome else '')

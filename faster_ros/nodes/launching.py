@@ -32,7 +32,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchDescription  # type: ignore[attr-defined]
+from launch import LaunchDescription  # type: ignore[attr-defined]  # noqa: I100
 
 
 def launch_description(graph_name: str) -> Any:

@@ -127,7 +127,7 @@ class SimNode(Node):
 
     @property
     def failure(self) -> BaseException | None:
-        """The error that ended one of the threads, if one did."""
+        """Return the error that ended one of the threads, if one did."""
         return self.simulation.failure or self.cameras.failure
 
     def _declare_seed(self) -> int:

@@ -104,10 +104,6 @@ class FASTerPolicy:
         config = self.parts.model.config
         return ' '.join(config.vocabulary[:config.max_words])
 
-    def check_instruction(self, instruction: str) -> None:
-        """Raise ValueError for an instruction that the policy cannot follow."""
-        self._vocabulary.encode(instruction)
-
     def infer(self, observation: Observation) -> ActionChunk:
         """Return the chunk that starts at the observation's stamp."""
         actions = self.act(observation.images, observation.positions, observation.instruction)
@@ -119,7 +115,7 @@ class FASTerPolicy:
         """Return joint targets (H, D) from uint8 RGB images, measured joints (D,) and words."""
         names = self.parts.robot.joint_names
         if positions.shape != (len(names),) or not np.isfinite(positions).all():
-            raise ValueError(f"positions must be {len(names)} finite numbers "
+            raise ValueError(f'positions must be {len(names)} finite numbers '
                              f"({', '.join(names)}), got {positions}")
         batch = self._input(images, positions, instruction)
         with torch.inference_mode():
@@ -158,7 +154,7 @@ def load_policy(folder: str | Path, spec: RobotSpec, device: str = 'cpu') -> FAS
     try:
         config = json.loads((folder / 'config.json').read_text())
         if config['format'] != FORMAT or config['action_representation'] != ACTION_REPRESENTATION:
-            raise ValueError(f"expected format {FORMAT} with {ACTION_REPRESENTATION} actions, got "
+            raise ValueError(f'expected format {FORMAT} with {ACTION_REPRESENTATION} actions, got '
                              f"{config['format']} with {config['action_representation']}")
         _check_robot(config, spec)
         parts = PolicyParts(

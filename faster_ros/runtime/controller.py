@@ -79,7 +79,7 @@ class MotionController:
 
     @property
     def moving(self) -> bool:
-        """True while the arm is commanded to move."""
+        """Return whether the arm is commanded to move."""
         return self._limiter.moving
 
     def arm(self, now_ns: int, state: RobotState | None) -> str:

@@ -52,7 +52,7 @@ class InferenceWorker:
 
     @property
     def busy(self) -> bool:
-        """True while a request is in flight."""
+        """Return whether a request is in flight."""
         with self._lock:
             return self._busy
 

@@ -50,15 +50,15 @@ class LatencyWindow:
 
     @property
     def p50(self) -> float | None:
-        """The median in seconds."""
+        """Return the median in seconds."""
         return self.quantile(0.5)
 
     @property
     def p99(self) -> float | None:
-        """The 99 % quantile in seconds."""
+        """Return the 99 % quantile in seconds."""
         return self.quantile(0.99)
 
     @property
     def maximum(self) -> float | None:
-        """The largest value of the window in seconds."""
+        """Return the largest value of the window in seconds."""
         return max(self._values) if self._values else None

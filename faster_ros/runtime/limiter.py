@@ -77,7 +77,7 @@ class Limiter:
 
     @property
     def moving(self) -> bool:
-        """True while the last command of the arm has a velocity."""
+        """Return whether the last command of the arm has a velocity."""
         return bool(np.abs(self.velocities[self._arm]).max() > 1e-9)
 
     def step(self, target: FloatArray) -> FloatArray:

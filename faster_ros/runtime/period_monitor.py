@@ -51,7 +51,7 @@ class PeriodMonitor:
 
     @property
     def maximum_ms(self) -> float:
-        """The largest deviation in ms."""
+        """Return the largest deviation in ms."""
         return self._maximum_ns * 1e-6
 
     def quantile_ms(self, q: float) -> float | None:

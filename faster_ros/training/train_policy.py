@@ -68,7 +68,7 @@ class PolicyData:
     def __len__(self) -> int:
         return len(self.words)
 
-    def input(self, rows: np.ndarray) -> PolicyInput:
+    def tensors(self, rows: np.ndarray) -> PolicyInput:
         """Return some rows as tensors."""
         return PolicyInput(image_tensor(self.images[rows]), self.words[rows], self.state[rows])
 
@@ -95,7 +95,7 @@ class PolicyTrainer:
                    total=self.training.steps)
         for step in bar:
             rows = next(source)
-            losses = self._update(self._augment(data.input(rows)), data.codes[rows], step)
+            losses = self._update(self._augment(data.tensors(rows)), data.codes[rows], step)
             if step % _CURVE_PERIOD == 0:
                 self.curve.append({'step': step, **{
                     f'level_{level}': float(value) for level, value in enumerate(losses)}})
@@ -105,7 +105,7 @@ class PolicyTrainer:
     @torch.no_grad()
     def token_accuracy(self, data: PolicyData, rows: np.ndarray) -> list[float]:
         """Return the share of right codes per level, decoded as at run time."""
-        codes = self.average.generate(data.input(rows), levels=self.model.config.levels)
+        codes = self.average.generate(data.tensors(rows), levels=self.model.config.levels)
         return [float(x) for x in (codes == data.codes[rows]).float().mean((0, 2))]
 
     def _update(self, batch: PolicyInput, codes: Tensor, step: int) -> Tensor:

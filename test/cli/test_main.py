@@ -27,6 +27,7 @@ def started(monkeypatch):
     graphs = []
 
     class NoRunner:
+
         def __init__(self, processes, log_folder):
             graphs.append((processes, log_folder))
 

@@ -87,7 +87,7 @@ def test_a_loaded_policy_answers_like_the_saved_one(parts, folder, spec):
 ])
 def test_an_instruction_the_policy_cannot_follow_is_refused(folder, spec, instruction, message):
     with pytest.raises(ValueError, match=message):
-        load_policy(folder, spec).check_instruction(instruction)
+        load_policy(folder, spec).infer(observation(spec, instruction))
 
 
 def test_a_missing_camera_and_a_missing_joint_are_named(folder, spec):

@@ -33,7 +33,7 @@ _DEGREE = 3
 
 
 def basis(rows: int, points: int) -> FloatArray:
-    """Return the clamped uniform B-spline basis (rows, points) over a chunk."""
+    """Return the clamped uniform B-splines of a chunk, shape (rows, points)."""
     degree = min(_DEGREE, points - 1)
     inner = np.linspace(0, 1, points - degree + 1)
     knots = np.concatenate([np.zeros(degree), inner, np.ones(degree)])

@@ -45,7 +45,7 @@ class _DctWords:
         self.lowest, self.highest = lowest, highest
 
     def coefficients(self, chunks: FloatArray) -> IntArray:
-        """Return the rounded coefficients (N, H * D), all dimensions of a frequency together."""
+        """Return rounded DCT values (N, H * D), all dimensions of a frequency together."""
         values = np.rint(self.scale * dct(chunks, axis=1, norm='ortho'))
         flat: IntArray = values.reshape(len(chunks), -1).astype(np.int64)
         return flat
@@ -57,7 +57,7 @@ class _DctWords:
         return [''.join(map(chr, row)) for row in letters]
 
     def chunk(self, word: str, shape: tuple[int, int]) -> FloatArray:
-        """Return the chunk (H, D) of a word, or an UndecodableError."""
+        """Return what a word decodes to, shape (H, D), or an UndecodableError."""
         if len(word) != shape[0] * shape[1]:
             raise UndecodableError(
                 f'expected {shape[0] * shape[1]} coefficients, the tokens give {len(word)}')
