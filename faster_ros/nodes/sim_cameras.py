@@ -23,6 +23,7 @@ from __future__ import annotations
 import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+import os
 import threading
 import time
 
@@ -39,6 +40,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 _JPEG_QUALITY = 85
+_RENDER_NICE = 4
 _QOS = QoSProfile(depth=2)  # reliable, as RealSense and Orbbec drivers offer it
 
 
@@ -98,6 +100,8 @@ class CameraStreams:
             self._thread.join(timeout=2.0)
 
     def _run(self) -> None:
+        # A real camera takes no processor time: rendering gives way to the policy's thinking.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _RENDER_NICE)
         renderers: dict[tuple[int, int], CameraRenderer] = {}
         try:
             for stream in self._streams:
