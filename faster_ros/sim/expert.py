@@ -27,7 +27,7 @@ from faster_ros.sim.simulator import CUBE_HALF_SIZE, Simulator
 import numpy as np
 
 _DOWN = np.diag([1.0, -1.0, -1.0])  # tool z points at the table
-_GRASP_HEIGHT = 0.018  # m, tool above the table when the fingers close
+_GRASP_HEIGHT = 0.022  # m, tool above the table when the fingers close
 _HOVER_HEIGHT = 0.10  # m, travel height above the table
 _LIFT_HEIGHT = 0.17  # m
 _FUNNEL_SLOPE = 4.0  # m of height per m of horizontal distance, around the cube
