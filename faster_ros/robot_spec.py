@@ -21,7 +21,7 @@ state only what differs. A checkpoint carries the spec it was trained with, for 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, MISSING
 from pathlib import Path
 import sys
 from typing import Any
@@ -208,11 +208,12 @@ def _build(cls: Any, data: Any, source: str, prefix: str) -> Any:
     for key in data:
         if key not in names:
             raise ValueError(f"{source}: unknown key '{prefix}{key}'; expected {', '.join(names)}")
-    for name in names:
-        if name not in data:
-            raise ValueError(f"{source}: key '{prefix}{name}' is missing")
+    for field in fields(cls):
+        if field.name not in data and field.default is MISSING:
+            raise ValueError(f"{source}: key '{prefix}{field.name}' is missing")
     return cls(**{field.name: _value(str(field.type), data[field.name], source,
-                                     f'{prefix}{field.name}') for field in fields(cls)})
+                                     f'{prefix}{field.name}')
+                  for field in fields(cls) if field.name in data})
 
 
 def _value(kind: str, value: Any, source: str, key: str) -> Any:
