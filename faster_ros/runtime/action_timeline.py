@@ -36,6 +36,7 @@ from dataclasses import dataclass
 from faster_ros.interfaces import ActionChunk, FloatArray
 from faster_ros.robot_spec import RobotSpec
 import numpy as np
+from numpy.typing import NDArray
 
 _PAST_NS = 200_000_000          # kept of the past: a late control tick still reads there
 _BLEND_KNOTS = 8                # straight pieces that stand for the curve of a crossfade
@@ -63,8 +64,9 @@ class ActionTimeline:
                  actuation_latency_s: float = 0.0) -> None:
         """``blend_s``: length of the seam; ``actuation_latency_s``: see the module."""
         self._names = spec.joint_names
-        self._gripper = spec.gripper_index
-        self._closed, self._open = spec.gripper.closed, spec.gripper.open
+        self._grippers = spec.gripper_indices
+        self._closed = np.array([gripper.closed for gripper in spec.grippers])
+        self._open = np.array([gripper.open for gripper in spec.grippers])
         self._blend_ns = round(blend_s * 1e9)
         self._latency_ns = round(actuation_latency_s * 1e9)
         self.counters = TimelineCounters()
@@ -76,8 +78,8 @@ class ActionTimeline:
         self._times: list[int] = []
         self._rows: FloatArray = np.empty((0, len(self._names)))
         self._gripper_times: list[int] = []
-        self._gripper_shares: list[float] = []
-        self._is_open: bool | None = None
+        self._gripper_shares: FloatArray = np.empty((0, len(self._grippers)))
+        self._is_open: NDArray[np.bool_] | None = None
 
     def reset(self, now_ns: int) -> None:
         """Forget the trajectory; chunks whose observation is older than now are discarded."""
@@ -133,7 +135,7 @@ class ActionTimeline:
         if index + 1 < len(times):
             share = (read_ns - times[index]) / (times[index + 1] - times[index])
             target += share * (self._rows[index + 1] - target)
-        target[self._gripper] = self._gripper_target(read_ns)
+        target[self._grippers] = self._gripper_targets(read_ns)
         return np.asarray(target)
 
     def remaining_s(self, now_ns: int) -> float:
@@ -192,19 +194,17 @@ class ActionTimeline:
         self._times = times.tolist()
 
     def _set_gripper(self, due: np.ndarray, rows: FloatArray) -> None:
-        shares = (rows[:, self._gripper] - self._closed) / (self._open - self._closed)
-        self._gripper_times, self._gripper_shares = due.tolist(), shares.tolist()
+        self._gripper_times = due.tolist()
+        self._gripper_shares = (rows[:, self._grippers] - self._closed) / (
+            self._open - self._closed)
 
-    def _gripper_target(self, read_ns: int) -> float:
+    def _gripper_targets(self, read_ns: int) -> FloatArray:
         index = max(bisect_right(self._gripper_times, read_ns) - 1, 0)
-        share = self._gripper_shares[index]
+        shares = self._gripper_shares[index]
         if self._is_open is None:
-            self._is_open = share >= 0.5
-        elif self._is_open and share < _CLOSE_BELOW:
-            self._is_open = False
-        elif not self._is_open and share > _OPEN_ABOVE:
-            self._is_open = True
-        return self._open if self._is_open else self._closed
+            self._is_open = shares >= 0.5
+        self._is_open = np.where(self._is_open, shares >= _CLOSE_BELOW, shares > _OPEN_ABOVE)
+        return np.where(self._is_open, self._open, self._closed)
 
 
 def _read(due: np.ndarray, rows: FloatArray, times: np.ndarray) -> FloatArray:

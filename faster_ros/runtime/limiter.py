@@ -44,8 +44,7 @@ class Limiter:
         """``period_s``: time between two commands."""
         if not period_s > 0:
             raise ValueError(f'period_s must be positive, got {period_s}')
-        margin = np.full(len(spec.joints), spec.position_margin)
-        margin[spec.gripper_index] = 0.0
+        margin = spec.position_margin * spec.arm_mask
         self.lower = spec.limit_array('lower') + margin
         self.upper = spec.limit_array('upper') - margin
         self.velocity_limit = spec.limit_array('velocity') * spec.velocity_scale
@@ -53,8 +52,8 @@ class Limiter:
         if np.any(self.lower >= self.upper):
             raise ValueError(f'position_margin {spec.position_margin} leaves no range for '
                              f'{spec.joint_names[int(np.argmax(self.lower >= self.upper))]}')
-        self._gripper = spec.gripper_index
-        self._arm = slice(0, spec.gripper_index)
+        self._grippers = spec.gripper_indices
+        self._arm = spec.arm_mask
         self._period = period_s
         self._step = self.acceleration_limit * period_s
         self._half_step = 0.5 * self._step
@@ -64,7 +63,7 @@ class Limiter:
         self.positions = np.zeros(len(spec.joints))
         self.velocities = np.zeros(len(spec.joints))
         self._target: FloatArray | None = None
-        self._gripper_target = 0.0
+        self._gripper_targets = np.zeros(len(self._grippers))
         self.clamped_ticks = 0
 
     def start(self, positions: FloatArray) -> None:
@@ -73,7 +72,7 @@ class Limiter:
         self.positions = np.array(positions, dtype=float)
         self.velocities = np.zeros(len(positions))
         self._target = None
-        self._gripper_target = float(self.positions[self._gripper])
+        self._gripper_targets = self.positions[self._grippers]
 
     @property
     def moving(self) -> bool:
@@ -91,7 +90,7 @@ class Limiter:
             travel *= np.abs(travel) <= 2 * self._reach
             travel = np.minimum(np.maximum(travel, -self._reach), self._reach)
         self._target = target
-        self._gripper_target = float(target[self._gripper])
+        self._gripper_targets = target[self._grippers]
         self._advance(target - travel - self.positions, travel / self._period)
         missed = np.abs(self.positions - target)[self._arm]
         if missed.max() > 1e-9:
@@ -99,10 +98,10 @@ class Limiter:
         return self.positions
 
     def hold(self) -> FloatArray:
-        """Brake the arm to a stop and stay; the gripper goes on to its last target."""
+        """Brake the arm to a stop and stay; grippers go on to their last target."""
         self._target = None
         gap = np.zeros_like(self.positions)
-        gap[self._gripper] = self._gripper_target - self.positions[self._gripper]
+        gap[self._grippers] = self._gripper_targets - self.positions[self._grippers]
         self._advance(gap, gap * 0.0)
         return self.positions
 
