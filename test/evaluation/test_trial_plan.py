@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""A plan is checked, shuffled, blinded and sealed; the journal survives a crash and shows edits."""
+"""A plan is checked, shuffled, blinded, sealed; the journal survives a crash and shows edits."""
 
 import json
 
