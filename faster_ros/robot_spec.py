@@ -21,7 +21,7 @@ state only what differs. A checkpoint carries the spec it was trained with, for 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, MISSING
+from dataclasses import asdict, dataclass, Field, field, fields, MISSING
 from pathlib import Path
 import sys
 from typing import Any
@@ -35,6 +35,9 @@ NO_TOPIC = 'none'
 COMMAND_MODES = ('joint_trajectory', 'forward_position', 'forward_velocity', 'joint_state')
 GRIPPER_MODES = ('joint_trajectory', 'forward_position', 'joint_state', 'gripper_command',
                  'parallel_gripper_command', 'franka')
+DRIVER_GATES = ('ur_safety_mode', 'piper_status', 'franka_mode', 'controller_active')
+RECOVERIES = (NO_TOPIC, 'simulation', 'franka', 'multipanda', 'ur', 'piper', 'agx_piper')
+WALLS = ('x_min', 'x_max', 'y_min', 'y_max', 'z_min', 'z_max')
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ class RobotSpec:
     order of every joint vector in the package. ``velocity_scale`` and ``acceleration_scale`` are
     the shares of the vendor's limits that this package uses. ``command_speed_percent`` goes with
     every command of mode joint_state. ``driver_ready_topic`` (std_msgs/Bool) and
-    ``driver_speed_topic`` (std_msgs/Float64, percent) may be ``none``.
+    ``driver_speed_topic`` (std_msgs/Float64, percent) may be ``none``. ``workspace``: WALLS in m
+    for the tool in the base frame. ``driver_gates``: kind -> topic, or name of the controller.
     """
 
     robot: str
@@ -112,6 +116,9 @@ class RobotSpec:
     state_rate_hz: float
     state_max_age_s: float
     cameras: dict[str, CameraSpec]
+    workspace: dict[str, float] = field(default_factory=dict)
+    driver_gates: dict[str, str] = field(default_factory=dict)
+    recovery: str = NO_TOPIC
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -204,16 +211,21 @@ _NESTED = {'JointLimits': JointLimits, 'GripperSpec': GripperSpec, 'CameraSpec':
 def _build(cls: Any, data: Any, source: str, prefix: str) -> Any:
     if not isinstance(data, dict):
         raise ValueError(f"{source}: '{prefix or 'file'}' must be a mapping, got {data!r}")
-    names = [field.name for field in fields(cls)]
+    names = [entry.name for entry in fields(cls)]
     for key in data:
         if key not in names:
             raise ValueError(f"{source}: unknown key '{prefix}{key}'; expected {', '.join(names)}")
-    for field in fields(cls):
-        if field.name not in data and field.default is MISSING:
-            raise ValueError(f"{source}: key '{prefix}{field.name}' is missing")
-    return cls(**{field.name: _value(str(field.type), data[field.name], source,
-                                     f'{prefix}{field.name}')
-                  for field in fields(cls) if field.name in data})
+    for entry in fields(cls):
+        if entry.name not in data and not _has_default(entry):
+            raise ValueError(f"{source}: key '{prefix}{entry.name}' is missing")
+    return cls(**{entry.name: _value(str(entry.type), data[entry.name], source,
+                                     f'{prefix}{entry.name}')
+                  for entry in fields(cls)
+                  if entry.name in data and not (_has_default(entry) and data[entry.name] == {})})
+
+
+def _has_default(entry: Field[Any]) -> bool:
+    return entry.default is not MISSING or entry.default_factory is not MISSING
 
 
 def _value(kind: str, value: Any, source: str, key: str) -> Any:
@@ -246,9 +258,10 @@ def _check_values(spec: RobotSpec, source: str) -> None:
         _check_limits(limits, f'joints.{name}', source)
     _check_gripper_and_home(spec, source)
     _check_commands(spec, source)
-    for field in ('velocity_scale', 'acceleration_scale'):
-        if not 0 < getattr(spec, field) <= 1:
-            raise ValueError(f"{source}: '{field}' must be in (0, 1], got {getattr(spec, field)}")
+    _check_safety(spec, source)
+    for name in ('velocity_scale', 'acceleration_scale'):
+        if not 0 < getattr(spec, name) <= 1:
+            raise ValueError(f"{source}: '{name}' must be in (0, 1], got {getattr(spec, name)}")
     _check_positive(spec, ('command_rate_hz', 'state_rate_hz', 'state_max_age_s'), '', source)
     for name, camera in spec.cameras.items():
         _check_positive(camera, ('width', 'height', 'rate_hz', 'max_age_s'), f'cameras.{name}.',
@@ -300,6 +313,21 @@ def _check_commands(spec: RobotSpec, source: str) -> None:
                          f'{spec.command_speed_percent}')
 
 
+def _check_safety(spec: RobotSpec, source: str) -> None:
+    for key, values, known in (('workspace', spec.workspace, WALLS),
+                               ('driver_gates', spec.driver_gates, DRIVER_GATES),
+                               ('recovery', [spec.recovery], RECOVERIES)):
+        for value in values:
+            if value not in known:
+                raise ValueError(f"{source}: '{key}' must be of {', '.join(known)}, got "
+                                 f"'{value}'")
+    walls = spec.workspace
+    for low, high in zip(WALLS[::2], WALLS[1::2]):
+        if walls.get(low, -np.inf) >= walls.get(high, np.inf):
+            raise ValueError(f"{source}: 'workspace.{low}' must be below 'workspace.{high}', got "
+                             f'{walls[low]} and {walls[high]}')
+
+
 def _check_gripper_and_home(spec: RobotSpec, source: str) -> None:
     gripper = spec.gripper
     if gripper.joint != spec.joint_names[-1]:
@@ -309,10 +337,10 @@ def _check_gripper_and_home(spec: RobotSpec, source: str) -> None:
         raise ValueError(f"{source}: 'gripper.closed' and 'gripper.open' must differ, got "
                          f'{gripper.closed} for both')
     limits = spec.joints[gripper.joint]
-    for field in ('closed', 'open'):
-        if not limits.lower <= getattr(gripper, field) <= limits.upper:
-            raise ValueError(f"{source}: 'gripper.{field}' must lie in [{limits.lower}, "
-                             f'{limits.upper}], got {getattr(gripper, field)}')
+    for name in ('closed', 'open'):
+        if not limits.lower <= getattr(gripper, name) <= limits.upper:
+            raise ValueError(f"{source}: 'gripper.{name}' must lie in [{limits.lower}, "
+                             f'{limits.upper}], got {getattr(gripper, name)}')
     if set(spec.home) != set(spec.joints):
         raise ValueError(f"{source}: 'home' must name exactly the joints "
                          f"{', '.join(spec.joints)}, got {', '.join(spec.home)}")

@@ -15,25 +15,21 @@
 DriverLink: the topics and actions between ``control_node`` and the drivers of one robot.
 
 ``robots.ArmInterface`` makes the messages; this publishes them, watches for silence where silence
-would let the arm move on, drives a gripper that is an action, and passes on what the driver says
-about itself.
+would let the arm move on, and drives a gripper that is an action.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import time
 
 from faster_ros.interfaces import JointCommand, RobotState
 from faster_ros.nodes import diagnostics, qos
 from faster_ros.nodes.gripper_client import GripperClient
-from faster_ros.robot_spec import NO_TOPIC, RobotSpec
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface, CommandOptions, Outgoing
-from faster_ros.robots.driver_gate import DriverGate
 from faster_ros.robots.gripper_actions import ACTION_MODES
 from rclpy.action.client import ActionClient
 from rclpy.node import Node
-from std_msgs.msg import Bool, Float64
 
 _WATCH_PERIOD_S = 0.05
 
@@ -42,15 +38,13 @@ class DriverLink:
     """``send``, ``pause`` and ``rest`` belong to the control loop, all else to the executor."""
 
     def __init__(self, node: Node, spec: RobotSpec, options: CommandOptions,
-                 log: diagnostics.EdgeLog, on_problem: Callable[[str], None]) -> None:
-        """``on_problem`` is told why the driver cannot follow, or '' when it can."""
+                 log: diagnostics.EdgeLog) -> None:
         self._node = node
         self._spec = spec
         self._log = log
         self._arm = ArmInterface(spec, options)
-        self._gate = DriverGate(spec)
-        self._on_problem = on_problem
         self._sent_at = time.monotonic()
+        self._sending_since: float | None = None
         self._publishers = {topic: node.create_publisher(kind, topic, qos.COMMAND)
                             for topic, kind in self._arm.topics.items()}
         self._gripper: GripperClient | None = None
@@ -60,16 +54,6 @@ class DriverLink:
             node.create_timer(_WATCH_PERIOD_S, self._follow_gripper)
         if self._arm.silence_moves:
             node.create_timer(_WATCH_PERIOD_S, self._watch)
-        self._listen()
-
-    def _listen(self) -> None:
-        if self._spec.driver_ready_topic != NO_TOPIC:
-            self._node.create_subscription(Bool, self._spec.driver_ready_topic, self._on_ready,
-                                           qos.LATCHED)
-        if self._spec.driver_speed_topic != NO_TOPIC:
-            self._node.create_subscription(Float64, self._spec.driver_speed_topic, self._on_speed,
-                                           qos.SENSOR)
-        self._on_problem(self._gate.problem)
 
     def table(self, rate_hz: float) -> list[str]:
         """Return the lines of the start-up table."""
@@ -82,11 +66,13 @@ class DriverLink:
         """Publish one command; ``state`` is the measured one."""
         self._publish(self._arm.write(command, state))
         self._sent_at = time.monotonic()
+        self._sending_since = self._sending_since or self._sent_at
         if self._gripper is not None:
             self._gripper.position = float(command.positions[self._spec.gripper_index])
 
     def pause(self) -> None:
         """Publish what belongs into a period without a command."""
+        self._sending_since = None
         self._publish(self._arm.rest())
 
     def rest(self) -> None:
@@ -94,6 +80,11 @@ class DriverLink:
         while outgoing := self._arm.rest():
             self._publish(outgoing)
             time.sleep(0.005)
+
+    def commanded_s(self) -> float:
+        """Return for how long commands have been sent without a pause."""
+        since = self._sending_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def restart(self) -> None:
         """Leave the gripper as it is until the commands say otherwise."""
@@ -123,11 +114,3 @@ class DriverLink:
             self._log.problem('gripper', problem)
         else:
             self._log.solved('gripper', 'the gripper answers again')
-
-    def _on_ready(self, message: Bool) -> None:
-        self._gate.ready(bool(message.data))
-        self._on_problem(self._gate.problem)
-
-    def _on_speed(self, message: Float64) -> None:
-        self._gate.speed(float(message.data))
-        self._on_problem(self._gate.problem)
