@@ -65,15 +65,11 @@ class Signal:
 
 
 class DriverGate:
-    """
-    Remembers the driver's last words on each of its ``signals``, by topic or service.
-
-    ``speed``: the share of its speed at which the driver moves the arm, 1.0 where it never says.
-    """
+    """Remembers the driver's last words on each of its ``signals``, by topic or service."""
 
     def __init__(self, spec: RobotSpec) -> None:
-        self.signals: dict[str, Signal] = {signal.topic: signal for signal in _signals(spec, self)}
-        self.speed = 1.0
+        self.signals: dict[str, Signal] = {signal.topic: signal for signal in _signals(spec)}
+        self._speed_topic = spec.driver_speed_topic
         self._heard: dict[str, tuple[Any, float]] = {}
 
     def hear(self, topic: str, message: Any, steady_s: float) -> None:
@@ -102,16 +98,18 @@ class DriverGate:
                 return f'{problem} on {topic}'
         return ''
 
-    def judge_speed(self, message: Any, _: float) -> str:
-        """Take the speed over; returns what is wrong with it."""
-        percent = float(message.data)
-        if not 0 <= percent <= 1000:
-            return f'expected a speed in percent, got {percent:g}'
-        self.speed = 1.0 if percent >= _FULL_SPEED_PERCENT else 0.01 * percent
-        return ''
+    @property
+    def speed(self) -> float:
+        """Return the share of its speed at which the driver moves the arm, 1 if it never says."""
+        if self._speed_topic not in self._heard:
+            return 1.0
+        message, _ = self._heard[self._speed_topic]
+        if _judge_speed(message, 0.0) or message.data >= _FULL_SPEED_PERCENT:
+            return 1.0
+        return 0.01 * float(message.data)
 
 
-def _signals(spec: RobotSpec, gate: DriverGate) -> list[Signal]:
+def _signals(spec: RobotSpec) -> list[Signal]:
     """Return the signals of a robot, those that explain the others first."""
     kinds: Mapping[str, Callable[[str], Signal]] = {
         'ur_safety_mode': lambda topic: Signal(
@@ -130,8 +128,13 @@ def _signals(spec: RobotSpec, gate: DriverGate) -> list[Signal]:
                               latched=True, optional=False))
     if spec.driver_speed_topic != NO_TOPIC:
         signals.append(Signal(('std_msgs', 'msg', 'Float64'), spec.driver_speed_topic,
-                              gate.judge_speed, optional=False))
+                              _judge_speed, optional=False))
     return signals
+
+
+def _judge_speed(message: Any, _: float) -> str:
+    percent = float(message.data)
+    return '' if 0 <= percent <= 1000 else f'expected a speed in percent, got {percent:g}'
 
 
 def _judge_ready(message: Any, _: float) -> str:

@@ -36,7 +36,7 @@ def state(now: int, positions) -> RobotState:
     return RobotState(now, np.array(positions), np.zeros(8))
 
 
-@pytest.mark.parametrize('axis, place', zip('xyz', PLACE))
+@pytest.mark.parametrize('axis, place', list(zip('xyz', PLACE)))
 def test_a_wall_is_named_with_the_place_of_the_tool(axis, place):
     beyond = Workspace(with_walls(**{f'{axis}_max': place - 0.01})).problem(HOME)
     assert f'fr3_hand_tcp in fr3_link0 at {axis} = {place:.3f} m' in beyond
