@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 COMMAND_MODES = ('joint_trajectory', 'forward_position', 'forward_velocity', 'joint_state')
 GRIPPER_MODES = ('joint_trajectory', 'forward_position', 'joint_state', 'gripper_command',
                  'parallel_gripper_command', 'franka')
+DRIVER_GATES = ('ur_safety_mode', 'piper_status', 'franka_mode', 'controller_active')
+RECOVERIES = ('none', 'simulation', 'franka', 'multipanda', 'ur', 'piper', 'agx_piper')
+WALLS = ('x_min', 'x_max', 'y_min', 'y_max', 'z_min', 'z_max')
 
 
 def check_arm(spec: RobotSpec, source: str) -> None:
@@ -41,6 +44,7 @@ def check_arm(spec: RobotSpec, source: str) -> None:
     _check_gripper_and_home(spec, source)
     _check_commands(spec, source)
     _check_driver_names(spec, source)
+    _check_safety(spec, source)
 
 
 def check_robot(spec: RobotSpec, source: str) -> None:
@@ -125,6 +129,21 @@ def _check_commands(spec: RobotSpec, source: str) -> None:
     if not 1 <= spec.command_speed_percent <= 100:
         raise ValueError(f"{source}: 'command_speed_percent' must be in [1, 100], got "
                          f'{spec.command_speed_percent}')
+
+
+def _check_safety(spec: RobotSpec, source: str) -> None:
+    for key, values, known in (('workspace', spec.workspace, WALLS),
+                               ('driver_gates', spec.driver_gates, DRIVER_GATES),
+                               ('recovery', [spec.recovery], RECOVERIES)):
+        for value in values:
+            if value not in known:
+                raise ValueError(f"{source}: '{key}' must be of {', '.join(known)}, got "
+                                 f"'{value}'")
+    walls = spec.workspace
+    for low, high in zip(WALLS[::2], WALLS[1::2]):
+        if walls.get(low, -np.inf) >= walls.get(high, np.inf):
+            raise ValueError(f"{source}: 'workspace.{low}' must be below 'workspace.{high}', got "
+                             f'{walls[low]} and {walls[high]}')
 
 
 def _check_gripper_and_home(spec: RobotSpec, source: str) -> None:

@@ -69,6 +69,8 @@ class DriverSpec:
     ``command_speed_percent`` goes with every command of mode joint_state. ``driver_ready_topic``
     (std_msgs/Bool) and ``driver_speed_topic`` (std_msgs/Float64, percent) may be ``none``.
     ``driver_names``: joint -> its name in the driver's messages, where that is another one.
+    ``driver_gates``: kind -> topic, or name of the controller. ``recovery``: what ~/recover does.
+    ``workspace``: walls in m for the tool in the base frame, such as ``z_min``.
     """
 
     tool_frame: str
@@ -80,3 +82,6 @@ class DriverSpec:
     driver_speed_topic: str
     state_topic: str
     driver_names: dict[str, str] = field(default_factory=dict)
+    driver_gates: dict[str, str] = field(default_factory=dict)
+    recovery: str = 'none'
+    workspace: dict[str, float] = field(default_factory=dict)
