@@ -39,12 +39,20 @@ GRIPPER_MODES = ('joint_trajectory', 'forward_position', 'joint_state', 'gripper
 
 @dataclass(frozen=True)
 class JointLimits:
-    """Limits of one joint: rad, rad/s, rad/s^2; m, m/s, m/s^2 for a gripper finger."""
+    """
+    Limits of one joint: rad, rad/s, rad/s^2, rad/s^3; m instead of rad for a gripper finger.
+
+    ``jerk`` 0: the vendor states none. ``envelope_offset`` (rad/s) and ``envelope_deceleration``
+    (rad/s^2) describe a velocity limit that shrinks towards the stops; 0: there is none.
+    """
 
     lower: float
     upper: float
     velocity: float
     acceleration: float
+    jerk: float = 0.0
+    envelope_offset: float = 0.0
+    envelope_deceleration: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -270,6 +278,12 @@ def _check_limits(limits: JointLimits, key: str, source: str) -> None:
         raise ValueError(f"{source}: '{key}' limits [{limits.lower}, {limits.upper}] exceed "
                          '4 pi; expected rad (or m), these look like degrees')
     _check_positive(limits, ('velocity', 'acceleration'), f'{key}.', source)
+    for field in ('jerk', 'envelope_offset', 'envelope_deceleration'):
+        if getattr(limits, field) < 0:
+            raise ValueError(f"{source}: '{key}.{field}' must be positive, or 0 for none, got "
+                             f'{getattr(limits, field)}')
+    if limits.envelope_offset > 0 and limits.envelope_deceleration == 0:
+        raise ValueError(f"{source}: '{key}.envelope_offset' needs '{key}.envelope_deceleration'")
 
 
 def _check_commands(spec: RobotSpec, source: str) -> None:
