@@ -63,6 +63,7 @@ class GripperSpec:
     ``command_closed`` and ``command_open`` are what its driver is told for these two, in the
     driver's unit; ``topic`` is a topic or the name of an action, as ``mode`` says. ``effort`` is
     the driver's force (N, or N m), ``speed`` in the driver's unit per s; not every mode has them.
+    ``latency_s``: how much later than the arm it follows; it is told that much earlier.
     """
 
     joint: str
@@ -74,6 +75,7 @@ class GripperSpec:
     command_open: float
     effort: float
     speed: float
+    latency_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -309,6 +311,9 @@ def _check_commands(spec: RobotSpec, source: str) -> None:
         raise ValueError(f"{source}: 'gripper.command_closed' and 'gripper.command_open' must "
                          f'differ, got {gripper.command_closed} for both')
     _check_positive(gripper, ('effort', 'speed'), 'gripper.', source)
+    if not 0 <= gripper.latency_s <= 2:
+        raise ValueError(f"{source}: 'gripper.latency_s' must be in [0, 2], got "
+                         f'{gripper.latency_s}')
     if not 1 <= spec.command_speed_percent <= 100:
         raise ValueError(f"{source}: 'command_speed_percent' must be in [1, 100], got "
                          f'{spec.command_speed_percent}')

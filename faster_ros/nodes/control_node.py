@@ -58,7 +58,10 @@ class ControlParameters:
     robot: str = parameter('fr3', 'robot name or path of its YAML file')
     rate_hz: float = parameter(0.0, "commands per second in Hz; 0 takes the robot file's rate",
                                0.0, 1000.0)
-    blend: float = parameter(0.12, 'length of the seam between two chunks in s', 0.0, 1.0)
+    merge: str = parameter('smooth', 'how chunks are joined: smooth, crossfade, average, '
+                           'ensemble, hard_switch, restart or synchronous')
+    blend: float = parameter(0.12, 'shortest length of the seam between two chunks in s',
+                             0.0, 1.0)
     command_lead: float = parameter(0.02, 'time from sending a set point to its due time in s',
                                     0.001, 0.2)
     actuation_latency: float = parameter(0.0, 'measured delay of the arm behind its set points '
@@ -94,8 +97,8 @@ class ControlNode(Node):
                       inf if parameters.dry_run else parameters.tracking_error,
                       parameters.starve_grace)
         self._controller = MotionController(spec, MotionConfig(
-            parameters.blend, parameters.command_lead + parameters.actuation_latency, gates),
-            rate_hz)
+            parameters.merge, parameters.blend,
+            parameters.command_lead + parameters.actuation_latency, gates), rate_hz)
         self._lock = Lock()  # of the controller: the loop and the callbacks use it
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._state: RobotState | None = None

@@ -26,14 +26,21 @@ from dataclasses import dataclass, field
 from faster_ros.interfaces import ActionChunk, FloatArray, JointCommand, RobotState
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
+from faster_ros.runtime.blending import make_rule
 from faster_ros.runtime.limiter import Limiter
 from faster_ros.runtime.supervisor import Gates, Mode, Supervisor
 
 
 @dataclass(frozen=True)
 class MotionConfig:
-    """Seam length, time from a command to its effect, both in s, and the supervisor's gates."""
+    """
+    How commands are made.
 
+    ``merge``: rule of ``blending.RULES``; ``blend_s``: length of a seam; ``actuation_latency_s``:
+    time from a command to its effect; ``gates``: the supervisor's.
+    """
+
+    merge: str = 'smooth'
     blend_s: float = 0.12
     actuation_latency_s: float = 0.0
     gates: Gates = field(default_factory=Gates)
@@ -71,8 +78,10 @@ class MotionController:
                  rate_hz: float | None = None) -> None:
         """``rate_hz``: how often ``tick`` is called; by default the robot's command rate."""
         config = config or MotionConfig()
-        self._timeline = ActionTimeline(spec, config.blend_s, config.actuation_latency_s)
         self._limiter = Limiter(spec, 1.0 / (rate_hz or spec.command_rate_hz))
+        self._timeline = ActionTimeline(
+            spec, make_rule(config.merge, config.blend_s, spec),
+            config.actuation_latency_s + self._limiter.delay_s)
         self._supervisor = Supervisor(spec, config.gates)
         self._problem = ''
         self._policy_problem = ''
@@ -135,12 +144,10 @@ class MotionController:
         One that is late, out of order or older than the last reset is dropped and counted; a
         malformed one holds a running arm.
         """
-        # The first chunk is not faded in: its distance from the arm has to show at the gate.
         supervisor = self._supervisor
-        held = self._limiter.positions if supervisor.engaged else None
         from_rest = supervisor.mode is Mode.RUNNING and not supervisor.engaged
         try:
-            merged = self._timeline.merge(chunk, now_ns, held, from_rest)
+            merged = self._timeline.merge(chunk, now_ns, self._limiter.positions, from_rest)
         except OutOfOrderError as error:
             self._problem = str(error)
             return False
@@ -167,7 +174,7 @@ class MotionController:
             if supervisor.faults != faults:
                 self._timeline.reset(now_ns)
         positions = limiter.hold() if target is None else limiter.step(target)
-        return JointCommand(now_ns, positions, limiter.velocities)
+        return JointCommand(now_ns, positions, limiter.velocities, limiter.accelerations)
 
     def _target(self, now_ns: int, state: RobotState | None) -> FloatArray | None:
         """Return what the arm should go to, if anything is due and no gate is closed."""
@@ -179,7 +186,10 @@ class MotionController:
         if target is None:
             supervisor.no_target(now_ns)
             return None
-        return target if supervisor.check_target(target, state) else None
+        # A chunk is joined to where the arm is; at the gate its own distance has to show.
+        asked = target if supervisor.engaged else self._timeline.aim(now_ns)
+        assert asked is not None
+        return target if supervisor.check_target(asked, state) else None
 
     def status(self, now_ns: int) -> MotionStatus:
         """Return the state, the reason of a hold and the counters."""

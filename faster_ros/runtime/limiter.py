@@ -20,7 +20,8 @@ joint that moves at ``v`` and brakes by ``a`` a tick (``a`` = acceleration limit
 travels ``(v - a) + (v - 2a) + ...`` periods; ``_fastest`` is the exact inverse of that sum: the
 largest velocity that can still stop within a gap. It bounds the way to the position limits, and,
 measured relative to the moving target, the way to the target. A target that keeps the limits is
-therefore followed exactly, and one that does not is reached in the shortest time without overshoot.
+therefore followed exactly, and one that does not is reached in the shortest time, without
+overshoot.
 
 Then the points are averaged and become the control points of a smooth curve (``smoothing.py``),
 whose position, velocity and acceleration are the command. Both steps only average, and the limits

@@ -39,7 +39,7 @@ def run(limiter: Limiter, targets) -> np.ndarray:
 
 
 def drive(limiter: Limiter, targets) -> np.ndarray:
-    """Return positions, velocities and accelerations of the start and each command, (3, N+1, D)."""
+    """Return positions, velocities, accelerations of start and commands: (3, N+1, D)."""
     states = [(limiter.positions, limiter.velocities, limiter.accelerations)]
     for target in targets:
         limiter.hold() if target is None else limiter.step(target)
