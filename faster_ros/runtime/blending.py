@@ -43,8 +43,9 @@ from faster_ros.runtime.trajectories import (
 import numpy as np
 
 _PAST_STEPS = 20  # of the grid: a control tick that is late still reads there
-_SEAM_SHARE = 0.25  # of the acceleration limit that a seam may take
+_SEAM_SHARE = 0.1  # of the acceleration limit that a seam may take
 _LONGEST_SEAM = 4.0  # of the shortest one
+_FADE = 0.85  # of a slope left after each step of the grid, a time constant of 60 ms
 _PEAK = 5.7735  # peak acceleration of the fade over 1 in 1 s
 
 
@@ -160,7 +161,8 @@ class SmoothSeam(MergeRule):
 
     A fade over ``T`` between courses a gap ``g`` apart takes ``5.77 g / T^2`` of acceleration at
     its worst, so the seam of two chunks that differ more is longer: at least ``blend_s``, at most
-    four times that. Where the executing course ends before, it slows down to rest.
+    four times that. Where the executing course ends before, the gap keeps the size and loses the
+    slope that it has there.
     """
 
     def __init__(self, blend_s: float, acceleration: FloatArray) -> None:
@@ -178,14 +180,14 @@ class SmoothSeam(MergeRule):
         points = smooth_rows(chunk.begin_ns, step_ns, chunk.rows, steps)
         if executing is None:
             return SmoothCourse(first, points, begin_ns, chunk.end_ns)
-        old = _control(executing, steps)
+        gap = _gap(executing, steps, points)
         # What shapes the target up to now, control points up to two steps ahead, stays.
         start = max(now_ns, chunk.begin_ns) // GRID_NS + 2
-        seam_s = self._seam_s(np.abs(points - old)[steps >= start])
+        seam_s = self._seam_s(np.abs(gap)[steps >= start])
         share = np.clip((steps - start) / max(seam_s * 1e9 / GRID_NS, 1.0), 0.0, 1.0)
         fade = (share**3 * (10 - 15 * share + 6 * share**2))[:, None]
         begin_ns = max(executing.begin_ns, (first + 1) * GRID_NS)
-        return SmoothCourse(first, (1 - fade) * old + fade * points, begin_ns, chunk.end_ns)
+        return SmoothCourse(first, points + (1 - fade) * gap, begin_ns, chunk.end_ns)
 
     def _seam_s(self, gaps: FloatArray) -> float:
         """Return how long the seam is; ``gaps``: the courses' distances ahead, (T, D)."""
@@ -203,11 +205,17 @@ def _joined(executing: Trajectory, now_ns: int, times: Times, rows: FloatArray) 
                          np.vstack([executing.at(past_ns), executing.at(now_ns), rows]))
 
 
-def _control(executing: Trajectory, steps: Times) -> FloatArray:
-    """Return control points of any trajectory at grid ``steps`` (T,), shape (T, D)."""
-    if isinstance(executing, SmoothCourse):
-        return executing.control(steps)
-    return np.array([executing.at(int(step) * GRID_NS) for step in steps])
+def _gap(executing: Trajectory, steps: Times, points: FloatArray) -> FloatArray:
+    """Return the executing trajectory minus control ``points`` (T, D) at grid ``steps`` (T,)."""
+    if not isinstance(executing, SmoothCourse):
+        return np.array([executing.at(int(step) * GRID_NS) for step in steps]) - points
+    known = np.clip(steps - executing.first, 0, len(executing.points) - 1)
+    gap = executing.points[known] - points
+    last = int(np.searchsorted(steps, executing.first + len(executing.points))) - 1
+    beyond = np.arange(1, len(steps) - last)[:, None]
+    slope = gap[last] - gap[last - 1] if last > 0 else np.zeros(gap.shape[1])
+    gap[last + 1:] = gap[last] + _FADE / (1 - _FADE) * (1 - _FADE**beyond) * slope
+    return gap
 
 
 RULES = ('synchronous', 'restart', 'hard_switch', 'average', 'ensemble', 'crossfade', 'smooth')

@@ -84,22 +84,9 @@ class SmoothCourse:
         time_ns = min(max(time_ns, self.begin_ns), self.end_ns)
         step, rest = divmod(time_ns, GRID_NS)
         index = step - self.first - 1
-        return np.asarray(_weights(rest / GRID_NS) @ self.points[index:index + 4])
-
-    def control(self, steps: Times) -> FloatArray:
-        """
-        Return the control points at grid ``steps`` (T,), shape (T, D).
-
-        After the last one the course goes on and slows down to rest.
-        """
-        beyond = steps - (self.first + len(self.points) - 1)
-        inside = np.clip(steps - self.first, 0, len(self.points) - 1)
-        speed = self.points[-1] - self.points[-2]
-        way = _FADE / (1 - _FADE) * (1 - _FADE ** np.maximum(beyond, 0))
-        return np.asarray(self.points[inside] + way[:, None] * speed)
-
-
-_FADE = 0.85  # of the speed left after each grid step beyond the end, a time constant of 60 ms
+        near = self.points[index:index + 4]
+        # Differences, so that equal points give exactly their value.
+        return np.asarray(near[1] + _weights(rest / GRID_NS) @ (near - near[1]))
 
 
 def smooth_rows(begin_ns: int, step_ns: int, rows: FloatArray, steps: Times) -> FloatArray:
@@ -117,7 +104,8 @@ def smooth_rows(begin_ns: int, step_ns: int, rows: FloatArray, steps: Times) -> 
     index = np.clip(np.floor(place).astype(np.int64), 0, len(rows) - 2)
     inside = np.clip(place - index, 0.0, 1.0)
     weights = _weights(inside)
-    curve = sum(weights[i][:, None] * padded[index + i] for i in range(4))
+    near = padded[index + 1]
+    curve = near + sum(weights[i][:, None] * (padded[index + i] - near) for i in range(4))
     before, after = np.minimum(place, 0.0), np.maximum(place - (len(rows) - 1), 0.0)
     return np.asarray(curve + before[:, None] * (rows[1] - rows[0])
                       + after[:, None] * (rows[-1] - rows[-2]))
