@@ -37,12 +37,14 @@ class RobotState:
     """
     Measured joints at one time.
 
-    ``positions`` and ``velocities``: shape (D,).
+    ``positions`` and ``velocities``: shape (D,). ``topic``: where it was heard; of a robot with
+    several arms, the one that was heard longest ago.
     """
 
     stamp_ns: int
     positions: FloatArray
     velocities: FloatArray
+    topic: str = ''
 
 
 @dataclass(frozen=True)

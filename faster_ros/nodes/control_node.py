@@ -38,6 +38,7 @@ from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.robots.arm_interface import CommandOptions
 from faster_ros.runtime.clock_offset import ClockOffset
 from faster_ros.runtime.controller import MotionConfig, MotionController
+from faster_ros.runtime.joint_states import JointStates
 from faster_ros.runtime.latency import LatencyWindow
 from faster_ros.runtime.scheduling import request_real_time
 from faster_ros.runtime.supervisor import Gates
@@ -101,10 +102,11 @@ class ControlNode(Node):
             parameters.command_lead + parameters.actuation_latency, gates), rate_hz)
         self._lock = Lock()  # of the controller: the loop and the callbacks use it
         self._log = diagnostics.EdgeLog(self.get_logger())
+        self._states = JointStates(spec)
         self._state: RobotState | None = None
         self._offset = ClockOffset()
         self._chunk_age = LatencyWindow(warm_up=0)
-        self._incomplete = False
+        self._incomplete = ''
         self._sent = 0
         self._last_mode = ''
         self._thread = PacedThread(rate_hz, self._tick, self._loop_failed)
@@ -120,8 +122,8 @@ class ControlNode(Node):
         self._command_topic = self.create_publisher(JointState, '~/command', qos.COMMAND)
         self._status_topic = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.STATUS)
-        self._states = PolledSubscription(self, JointState, spec.state_topic, self._on_state,
-                                          qos.SENSOR)
+        self._polled = [self._subscribe_states(name, arm)
+                        for name, (arm, _) in spec.parts.items()]
         self.create_subscription(JointTrajectory, 'policy/chunk', self._on_chunk, qos.COMMAND)
         self.create_subscription(String, 'policy/problem', self._on_policy_problem, qos.LATCHED)
         self.create_service(SetBool, '~/arm', self._on_arm)
@@ -132,7 +134,8 @@ class ControlNode(Node):
         self.get_logger().info('\n'.join([
             'control_node',
             f'  robot    {spec.robot}: {", ".join(spec.joint_names)}',
-            f'  states   {spec.state_topic}, at most {spec.state_max_age_s:g} s old',
+            f"  states   {' and '.join(spec.state_topics)}, at most {spec.state_max_age_s:g} s "
+            "old",
             f'  chunks   {self.resolve_topic_name("policy/chunk")}',
             *self._driver.table(rate_hz),
             f'  limits   {spec.velocity_scale:.0%} of velocity, {spec.acceleration_scale:.0%} of '
@@ -159,7 +162,8 @@ class ControlNode(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _tick(self, due_ns: int) -> None:
-        self._states.poll()
+        for polled in self._polled:
+            polled.poll()
         # The command belongs to the grid point, so a late thread makes no uneven motion.
         now_ns = self._offset.to_ros_ns(due_ns, time.monotonic_ns(), self._now_ns(),
                                         time.monotonic_ns())
@@ -185,19 +189,27 @@ class ControlNode(Node):
                                   self._now_ns())
         self.get_logger().fatal(f'the control loop failed: {error!r}; no commands are sent')
 
-    def _on_state(self, message: JointState, _: object) -> None:
-        try:
-            self._state = conversions.state_from_message(message, self._spec)
-        except ValueError as error:
-            with self._lock:
-                self._controller.note_incomplete_state(str(error))
-            self._incomplete = True
-            self._log.problem('joint state', str(error))
+    def _subscribe_states(self, name: str, arm: RobotSpec) -> PolledSubscription:
+        def on_state(message: JointState, _: object) -> None:
+            try:
+                state = self._states.add(name, conversions.state_from_message(message, arm))
+            except ValueError as error:
+                self._states.refuse(name, str(error))
+            else:
+                self._state = state or self._state
+            self._note_completeness(self._states.problem or self._states.missing)
+
+        return PolledSubscription(self, JointState, arm.state_topic, on_state, qos.SENSOR)
+
+    def _note_completeness(self, problem: str) -> None:
+        if problem == self._incomplete:
             return
-        if self._incomplete:
-            self._incomplete = False
-            with self._lock:
-                self._controller.note_incomplete_state('')
+        self._incomplete = problem
+        with self._lock:
+            self._controller.note_incomplete_state(problem)
+        if self._states.problem:
+            self._log.problem('joint state', problem)
+        else:
             self._log.solved('joint state', 'joint states are complete again')
 
     def _on_chunk(self, message: JointTrajectory) -> None:

@@ -45,7 +45,7 @@ class TrajectoryWriter:
         self.message_type = JointTrajectory
         self._point_type, self._duration_type = JointTrajectoryPoint, Duration
         self._part = part
-        self._names = list(spec.joint_names[part])
+        self._names = list(spec.driver_joint_names[part])
         self._acceleration = (spec.limit_array('acceleration') * spec.acceleration_scale)[part]
         self._lower = spec.limit_array('lower')[part]
         self._upper = spec.limit_array('upper')[part]

@@ -40,6 +40,7 @@ from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.blending import make_rule, MergeRule
 from faster_ros.runtime.trajectories import StraightLines, Trajectory
 import numpy as np
+from numpy.typing import NDArray
 
 _CLOSE_BELOW, _OPEN_ABOVE = 0.4, 0.6  # hysteresis, share of the gripper's stroke
 
@@ -65,11 +66,12 @@ class ActionTimeline:
                  actuation_latency_s: float = 0.0) -> None:
         """``rule``: how chunks are merged; ``actuation_latency_s``: see the module."""
         self._names = spec.joint_names
-        self._gripper = spec.gripper_index
-        self._closed, self._open = spec.gripper.closed, spec.gripper.open
+        self._grippers = spec.gripper_indices
+        self._closed = np.array([gripper.closed for gripper in spec.grippers])
+        self._open = np.array([gripper.open for gripper in spec.grippers])
         self._rule = rule or make_rule('smooth', 0.12, spec)
         self._latency_ns = round(actuation_latency_s * 1e9)
-        self._gripper_latency_ns = round(spec.gripper.latency_s * 1e9)
+        self._gripper_latencies_ns = [round(gripper.latency_s * 1e9) for gripper in spec.grippers]
         self.counters = TimelineCounters()
         self._reset_ns: int | None = None
         self._last_start_ns: int | None = None
@@ -79,8 +81,8 @@ class ActionTimeline:
         self._trajectory: Trajectory | None = None
         self._aim: Trajectory | None = None
         self._gripper_times: list[int] = []
-        self._gripper_shares: list[float] = []
-        self._is_open: bool | None = None
+        self._gripper_shares: FloatArray = np.empty((0, len(self._grippers)))
+        self._is_open: NDArray[np.bool_] | None = None
 
     def reset(self, now_ns: int) -> None:
         """Forget the trajectory; chunks whose observation is older than now are discarded."""
@@ -136,7 +138,7 @@ class ActionTimeline:
         if not _covers(self._trajectory, read_ns):
             return None
         target = self._trajectory.at(read_ns)
-        target[self._gripper] = self._gripper_target(read_ns + self._gripper_latency_ns)
+        target[self._grippers] = self._gripper_targets(read_ns)
         return target
 
     def aim(self, now_ns: int) -> FloatArray | None:
@@ -174,19 +176,18 @@ class ActionTimeline:
                 f'before it ({self._last_start_ns} ns)')
 
     def _set_gripper(self, due: np.ndarray, rows: FloatArray) -> None:
-        shares = (rows[:, self._gripper] - self._closed) / (self._open - self._closed)
-        self._gripper_times, self._gripper_shares = due.tolist(), shares.tolist()
+        self._gripper_times = due.tolist()
+        self._gripper_shares = (rows[:, self._grippers] - self._closed) / (
+            self._open - self._closed)
 
-    def _gripper_target(self, read_ns: int) -> float:
-        index = max(bisect_right(self._gripper_times, read_ns) - 1, 0)
-        share = self._gripper_shares[index]
+    def _gripper_targets(self, read_ns: int) -> FloatArray:
+        rows = [max(bisect_right(self._gripper_times, read_ns + latency_ns) - 1, 0)
+                for latency_ns in self._gripper_latencies_ns]
+        shares = self._gripper_shares[rows, range(len(rows))]
         if self._is_open is None:
-            self._is_open = share >= 0.5
-        elif self._is_open and share < _CLOSE_BELOW:
-            self._is_open = False
-        elif not self._is_open and share > _OPEN_ABOVE:
-            self._is_open = True
-        return self._open if self._is_open else self._closed
+            self._is_open = shares >= 0.5
+        self._is_open = np.where(self._is_open, shares >= _CLOSE_BELOW, shares > _OPEN_ABOVE)
+        return np.where(self._is_open, self._open, self._closed)
 
 
 def _covers(trajectory: Trajectory | None, time_ns: int) -> TypeGuard[Trajectory]:

@@ -231,6 +231,6 @@ def make_rule(name: str, blend_s: float, spec: RobotSpec) -> MergeRule:
         return LinearCrossfade(blend_s)
     if name == 'smooth':
         limits = spec.limit_array('acceleration') * spec.acceleration_scale
-        limits[spec.gripper_index] = np.inf  # the gripper is not merged
+        limits[spec.gripper_indices] = np.inf  # grippers are not merged
         return SmoothSeam(blend_s, _SEAM_SHARE * limits)
     raise ValueError(f"merge rule '{name}' is unknown; expected one of {', '.join(RULES)}")

@@ -127,7 +127,7 @@ class _Lab:
             targets.append(self._last)
             commands.append(self._limiter.hold() if target is None else
                             self._limiter.step(target))
-        arm = slice(0, self._spec.gripper_index)
+        arm = self._spec.arm_mask
         since = _seconds(row_times)
         first = int(np.argmin(missing))
         return Replay(since, np.array(rows)[:, arm], _seconds(times), np.array(targets)[:, arm],
@@ -161,9 +161,9 @@ class _Lab:
         lost = bool(self._random.random() < scenario.loss)
         count = np.arange(scenario.rows)
         actions = self._motion((now_ns - _START_NS) * 1e-9 + count / scenario.row_rate_hz)
-        arm = slice(0, self._spec.gripper_index)
+        arm = self._spec.arm_mask
         grown = np.minimum(1.0, (count + 1) / _RAMP_ROWS)[:, None]
-        actions[:, arm] += (grown * offset)[:, arm]
+        actions += grown * offset * arm
         chunk = ActionChunk(now_ns, self._row_ns, actions, self._spec.joint_names)
         self._arriving = now_ns + round(latency * 1e9), chunk, lost
 

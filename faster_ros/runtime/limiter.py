@@ -56,8 +56,8 @@ class Limiter:
         self.acceleration_limit = spec.limit_array('acceleration') * spec.acceleration_scale
         self._envelope = VelocityEnvelope(spec, self.acceleration_limit, period_s)
         self.lower, self.upper = _ranges(spec, self._envelope)
-        self._gripper = spec.gripper_index
-        self._arm = slice(0, spec.gripper_index)
+        self._grippers = spec.gripper_indices
+        self._arm = spec.arm_mask
         self._period = period_s
         self._step = self.acceleration_limit * period_s
         self._half_step = 0.5 * self._step
@@ -68,7 +68,7 @@ class Limiter:
         self._speed = np.zeros(len(spec.joints))
         self._curve = SmoothCurve(self.acceleration_limit, _jerk_limit(spec), period_s)
         self._target: FloatArray | None = None
-        self._gripper_target = 0.0
+        self._gripper_targets = np.zeros(len(self._grippers))
         self.clamped_ticks = 0
 
     @property
@@ -104,7 +104,7 @@ class Limiter:
         self._speed = np.zeros(len(positions))
         self._curve.start(self._point)
         self._target = None
-        self._gripper_target = float(self._point[self._gripper])
+        self._gripper_targets = self._point[self._grippers]
 
     def step(self, target: FloatArray) -> FloatArray:
         """Return the next command towards ``target``, shape (D,), and advance to it."""
@@ -117,7 +117,7 @@ class Limiter:
             travel *= np.abs(travel) <= 2 * self._reach
             travel = np.minimum(np.maximum(travel, -self._reach), self._reach)
         self._target = target
-        self._gripper_target = float(target[self._gripper])
+        self._gripper_targets = target[self._grippers]
         self._advance(target - travel - self._point, travel / self._period)
         missed = np.abs(self._point - target)[self._arm]
         if missed.max() > 1e-9:
@@ -125,10 +125,10 @@ class Limiter:
         return self.positions
 
     def hold(self) -> FloatArray:
-        """Brake the arm to a stop and stay; the gripper goes on to its last target."""
+        """Brake the arm to a stop and stay; grippers go on to their last target."""
         self._target = None
         gap = np.zeros_like(self._point)
-        gap[self._gripper] = self._gripper_target - self._point[self._gripper]
+        gap[self._grippers] = self._gripper_targets - self._point[self._grippers]
         self._advance(gap, gap * 0.0)
         return self.positions
 
@@ -160,9 +160,7 @@ class Limiter:
 
 def _ranges(spec: RobotSpec, envelope: VelocityEnvelope) -> tuple[FloatArray, FloatArray]:
     """Return the lowest and the highest commanded positions, each of shape (D,)."""
-    margin = np.full(len(spec.joints), spec.position_margin)
-    margin[spec.gripper_index] = 0.0
-    margin = np.maximum(margin, envelope.closed_margin)
+    margin = np.maximum(spec.position_margin * spec.arm_mask, envelope.closed_margin)
     lower, upper = spec.limit_array('lower') + margin, spec.limit_array('upper') - margin
     if np.any(lower >= upper):
         raise ValueError(f'position_margin {spec.position_margin} leaves no range for '

@@ -71,7 +71,7 @@ class Supervisor:
         """Begin disarmed."""
         self._spec = spec
         self._gates = gates
-        self._arm = np.array([name != spec.gripper.joint for name in spec.joint_names])
+        self._arm = spec.arm_mask
         self._max_age_ns = round(spec.state_max_age_s * 1e9)
         self.mode = Mode.DISARMED
         self.reason = ''
@@ -161,7 +161,7 @@ class Supervisor:
                       f'{self._gates.starve_grace_s:g} s; is the policy running?')
 
     def _state_problem(self, now_ns: int, state: RobotState | None) -> tuple[str, str] | None:
-        topic = self._spec.state_topic
+        topic = state.topic if state and state.topic else ', '.join(self._spec.state_topics)
         if self.driver_problem:
             return 'driver_not_ready', self.driver_problem
         if self.incomplete_state and (
