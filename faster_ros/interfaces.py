@@ -82,12 +82,14 @@ class JointCommand:
     """
     One set point that is sent to the arm.
 
-    ``positions`` and ``velocities``: shape (D,), due at ``stamp_ns``.
+    ``positions``, ``velocities`` and, where they are known, ``accelerations``: shape (D,), due
+    at ``stamp_ns``, and derivatives of each other.
     """
 
     stamp_ns: int
     positions: FloatArray
     velocities: FloatArray
+    accelerations: FloatArray | None = None
 
 
 class Policy(Protocol):

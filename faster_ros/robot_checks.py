@@ -101,6 +101,12 @@ def _check_limits(limits: JointLimits, key: str, source: str) -> None:
         raise ValueError(f"{source}: '{key}' limits [{limits.lower}, {limits.upper}] exceed "
                          '4 pi; expected rad (or m), these look like degrees')
     _check_positive(limits, ('velocity', 'acceleration'), f'{key}.', source)
+    for field in ('jerk', 'envelope_offset', 'envelope_deceleration'):
+        if getattr(limits, field) < 0:
+            raise ValueError(f"{source}: '{key}.{field}' must be positive, or 0 for none, got "
+                             f'{getattr(limits, field)}')
+    if limits.envelope_offset > 0 and limits.envelope_deceleration == 0:
+        raise ValueError(f"{source}: '{key}.envelope_offset' needs '{key}.envelope_deceleration'")
 
 
 def _check_commands(spec: RobotSpec, source: str) -> None:
@@ -126,6 +132,9 @@ def _check_commands(spec: RobotSpec, source: str) -> None:
         raise ValueError(f"{source}: 'gripper.command_closed' and 'gripper.command_open' must "
                          f'differ, got {gripper.command_closed} for both')
     _check_positive(gripper, ('effort', 'speed'), 'gripper.', source)
+    if not 0 <= gripper.latency_s <= 2:
+        raise ValueError(f"{source}: 'gripper.latency_s' must be in [0, 2], got "
+                         f'{gripper.latency_s}')
     if not 1 <= spec.command_speed_percent <= 100:
         raise ValueError(f"{source}: 'command_speed_percent' must be in [1, 100], got "
                          f'{spec.command_speed_percent}')

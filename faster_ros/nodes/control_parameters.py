@@ -32,7 +32,10 @@ class ControlParameters:
     robot: str = parameter('fr3', 'robot name or path of its YAML file')
     rate_hz: float = parameter(0.0, "commands per second in Hz; 0 takes the robot file's rate",
                                0.0, 1000.0)
-    blend: float = parameter(0.12, 'length of the seam between two chunks in s', 0.0, 1.0)
+    merge: str = parameter('smooth', 'how chunks are joined: smooth, crossfade, average, '
+                           'ensemble, hard_switch, restart or synchronous')
+    blend: float = parameter(0.12, 'shortest length of the seam between two chunks in s',
+                             0.0, 1.0)
     command_lead: float = parameter(0.02, 'time from sending a set point to its due time in s',
                                     0.001, 0.2)
     actuation_latency: float = parameter(0.0, 'measured delay of the arm behind its set points '
@@ -70,7 +73,7 @@ def make_controller(spec: RobotSpec, config: ControlParameters,
     deadman = Deadman(config.deadman_topic, config.deadman_button,
                       config.deadman_timeout) if config.deadman_topic else None
     return MotionController(spec, MotionConfig(
-        config.blend, config.command_lead + config.actuation_latency, gates), rate_hz, deadman)
+        config.merge, config.blend, config.command_lead + config.actuation_latency, gates), rate_hz, deadman)
 
 
 def deadman_text(config: ControlParameters) -> str:
