@@ -63,7 +63,7 @@ class RealTimeSimulation:
     All public methods may be called from any thread. ``on_state`` and
     ``take_commands`` (with the ROS time in ns, before the steps that are due) run in the physics
     thread.
-    States name every joint of the model (also the second finger) in alphabetical order.
+    States name every joint that a driver reports (also a second finger) in alphabetical order.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class RealTimeSimulation:
         self._step_ns = round(simulator.timestep_s * 1e9)
         self._state_period_ns = round(1e9 / state_rate_hz)
         self._next_state_ns = 0
-        self.joint_names, self._qpos, self._qvel = _all_joints(simulator.model)
+        self.joint_names = simulator.shown_joints
         home = simulator.state()[0]
         self.arm = TrajectoryController(simulator.spec.arm_joint_names, home[:-1])
         self.gripper = TrajectoryController([simulator.spec.gripper.joint], home[-1:])
@@ -188,19 +188,5 @@ class RealTimeSimulation:
             return None
         ahead_ns = self._next_state_ns + self._state_period_ns
         self._next_state_ns = ahead_ns if ahead_ns > stamp_ns else stamp_ns + self._state_period_ns
-        data = self._simulator.data
-        return RobotState(stamp_ns, data.qpos[self._qpos].copy(), data.qvel[self._qvel].copy())
+        return RobotState(stamp_ns, *self._simulator.joint_states())
 
-
-def _all_joints(model: mujoco.MjModel) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Return names, position and velocity addresses of all joints with one axis."""
-    kinds = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
-    joints = sorted(
-        (model.joint(index) for index in range(model.njnt) if model.jnt_type[index] in kinds),
-        key=lambda joint: str(joint.name),
-    )
-    return (
-        tuple(joint.name for joint in joints),
-        np.array([joint.qposadr[0] for joint in joints]),
-        np.array([joint.dofadr[0] for joint in joints]),
-    )
