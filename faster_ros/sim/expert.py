@@ -20,6 +20,8 @@ pose alone, so that any state, also one that a policy or a disturbance led to, g
 
 from __future__ import annotations
 
+import math
+
 from faster_ros.interfaces import FloatArray
 from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import RobotSpec
@@ -39,7 +41,10 @@ _SPEED = 0.32  # m/s
 _JOINT_SPEED = 1.0  # rad/s, largest in a plan
 _SLOW_GAIN = 4.0  # 1/s, speed per distance near the target
 _TURN_SPEED = 1.0  # rad/s, back to the downward attitude
-_FINGER_SPEED = 0.08  # m/s that the plan expects of a closing finger
+_ACCELERATION = 5.0  # rad/s^2 that these speeds need; a weaker arm goes slower, brakes as far
+_FINGER_SPEED = 0.08  # m/s that the plan expects of a closing finger at most
+_GRASP_S = 0.04  # a hold is believed when the fingers are this long away from it
+_GRASP_GAP = (0.001, 0.004)  # m, but at least and at most
 _EMPTY = 0.014  # m, finger position below which nothing is held
 _UPRIGHT = 0.6  # cosine; a tool that leans more is first brought over the table
 
@@ -53,6 +58,12 @@ class PickExpert:
         self._step_s = step_s
         self._hand = hand_of(spec)
         self._workspace = workspace_of(spec, self._hand)
+        weakest = float(spec.limit_array('acceleration')[:-1].min()) * spec.acceleration_scale
+        self._pace = min(1.0, math.sqrt(weakest / _ACCELERATION))
+        limits = spec.joints[spec.gripper.joint]
+        speed = abs(self._hand.fingers[0].scale) * limits.velocity * spec.velocity_scale
+        self._finger_speed = min(_FINGER_SPEED, speed)
+        self._gap = float(np.clip(_GRASP_S * speed, *_GRASP_GAP))
         self._grasp_height = _CLEARANCE + fingertip_depth(spec, self._hand, self._workspace)
 
     def plan(self, simulator: Simulator, horizon: int) -> FloatArray:
@@ -65,7 +76,7 @@ class PickExpert:
         gripper = self._spec.gripper
         joints, finger = positions[:-1], self._hand.half_opening(float(positions[-1]))
         grip, rotation = self._grip(joints)
-        holding = _holds(grip, finger, cube)
+        holding = _holds(grip, finger, cube, self._gap)
         actions = np.empty((horizon, len(positions)))
         closing = holding
         for row in range(horizon):
@@ -77,7 +88,7 @@ class PickExpert:
                 goal, closing = self._approach(grip, finger, cube)
                 if closing:
                     actions[row, -1] = gripper.closed
-                    finger -= _FINGER_SPEED * self._step_s
+                    finger -= self._finger_speed * self._step_s
                     holding = finger < CUBE_HALF_SIZE - 0.002
                     continue
                 finger = self._hand.half_opening(gripper.open)
@@ -93,17 +104,17 @@ class PickExpert:
     def _step(self, joints: FloatArray, grip: FloatArray, rotation: FloatArray,
               goal: FloatArray) -> FloatArray:
         """Return the joints one step nearer to the goal."""
-        place = self._workspace
+        place, step_s = self._workspace, self._pace * self._step_s
         if rotation[:, 2] @ place.down[:, 2] < _UPRIGHT:
             goal_joints = place.ready
         else:
-            grip = _advance(grip, goal, self._step_s)
-            rotation = _turn(rotation, place.down, _TURN_SPEED * self._step_s)
+            grip = _advance(grip, goal, step_s)
+            rotation = _turn(rotation, place.down, _TURN_SPEED * step_s)
             goal_joints = self._kinematics.step_towards(
                 joints, tool_place(grip, rotation, self._hand), rotation, place.ready,
                 iterations=2)
         step = goal_joints - joints
-        share = _JOINT_SPEED * self._step_s / max(float(np.abs(step).max()), 1e-9)
+        share = _JOINT_SPEED * step_s / max(float(np.abs(step).max()), 1e-9)
         return joints + step * min(1.0, share)
 
     def _approach(self, grip: FloatArray, finger: float,
@@ -118,9 +129,9 @@ class PickExpert:
         return np.array([cube[0], cube[1], height + rise]), False
 
 
-def _holds(tool: FloatArray, finger: float, cube: FloatArray) -> bool:
+def _holds(tool: FloatArray, finger: float, cube: FloatArray, gap: float) -> bool:
     near = np.linalg.norm(tool[:2] - cube[:2]) < 0.02 and abs(tool[2] - cube[2]) < 0.025
-    return bool(near and _EMPTY < finger < CUBE_HALF_SIZE + 0.004)
+    return bool(near and _EMPTY < finger < CUBE_HALF_SIZE + gap)
 
 
 def _advance(tool: FloatArray, goal: FloatArray, step_s: float) -> FloatArray:

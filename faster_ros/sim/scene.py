@@ -40,6 +40,7 @@ TIMESTEP_S = 0.004
 DAMPING_RATIO = 0.04  # damping gain / stiffness, s; the feed-forward term cancels its lag
 _STIFFNESS = {'fr3.urdf': (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)}  # N m / rad
 _BANDWIDTH = 50.0  # rad/s of the joints of other arms, critically damped by the ratio above
+_DENSITY = 1000.0  # kg / m^3 of shapes whose link states no mass
 _FINGER_STIFFNESS = 1500.0  # N / m
 _FINGER_FORCE = 30.0  # N
 _FRONT_CAMERA_POSITION = (1.25, 0.0, 0.62)  # m, base frame, at scale 1
@@ -127,6 +128,9 @@ def _tune_arm(scene: mujoco.MjSpec, spec: RobotSpec, hand: Hand) -> None:
     fingers = [finger.joint for finger in hand.fingers]
     for body in scene.bodies[1:]:
         body.gravcomp = 1.0  # the arm compensates its own weight, as a real FR3 does
+        if not body.explicitinertial:
+            for geom in body.geoms:
+                geom.density = _DENSITY
     for name in fingers:
         shapes = scene.joint(name).parent.geoms
         if not any(geom.contype for geom in shapes):  # shapes to look at only
@@ -162,11 +166,11 @@ def _stiffen_by_inertia(model: mujoco.MjModel, spec: RobotSpec, workspace: Works
     for joint, position in zip(joints, workspace.ready):
         data.qpos[joint.qposadr[0]] = position
     mujoco.mj_forward(model, data)
-    inertia = np.zeros((model.nv, model.nv))
-    mujoco.mj_fullM(model, inertia, data.qM)
     for joint in joints:
         place = joint.dofadr[0]
-        stiffness = _BANDWIDTH ** 2 * inertia[place, place]
+        row = np.zeros(model.nv)
+        mujoco.mj_mulM(model, data, row, np.eye(model.nv)[place])
+        stiffness = _BANDWIDTH ** 2 * row[place]
         actuator = model.actuator(joint.name)
         actuator.gainprm[0] = stiffness
         actuator.biasprm[1:3] = (-stiffness, -DAMPING_RATIO * stiffness)

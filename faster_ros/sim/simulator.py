@@ -85,20 +85,21 @@ class Simulator:
                 np.array([joint.dofadr[0] for joint in joints], dtype=int))
 
     def _shown_joints(self) -> tuple[np.ndarray, ...]:
-        """Return names, addresses, scale and offset of what joint_states() tells, sorted."""
+        """Return names, addresses, scale and offset of what joint_states() tells."""
         spec, fingers = self.spec, self.hand.fingers
         rows = {name: (name, 1.0, 0.0) for name in spec.arm_joint_names}
         rows[spec.gripper.joint] = (fingers[0].joint, fingers[0].scale, fingers[0].offset)
         if fingers[0].joint == spec.gripper.joint:  # then the other finger is a joint as well
             rows |= {finger.joint: (finger.joint, 1.0, 0.0) for finger in fingers[1:]}
-        names = sorted(rows)
+        # Broadcasters of ros2_control sort by name; Piper's node tells the gripper last.
+        names = list(rows) if spec.command_mode == 'joint_state' else sorted(rows)
         return (np.array(names), *self._addresses([rows[name][0] for name in names]),
                 np.array([rows[name][1] for name in names]),
                 np.array([rows[name][2] for name in names]))
 
     @property
     def shown_joints(self) -> tuple[str, ...]:
-        """Return the joints that a driver's joint states have, in alphabetical order."""
+        """Return the joints that the driver's joint states have, in its order."""
         return tuple(self._shown[0].tolist())
 
     def joint_states(self) -> tuple[FloatArray, FloatArray]:
