@@ -32,6 +32,7 @@ from faster_ros.sim.workspace import tool_place, workspace_of
 import numpy as np
 
 _CLEARANCE = 0.015  # m between the fingertips and the table when they close
+_LEANING_CLEARANCE = 0.005  # m, of fingers that lean: only their lowest edge comes so close
 _HOVER_HEIGHT = 0.10  # m, travel height above the table
 _LIFT_HEIGHT = 0.17  # m
 _FUNNEL_SLOPE = 4.0  # m of height per m of horizontal distance, around the cube
@@ -64,7 +65,8 @@ class PickExpert:
         speed = abs(self._hand.fingers[0].scale) * limits.velocity * spec.velocity_scale
         self._finger_speed = min(_FINGER_SPEED, speed)
         self._gap = float(np.clip(_GRASP_S * speed, *_GRASP_GAP))
-        self._grasp_height = _CLEARANCE + fingertip_depth(spec, self._hand, self._workspace)
+        clearance = _LEANING_CLEARANCE if self._workspace.lean else _CLEARANCE
+        self._grasp_height = clearance + fingertip_depth(spec, self._hand, self._workspace)
 
     def plan(self, simulator: Simulator, horizon: int) -> FloatArray:
         """Return joint targets (horizon, D) for the simulator's state; row 0 is that pose."""
@@ -105,11 +107,12 @@ class PickExpert:
               goal: FloatArray) -> FloatArray:
         """Return the joints one step nearer to the goal."""
         place, step_s = self._workspace, self._pace * self._step_s
-        if rotation[:, 2] @ place.down[:, 2] < _UPRIGHT:
+        attitude = place.attitude(grip)
+        if rotation[:, 2] @ attitude[:, 2] < _UPRIGHT:
             goal_joints = place.ready
         else:
             grip = _advance(grip, goal, step_s)
-            rotation = _turn(rotation, place.down, _TURN_SPEED * step_s)
+            rotation = _turn(rotation, attitude, _TURN_SPEED * step_s)
             goal_joints = self._kinematics.step_towards(
                 joints, tool_place(grip, rotation, self._hand), rotation, place.ready,
                 iterations=2)

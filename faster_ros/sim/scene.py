@@ -47,9 +47,9 @@ _FRONT_CAMERA_POSITION = (1.25, 0.0, 0.62)  # m, base frame, at scale 1
 _FRONT_CAMERA_LOOKS_AT = (0.44, 0.0, 0.12)
 _FRONT_FOVY = 44.0  # degrees
 _WRIST_FOVY = 70.0  # degrees
-# A wrist camera that the URDF lacks sits where the FR3 has it: from what is held, in a frame that
-# points down and forwards.
-_WRIST_CAMERA_POSITION = (0.07, 0.0, -0.0934)
+# Where a wrist camera sits that the URDF lacks: from what is held, in m, in a frame that points
+# down and forwards.
+_WRIST_CAMERA_POSITION = (0.09, 0.0, -0.0934)
 _WRIST_CAMERA_TILT = 0.349066  # rad
 
 
@@ -68,7 +68,7 @@ def build_model(spec: RobotSpec, hand: Hand, workspace: Workspace) -> mujoco.MjM
     visual.quality.numslices, visual.quality.numstacks = 16, 8
     visual.global_.offwidth, visual.global_.offheight = 1280, 960
     if hand.added:
-        _add_hand(scene.body(spec.tool_frame), hand)
+        _add_hand(scene.body(spec.tool_frame), hand, workspace)
     _tune_arm(scene, spec, hand)
     _add_world(scene)
     for name, camera in spec.cameras.items():
@@ -112,12 +112,13 @@ def _load(spec: RobotSpec, hand: Hand) -> mujoco.MjSpec:
     return mujoco.MjSpec.from_string(text.replace('</robot>', f'{options}</robot>'))
 
 
-def _add_hand(tool: mujoco.MjsBody, hand: Hand) -> None:
+def _add_hand(tool: mujoco.MjsBody, hand: Hand, workspace: Workspace) -> None:
     box, dark = mujoco.mjtGeom.mjGEOM_BOX, (0.2, 0.2, 0.22, 1.0)
-    tool.add_geom(type=box, size=(0.03, 0.05, 0.04), pos=(0.0, 0.0, 0.04), rgba=dark,
-                  contype=0, conaffinity=0)
+    palm = tool.add_body(name='added_hand', quat=_quaternion(workspace.turn.T))
+    palm.add_geom(type=box, size=(0.02, 0.05, 0.035), pos=(0.0, 0.0, 0.035), rgba=dark,
+                  contype=0, conaffinity=0, density=_DENSITY)
     for finger, side in zip(hand.fingers, (1.0, -1.0)):
-        body = tool.add_body(name=finger.joint, pos=(0.0, 0.0, hand.grip_length))
+        body = palm.add_body(name=finger.joint, pos=(0.0, 0.0, hand.grip_length))
         body.add_joint(name=finger.joint, type=mujoco.mjtJoint.mjJNT_SLIDE,
                        axis=(0.0, side, 0.0), damping=10.0)
         body.add_geom(type=box, size=(0.011, 0.007, 0.03), pos=(0.0, 0.007 * side, -0.02),

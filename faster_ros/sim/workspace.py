@@ -21,7 +21,7 @@ to the home pose.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.kinematics import Kinematics
@@ -32,8 +32,8 @@ import numpy as np
 FORWARD_DOWN = np.diag([1.0, -1.0, -1.0])  # tool x forwards, tool z at the table
 CUBE_AREA = ((0.38, 0.62), (-0.20, 0.20))  # x and y range of cube centres at scale 1, m
 _SCALES = (1.0, 0.85, 0.7)
-_LEANS = (0.0, 0.5)  # rad, of the tool's axis, forwards
-_HEIGHTS = (0.02, 0.20)  # m over the table that have to be reached everywhere
+_LEANS = (0.0, 0.25, 0.35, 0.5)  # rad, of the tool's axis
+_HEIGHTS = (0.02, 0.14)  # m over the table that have to be reached everywhere
 _READY = (0.5, 0.0, 0.2)  # m at scale 1
 _ALREADY_DOWN = 0.99  # cosine of the angle between the home pose's tool and this
 _STEPS = 40
@@ -45,15 +45,23 @@ class Workspace:
     """
     The place of work of one arm.
 
-    ``scale``: of ``CUBE_AREA``. ``down``: attitude of the tool over the table, (3, 3). ``turn``:
-    its turn about the tool's z against FORWARD_DOWN, (3, 3). ``ready``: joints of a pose with that
-    attitude over the table, shape (A,).
+    ``scale``: of ``CUBE_AREA``. ``lean``: of the tool's axis, away from the base, in rad.
+    ``turn``: of the tool about its z against FORWARD_DOWN, (3, 3). ``ready``: joints of a pose
+    over the table, shape (A,).
     """
 
     scale: float
-    down: FloatArray
+    lean: float
     turn: FloatArray
     ready: FloatArray
+
+    def attitude(self, place: FloatArray) -> FloatArray:
+        """Return the tool's attitude (3, 3) at ``place`` (3,) over the table."""
+        down: FloatArray = FORWARD_DOWN @ self.turn
+        if self.lean:
+            outwards = _about_z(np.arctan2(place[1], place[0]))
+            down = outwards @ _lean(self.lean) @ outwards.T @ down
+        return down
 
 
 def workspace_of(spec: RobotSpec, hand: Hand) -> Workspace:
@@ -61,41 +69,37 @@ def workspace_of(spec: RobotSpec, hand: Hand) -> Workspace:
     kinematics = Kinematics(spec)
     home = spec.home_positions[:-1]
     _, attitude = kinematics.forward(home)
-    turn = max((_turn(quarter) for quarter in range(4)),
+    turn = max((np.round(_about_z(quarter * np.pi / 2)) for quarter in range(4)),
                key=lambda turn: round(float(np.sum(attitude * (FORWARD_DOWN @ turn))), 6))
     for lean in _LEANS:
-        down: FloatArray = _lean(lean) @ FORWARD_DOWN @ turn
         for scale in _SCALES:
-            ready = home
-            if attitude[:, 2] @ down[:, 2] < _ALREADY_DOWN:
-                place = tool_place(np.array(_READY) * scale, down, hand)
-                found = _approach(kinematics, home, place, down)
-                if found is None:
+            place = Workspace(scale, lean, turn, home)
+            over = np.array(_READY) * scale
+            if attitude[:, 2] @ place.attitude(over)[:, 2] < _ALREADY_DOWN:
+                ready = _approach(kinematics, place, over, hand)
+                if ready is None:
                     continue
-                ready = found
-            if _reaches_all(kinematics, hand, scale, down, ready):
-                return Workspace(scale, down, turn, ready)
+                place = replace(place, ready=ready)
+            if all(_approach(kinematics, place, corner, hand) is not None
+                   for corner in _corners(scale)):
+                return place
     raise ValueError(f'robot {spec.robot} reaches no place for the cubes with its tool pointing '
                      f"down; expected one in front of the base ({spec.base_frame}'s x axis)")
 
 
-def _reaches_all(kinematics: Kinematics, hand: Hand, scale: float, down: FloatArray,
-                 ready: FloatArray) -> bool:
-    for height in _HEIGHTS:
-        for x in CUBE_AREA[0]:
-            for y in CUBE_AREA[1]:
-                place = tool_place(np.array([x * scale, y * scale, height]), down, hand)
-                if _approach(kinematics, ready, place, down) is None:
-                    return False
-    return True
+def _corners(scale: float) -> list[FloatArray]:
+    return [np.array([x * scale, y * scale, height])
+            for height in _HEIGHTS for x in CUBE_AREA[0] for y in CUBE_AREA[1]]
 
 
-def _approach(kinematics: Kinematics, start: FloatArray, place: FloatArray,
-              down: FloatArray) -> FloatArray | None:
-    """Return joints (A,) that the expert's own small steps reach from ``start``, or None."""
-    joints = kinematics.step_towards(start, place, down, start, _STEPS)
-    reached, attitude = kinematics.forward(joints)
-    near = np.linalg.norm(reached - place) < _CLOSE and np.abs(attitude - down).max() < _CLOSE
+def _approach(kinematics: Kinematics, work: Workspace, grip: FloatArray,
+              hand: Hand) -> FloatArray | None:
+    """Return joints (A,) that small steps like the expert's reach from ``ready``, or None."""
+    attitude = work.attitude(grip)
+    place = tool_place(grip, attitude, hand)
+    joints = kinematics.step_towards(work.ready, place, attitude, work.ready, _STEPS)
+    reached, turned = kinematics.forward(joints)
+    near = np.linalg.norm(reached - place) < _CLOSE and np.abs(turned - attitude).max() < _CLOSE
     return joints if near else None
 
 
@@ -110,6 +114,6 @@ def _lean(angle: float) -> FloatArray:
     return np.array([[cosine, 0.0, -sine], [0.0, 1.0, 0.0], [sine, 0.0, cosine]])
 
 
-def _turn(quarter: int) -> FloatArray:
-    cosine, sine = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarter]
+def _about_z(angle: float) -> FloatArray:
+    cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
