@@ -102,6 +102,14 @@ def _parser() -> argparse.ArgumentParser:
 
     _add(
         jobs,
+        'eval',
+        _eval,
+        'plan and report blinded trials of policies, with intervals and tests',
+        takes_rest=True,
+    )
+
+    _add(
+        jobs,
         'tokenizer',
         _tokenizer,
         'fit FASTerVQ to your own recordings, and compare action tokenizers on them',
@@ -195,6 +203,12 @@ def _evaluate_demo(_: argparse.Namespace, rest: list[str]) -> int:
     from faster_ros.training.evaluate_demo import main as evaluate_demo
 
     return evaluate_demo(rest, Path(default_checkpoint()))
+
+
+def _eval(_: argparse.Namespace, rest: list[str]) -> int:
+    from faster_ros.cli.evaluation import main as evaluation
+
+    return evaluation(rest)
 
 
 def _tokenizer(_: argparse.Namespace, rest: list[str]) -> int:
