@@ -102,6 +102,14 @@ def _parser() -> argparse.ArgumentParser:
 
     _add(
         jobs,
+        'lab',
+        _lab,
+        'measure what delay does to each rule of joining chunks, with or without a policy',
+        takes_rest=True,
+    )
+
+    _add(
+        jobs,
         'tokenizer',
         _tokenizer,
         'fit FASTerVQ to your own recordings, and compare action tokenizers on them',
@@ -195,6 +203,12 @@ def _evaluate_demo(_: argparse.Namespace, rest: list[str]) -> int:
     from faster_ros.training.evaluate_demo import main as evaluate_demo
 
     return evaluate_demo(rest, Path(default_checkpoint()))
+
+
+def _lab(_: argparse.Namespace, rest: list[str]) -> int:
+    from faster_ros.cli.lab import main as lab
+
+    return lab(rest, Path(default_checkpoint()))
 
 
 def _tokenizer(_: argparse.Namespace, rest: list[str]) -> int:
