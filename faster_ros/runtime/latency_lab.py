@@ -22,7 +22,7 @@ seed gives the same numbers. Used by ``faster_ros lab``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from faster_ros.interfaces import ActionChunk, FloatArray
 from faster_ros.robot_spec import RobotSpec
@@ -64,15 +64,18 @@ class Replay:
     """
     What was commanded: the rule's targets at both rates, and what the limiter made of them.
 
-    ``row_times`` (N,), ``rows`` (N, A) of the A arm joints; ``times`` (T,), ``targets`` and
-    ``commands`` (T, A); ``stalled``: share of the rows without a target.
+    ``row_times`` (N,), ``rows`` and ``row_motion`` (N, A) of the A arm joints; ``times`` (T,),
+    ``targets``, ``commands`` and ``motion`` (T, A). ``stalled``: share of the rows without a
+    target, of all and of those after the first target.
     """
 
     row_times: FloatArray
     rows: FloatArray
+    row_motion: FloatArray
     times: FloatArray
     targets: FloatArray
     commands: FloatArray
+    motion: FloatArray
     stalled: float
     stalled_later: float
 
@@ -128,11 +131,13 @@ class _Lab:
             commands.append(self._limiter.hold() if target is None else
                             self._limiter.step(target))
         arm = self._spec.arm_mask
-        since = _seconds(row_times)
         first = int(np.argmin(missing))
-        return Replay(since, np.array(rows)[:, arm], _seconds(times), np.array(targets)[:, arm],
-                      np.array(commands)[:, arm], float(np.mean(missing)),
-                      float(np.mean(missing[first:])))
+        row_s, command_s = _seconds(row_times), _seconds(times)
+        return Replay(
+            row_s, np.array(rows)[:, arm], self._motion(row_s)[:, arm], command_s,
+            np.array(targets)[:, arm], np.array(commands)[:, arm],
+            self._motion(command_s)[:, arm], float(np.mean(missing)),
+            float(np.mean(missing[first:])))
 
     def _ticks(self) -> Iterator[tuple[int, bool]]:
         """Return the times of commands and of rows, in order; the second is True for a row."""
@@ -172,21 +177,43 @@ def _seconds(times_ns: list[int]) -> FloatArray:
     return (np.array(times_ns) - _START_NS) * 1e-9
 
 
-def smoothness(values: FloatArray, times: FloatArray, motion: Motion, row_s: float,
+def smoothness(values: FloatArray, motion: FloatArray, times: FloatArray, row_s: float,
                cold: bool = False) -> Smoothness:
     """
-    Return the figures of arm positions ``values`` (T, A) at even ``times`` (T,).
+    Return the figures of ``values`` against ``motion``, both (T, A), at even ``times`` (T,).
 
-    The first second counts only if ``cold``, and then nothing else counts.
+    What comes in the first second is left out; if ``cold``, nothing else counts.
     """
     keep = times < _SETTLED_S if cold else times >= _SETTLED_S
-    values, times = values[keep], times[keep]
+    values, error, times = values[keep], (values - motion)[keep], times[keep]
     period = float(times[1] - times[0])
     speed = np.diff(values, axis=0) / period
     bend = np.diff(speed, axis=0) / period
-    error = values - motion(times)[:, :values.shape[1]]
     return Smoothness(float(np.abs(speed).max()) * row_s, float(np.abs(bend).max()),
                       float(np.sqrt(np.mean(error**2))))
+
+
+def figures(replays: list[Replay], scenario: Scenario) -> dict[str, float]:
+    """
+    Return the means over seeds: stall in percent, steps and errors in rad, rad/s^2.
+
+    ``rows``: the rule's targets at the rate of the rows; ``fine``: at the command rate; ``sent``:
+    the limiter's commands; ``cold``: largest acceleration of the rows in the first second.
+    """
+    row_s = 1.0 / scenario.row_rate_hz
+    values: dict[str, list[float]] = {}
+    for run in replays:
+        parts = {'rows': smoothness(run.rows, run.row_motion, run.row_times, row_s),
+                 'fine': smoothness(run.targets, run.motion, run.times, row_s),
+                 'sent': smoothness(run.commands, run.motion, run.times, row_s)}
+        cold = smoothness(run.rows, run.row_motion, run.row_times, row_s, cold=True)
+        found = {'stall': 100 * run.stalled, 'stall_later': 100 * run.stalled_later,
+                 'cold_acceleration': cold.acceleration}
+        for name, part in parts.items():
+            found |= {f'{name}_{key}': value for key, value in asdict(part).items()}
+        for key, value in found.items():
+            values.setdefault(key, []).append(value)
+    return {key: float(np.mean(each)) for key, each in values.items()}
 
 
 def sines() -> Motion:
@@ -203,5 +230,5 @@ def sines_robot(spec: RobotSpec) -> RobotSpec:
     """Return an arm for the motion of ``sines``: the first joint of ``spec`` at full limits."""
     names = spec.joint_names[0], spec.gripper.joint
     return replace(spec, joints={name: spec.joints[name] for name in names},
-                   home={name: 0.0 for name in names}, velocity_scale=1.0,
+                   home=dict.fromkeys(names, 0.0), velocity_scale=1.0,
                    acceleration_scale=1.0)

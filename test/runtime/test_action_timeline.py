@@ -259,8 +259,9 @@ def test_the_gripper_is_told_earlier_by_its_own_latency():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(RULES), st.lists(st.tuples(st.floats(-50, 400), st.floats(0, 500), st.floats(-1, 1),
-                          st.floats(-0.01, 0.05)), min_size=1, max_size=12))
+@given(st.sampled_from(RULES), st.lists(
+    st.tuples(st.floats(-50, 400), st.floats(0, 500), st.floats(-1, 1), st.floats(-0.01, 0.05)),
+    min_size=1, max_size=12))
 def test_whatever_arrives_the_trajectory_stays_between_the_targets(rule, arrivals):
     timeline = joined(rule)
     now_ms, low, high = 0.0, np.inf, -np.inf
