@@ -27,10 +27,10 @@ import sys
 from typing import Any
 
 from faster_ros.interfaces import FloatArray
+from faster_ros.robot_naming import NO_TOPIC as NO_TOPIC, with_names
 import numpy as np
 import yaml
 
-NO_TOPIC = 'none'
 # How the arm is commanded, and how the gripper is; robots/ has one writer for each.
 COMMAND_MODES = ('joint_trajectory', 'forward_position', 'forward_velocity', 'joint_state')
 GRIPPER_MODES = ('joint_trajectory', 'forward_position', 'joint_state', 'gripper_command',
@@ -89,7 +89,9 @@ class RobotSpec:
     order of every joint vector in the package. ``velocity_scale`` and ``acceleration_scale`` are
     the shares of the vendor's limits that this package uses. ``command_speed_percent`` goes with
     every command of mode joint_state. ``driver_ready_topic`` (std_msgs/Bool) and
-    ``driver_speed_topic`` (std_msgs/Float64, percent) may be ``none``.
+    ``driver_speed_topic`` (std_msgs/Float64, percent) may be ``none``. ``joint_prefix`` stands
+    before the joints and frames of a loaded spec, ``driver_namespace`` before the topics of arm
+    and gripper; the URDF has neither.
     """
 
     robot: str
@@ -112,6 +114,8 @@ class RobotSpec:
     state_rate_hz: float
     state_max_age_s: float
     cameras: dict[str, CameraSpec]
+    joint_prefix: str = ''
+    driver_namespace: str = ''
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -132,6 +136,10 @@ class RobotSpec:
     def home_positions(self) -> FloatArray:
         """Return the home pose, shape (D,)."""
         return np.array([self.home[name] for name in self.joints])
+
+    def urdf_name(self, name: str) -> str:
+        """Return the name that a joint or a frame has in the URDF."""
+        return name.removeprefix(self.joint_prefix)
 
     def limit_array(self, field: str) -> FloatArray:
         """Return one vendor limit (``lower``, ``upper``, ``velocity``, ...) of all joints."""
@@ -164,16 +172,26 @@ def config_path(name: str) -> Path:
     raise FileNotFoundError(f'{name} of package faster_ros not found; looked in {looked}')
 
 
-def load_robot_spec(robot: str) -> RobotSpec:
-    """Load a robot by name (``fr3`` -> ``config/fr3.yaml``) or by the path of a YAML file."""
+def robot_names() -> tuple[str, ...]:
+    """Return the robots that come with the package: the names of ``config/*.yaml``."""
+    return tuple(sorted(file.stem for file in config_path('config').glob('*.yaml')))
+
+
+def load_robot_spec(robot: str, joint_prefix: str = '', driver_namespace: str = '') -> RobotSpec:
+    """
+    Load a robot by name (``fr3`` -> ``config/fr3.yaml``) or by the path of a YAML file.
+
+    ``joint_prefix`` and ``driver_namespace`` replace those of the file unless they are empty.
+    """
     path = Path(robot)
     if path.suffix not in ('.yaml', '.yml'):
-        known = sorted(file.stem for file in config_path('config').glob('*.yaml'))
-        if robot not in known:
-            raise ValueError(f"robot '{robot}' is unknown; expected one of {', '.join(known)} "
-                             'or the path of a .yaml file')
+        if robot not in robot_names():
+            raise ValueError(f"robot '{robot}' is unknown; expected one of "
+                             f"{', '.join(robot_names())} or the path of a .yaml file")
         path = config_path(f'config/{robot}.yaml')
-    return RobotSpec.from_dict(_read(path), str(path))
+    spec = RobotSpec.from_dict(_read(path), str(path))
+    return with_names(spec, joint_prefix or spec.joint_prefix,
+                      driver_namespace or spec.driver_namespace)
 
 
 def _read(path: Path, depth: int = 0) -> Any:
@@ -213,7 +231,8 @@ def _build(cls: Any, data: Any, source: str, prefix: str) -> Any:
             raise ValueError(f"{source}: key '{prefix}{field.name}' is missing")
     return cls(**{field.name: _value(str(field.type), data[field.name], source,
                                      f'{prefix}{field.name}')
-                  for field in fields(cls) if field.name in data})
+                  for field in fields(cls)
+                  if field.name in data and data[field.name] != field.default})
 
 
 def _value(kind: str, value: Any, source: str, key: str) -> Any:

@@ -29,12 +29,13 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from faster_ros.interfaces import RobotState
 from faster_ros.nodes import conversions, diagnostics, qos
+from faster_ros.nodes.doctor_verdict import VerdictGate
 from faster_ros.nodes.driver_link import DriverLink
 from faster_ros.nodes.paced_thread import PacedThread
-from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.parameters import declare, parameter, RobotParameters
 from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.spinning import run_node
-from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.robots.arm_interface import CommandOptions
 from faster_ros.runtime.clock_offset import ClockOffset
 from faster_ros.runtime.controller import MotionConfig, MotionController
@@ -52,10 +53,9 @@ _LONGEST_STOP_S = 1.0
 
 
 @dataclass(frozen=True)
-class ControlParameters:
+class ControlParameters(RobotParameters):
     """Parameters of control_node."""
 
-    robot: str = parameter('fr3', 'robot name or path of its YAML file')
     rate_hz: float = parameter(0.0, "commands per second in Hz; 0 takes the robot file's rate",
                                0.0, 1000.0)
     blend: float = parameter(0.12, 'length of the seam between two chunks in s', 0.0, 1.0)
@@ -75,6 +75,8 @@ class ControlParameters:
                                       'sent again in s', 0.05, 60.0)
     dry_run: bool = parameter(False, 'command nothing: every topic gets the prefix /dry_run, no '
                               'action is called, and the arm need not follow')
+    require_doctor: bool = parameter(False, 'refuse to arm until doctor/verdict has no critical '
+                                     'line')
     realtime_priority: int = parameter(20, 'SCHED_FIFO priority to ask for; 0 asks for none',
                                        0, 99)
 
@@ -88,7 +90,7 @@ class ControlNode(Node):
         # Before any thread starts: the loop waits for Python's lock, so all must be as urgent.
         priority = parameters.realtime_priority
         self._real_time = priority > 0 and request_real_time(priority)
-        spec = self._spec = load_robot_spec(parameters.robot)
+        spec = self._spec = parameters.load()
         rate_hz = parameters.rate_hz or spec.command_rate_hz
         gates = Gates(parameters.engage_distance,
                       inf if parameters.dry_run else parameters.tracking_error,
@@ -109,6 +111,7 @@ class ControlNode(Node):
             round(parameters.command_lead * 1e9), parameters.stamp_commands,
             round(parameters.gripper_repeat * 1e9), parameters.dry_run), self._log,
             self._on_driver)
+        self._doctor = VerdictGate(self, spec.robot, parameters.require_doctor)
         self._connect(spec)
         self._log_table(spec, rate_hz)
         self._thread.start()
@@ -216,8 +219,9 @@ class ControlNode(Node):
     def _on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
             if request.data:
-                response.message = self._driver.rival() or self._controller.arm(
-                    self._now_ns(), self._state)
+                response.message = (
+                    self._driver.rival() or self._doctor.refusal()
+                    or self._controller.arm(self._now_ns(), self._state))
             else:
                 self._controller.disarm(self._now_ns())
         response.success = not response.message
