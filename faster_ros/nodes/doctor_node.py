@@ -32,7 +32,6 @@ from faster_ros.nodes.parameters import declare, parameter, RobotParameters
 from faster_ros.nodes.spinning import run_node
 import rclpy
 from rclpy.node import Node
-from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 
@@ -53,7 +52,7 @@ class DoctorParameters(RobotParameters):
 
 
 class DoctorNode(Node):
-    """Publishes the verdict; ``~/check`` examines at once and answers with the result."""
+    """Publishes the verdict; ``~/check`` asks for a new one at once."""
 
     def __init__(self) -> None:
         super().__init__('doctor_node')
@@ -61,7 +60,6 @@ class DoctorNode(Node):
         self._settings = parameters.settings()
         self._running = False
         self._examination: Examination | None = None
-        self._answer: Future[Report] = Future()
         self._last: Report | None = None
         self._verdict = self.create_publisher(DiagnosticArray, TOPIC, qos.LATCHED)
         self.create_subscription(DiagnosticStatus, 'control_node/status', self._on_status,
@@ -76,22 +74,21 @@ class DoctorNode(Node):
             self._examination.close()
 
     def _again(self) -> None:
-        if not self._running:
+        if self._examination is None and not self._running:
             self._examine()
 
-    def _examine(self) -> Future[Report]:
-        """Begin an examination unless one goes on; returns what will hold its report."""
-        if self._examination is None:
-            self._answer = Future()
-            self._examination = Examination(self, self._settings, self._on_report)
-        return self._answer
-
-    async def _on_check(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        report = await self._examine()
-        assert report is not None
-        response.success = not report.critical
-        response.message = report.table(report.critical) if report.critical else report.summary
+    def _on_check(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._examine()
+        response.success = True
+        response.message = (f'watching for {self._settings.seconds:g} s; the verdict comes on '
+                            f'{self.resolve_topic_name(TOPIC)}')
         return response
+
+    def _examine(self) -> None:
+        """Begin an examination; one that goes on would mix what was with what is."""
+        if self._examination is not None:
+            self._examination.close()
+        self._examination = Examination(self, self._settings, self._on_report)
 
     def _on_report(self, report: Report) -> None:
         self._examination = None
@@ -99,7 +96,6 @@ class DoctorNode(Node):
         self._verdict.publish(verdict_message(report, stamp))
         self._log(report)
         self._last = report
-        self._answer.set_result(report)
 
     def _log(self, report: Report) -> None:
         """Log the first table as a whole, later what became better or worse."""
