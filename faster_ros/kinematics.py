@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.robot_spec import config_path, RobotSpec
@@ -53,7 +54,7 @@ class Kinematics:
     """
 
     def __init__(self, spec: RobotSpec) -> None:
-        full = pin.buildModelFromUrdf(str(config_path(f'urdf/{spec.urdf}')))
+        full = pin.buildModelFromUrdf(str(config_path(str(Path('urdf', spec.urdf)))))
         names = [spec.urdf_name(name) for name in spec.arm_joint_names]
         missing = [name for name in names if not full.existJointName(name)]
         if missing:

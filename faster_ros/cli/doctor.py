@@ -41,7 +41,8 @@ def doctor(values: Mapping[str, Value], seconds: float, json_file: Path | None) 
                            str(values.get('driver_namespace', '')))
     shell = dict(os.environ)
     os.environ.update(environment())  # before rclpy: Fast DDS reads it when it is loaded
-    from faster_ros.nodes.doctor_node import examine, Settings
+    from faster_ros.nodes.doctor_examination import Settings
+    from faster_ros.nodes.doctor_node import examine
 
     print(f'Watching {spec.robot} for {seconds:g} s', flush=True)
     report = examine(Settings(

@@ -62,8 +62,9 @@ def large_image_remedy(camera: CameraFacts, system: SystemFacts) -> str:
     fits = 0 < camera.size_bytes <= DEFAULT_SEGMENT_BYTES
     if fits or 'fastrtps' not in system.middleware or 'Compressed' in camera.stream.type_name:
         return ''
-    return (f'start the camera driver with {system.profile_variable}=<share>/faster_ros/config/'
-            'fastdds_large_images.xml: the default shared memory of Fast DDS (512 KiB) loses '
+    return ('is the machine overloaded? If not, start the camera driver with '
+            f'{system.profile_variable}=<share>/faster_ros/config/fastdds_large_images.xml: the '
+            'default shared memory of Fast DDS (512 KiB) loses '
             'large images; or take compressed:=true')
 
 

@@ -41,7 +41,7 @@ def names(spec: RobotSpec, joints: JointFacts) -> Line:
                        '(joint_state_publisher with source_list)')
     order = tuple(name for name in joints.names if name in expected)
     found = 'in the order of the robot file' if order == expected else (
-        f"in the order {', '.join(order)}; matched by name")
+        f'{order[0]} first, not {expected[0]}: they are matched by name')
     return ok(check, f'all {len(expected)}, {found}')
 
 

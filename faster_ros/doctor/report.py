@@ -82,11 +82,12 @@ class Report:
         """Return one sentence."""
         counts = [sum(line.state is state for line in self.lines) for state in State]
         verdict = 'the arm must not be armed' if counts[2] else 'the arm may be armed'
-        return (f'{counts[0]} ok, {counts[1]} warnings, {counts[2]} critical: {verdict}')
+        return f'{counts[0]} ok, {counts[1]} warnings, {counts[2]} critical: {verdict}'
 
     def table(self, lines: Sequence[Line] | None = None) -> str:
         """Return check, state and finding of all lines (or some); below each its remedy."""
-        rows = [row for line in (self.lines if lines is None else lines) for row in _rows(line)]
+        chosen = self.lines if lines is None else lines
+        rows = [row for line in chosen for row in _rows(line)]
         return '\n'.join([f'doctor: robot {self.robot}', *rows, self.summary])
 
     def to_dict(self) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class Examination:
         self._description = WatchedTopic(node, String, f'{space}/robot_description', qos.LATCHED)
         self._watched = [self._joints, *self._cameras.values(), *self._driver, self._description]
         self._controllers = ControllerQuery(node, f'{space}/controller_manager')
-        self._discovery_end_s = time.monotonic() + _DISCOVERY_S
+        self._begin_s = time.monotonic()
         self._end_s: float | None = None
         self._timer = node.create_timer(_POLL_S, self._step)
 
@@ -133,7 +133,8 @@ class Examination:
             watched.poll()
         self._controllers.step()
         now_s = time.monotonic()
-        if self._end_s is None and (self._all_speak or now_s > self._discovery_end_s):
+        discovered = self._all_speak or now_s > self._begin_s + _DISCOVERY_S
+        if self._end_s is None and discovered:
             self._end_s = now_s + self._settings.seconds
         if self._end_s is None or now_s < self._end_s:
             return
@@ -142,12 +143,17 @@ class Examination:
         self._done(report)
 
     @property
+    def _watched_s(self) -> float:
+        return round(time.monotonic() - self._begin_s, 1)
+
+    @property
     def _all_speak(self) -> bool:
         streams = (self._joints, *self._cameras.values(), *self._driver)
         return all(stream.newest is not None for stream in streams)
 
     def _facts(self) -> Facts:
         settings, spec = self._settings, self._settings.spec
+        watched_s = self._watched_s
         actions, missing = _gripper_needs(spec)
         if settings.checkpoint:
             missing += missing_modules()
@@ -157,7 +163,7 @@ class Examination:
             cameras=tuple(self._camera_facts(name) for name in spec.cameras),
             targets=self._targets(), system=_system(settings.environment, missing),
             checkpoint=_checkpoint(settings.checkpoint), controllers=self._controllers.facts,
-            driver=tuple(watched.facts(settings.seconds) for watched in self._driver),
+            driver=tuple(watched.facts(watched_s) for watched in self._driver),
             driver_problem=self._gate.problem, gripper_action=', '.join(actions),
             gripper_served=all(self._node.count_publishers(f'{name}/_action/status')
                                for name in actions),
@@ -167,14 +173,14 @@ class Examination:
 
     def _joint_facts(self) -> JointFacts:
         newest = self._joints.newest
-        return JointFacts(self._joints.facts(self._settings.seconds),
+        return JointFacts(self._joints.facts(self._watched_s),
                           () if newest is None else tuple(newest.name),
                           () if newest is None else tuple(newest.position),
                           self._complete, self._problem)
 
     def _camera_facts(self, name: str) -> CameraFacts:
         watched, spec = self._cameras[name], self._settings.spec.cameras[name]
-        stream, newest = watched.facts(self._settings.seconds), watched.newest
+        stream, newest = watched.facts(self._watched_s), watched.newest
         if newest is None:
             offered = self._node.count_publishers(f'{spec.topic}/compressed') > 0
             return CameraFacts(name, stream,

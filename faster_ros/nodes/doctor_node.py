@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import sys
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from faster_ros.doctor.report import Report
+from faster_ros.doctor.report import Line, Report
 from faster_ros.nodes import diagnostics, qos
 from faster_ros.nodes.doctor_examination import Examination, Settings
 from faster_ros.nodes.doctor_verdict import TOPIC, verdict_message
@@ -98,17 +98,19 @@ class DoctorNode(Node):
         self._last = report
 
     def _log(self, report: Report) -> None:
-        """Log the first table as a whole, later what became better or worse."""
-        before = {} if self._last is None else {
-            line.check: line.state for line in self._last.lines}
-        changed = [line for line in report.lines if before.get(line.check) != line.state]
-        if not changed:
-            return
-        text = report.table(None if self._last is None else changed)
-        if report.critical:
-            self.get_logger().error(text)
+        """Log the first table as a whole, later the lines that are critical, or mended."""
+        if self._last is None:
+            lines: tuple[Line, ...] = report.lines
         else:
-            self.get_logger().info(text)
+            before = {line.check for line in self._last.critical}
+            if before == {line.check for line in report.critical}:
+                return
+            lines = tuple(line for line in report.lines
+                          if line.check in before or line in report.critical)
+        if report.critical:
+            self.get_logger().error(report.table(lines))
+        else:
+            self.get_logger().info(report.table(lines))
 
     def _on_status(self, message: DiagnosticStatus) -> None:
         self._running = diagnostics.values_of(message).get('mode') == 'running'

@@ -67,9 +67,9 @@ class VerdictGate:
         if self._verdict.header.frame_id != self._robot:
             return (f'the doctor examines robot {self._verdict.header.frame_id}; expected '
                     f'{self._robot}')
-        lines = [f'{status.name}: {status.message} ({diagnostics.values_of(status)["remedy"]})'
-                 for status in self._verdict.status if status.level == diagnostics.ERROR]
-        return f"the doctor says {'; '.join(lines)}" if lines else ''
+        lines = [f'{status.name}: {status.message}' for status in self._verdict.status
+                 if status.level == diagnostics.ERROR]
+        return f"the doctor says {'; '.join(lines)}; its table has the remedies" if lines else ''
 
     def _note(self, message: DiagnosticArray) -> None:
         self._verdict = message

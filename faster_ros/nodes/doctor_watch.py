@@ -24,6 +24,7 @@ from collections.abc import Callable
 import time
 from typing import Any
 
+from faster_ros.doctor.command_checks import OURS
 from faster_ros.doctor.facts import Endpoint, Quality, StreamFacts
 from faster_ros.nodes.conversions import to_ns
 from faster_ros.nodes.polling import PolledSubscription
@@ -57,7 +58,7 @@ class WatchedTopic:
         """Return what was seen, and who publishes at this moment."""
         names = self._node.get_topic_names_and_types()
         similar = tuple(name for name, types in names if self._type_name in types
-                        and name != self.topic and self._node.count_publishers(name))
+                        and name != self.topic and self._comes_from_a_driver(name))
         return StreamFacts(
             self.topic, self._type_name, quality_of(self._quality), seconds,
             endpoints(self._node.get_publishers_info_by_topic(self.topic)),
@@ -66,6 +67,10 @@ class WatchedTopic:
     def destroy(self) -> None:
         """Disconnect."""
         self._subscription.destroy()
+
+    def _comes_from_a_driver(self, topic: str) -> bool:
+        return any(info.node_name != OURS
+                   for info in self._node.get_publishers_info_by_topic(topic))
 
     def _note(self, message: Any, info: dict[str, int]) -> None:
         self.newest = message

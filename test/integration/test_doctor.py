@@ -14,6 +14,8 @@
 """The doctor over real topics: what is wrong turns its line red, what is mended turns it green."""
 
 import json
+from pathlib import Path
+import re
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from faster_ros.bringup import default_checkpoint
@@ -29,6 +31,15 @@ import yaml
 
 FR3 = load_robot_spec('fr3')
 PATIENCE_S = 60.0
+
+
+def documented_file(folder):
+    """Write the robot file of docs/add_a_robot.md as it stands there; return its path."""
+    page = (Path(__file__).parents[2] / 'docs' / 'add_a_robot.md').read_text()
+    (text,) = re.findall(r'^```yaml\n(.*?)^```', page, re.MULTILINE | re.DOTALL)
+    path = folder / 'my_arm.yaml'
+    path.write_text(text)
+    return path
 
 
 class Robot(Peer):
@@ -196,6 +207,17 @@ def test_the_simulated_arm_is_green_and_one_without_a_driver_is_red(tmp_path):
         assert red['driver ready']['remedy'] in ' '.join(table.split())
     finally:
         sim.stop()
+
+
+def test_the_robot_file_of_the_documentation_is_green_before_its_drivers(tmp_path):
+    file, domain = documented_file(tmp_path), own_domain()
+    robot = Robot(domain, load_robot_spec(str(file)))
+    try:
+        code, report, table = examine(domain, tmp_path, f'robot:={file}')
+        assert [line for line in report['lines'] if line['state'] == 'critical'] == [], table
+        assert code <= 1
+    finally:
+        robot.close()
 
 
 def examine(domain, folder, *words):
