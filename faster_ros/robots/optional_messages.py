@@ -29,18 +29,23 @@ class MissingMessagesError(ImportError, ValueError):
     """Messages that a robot file asks for are not installed: the user's to mend."""
 
 
+def apt_package(package: str) -> str:
+    """Return the apt package that brings a package of ROS."""
+    distribution = os.environ.get('ROS_DISTRO', '<distro>')
+    return f'ros-{distribution}-{package.replace("_", "-")}'
+
+
 def load(package: str, kind: str, name: str, needed_for: str) -> Any:
     """Return a type such as ``control_msgs`` ``action`` ``GripperCommand``."""
-    distribution = os.environ.get('ROS_DISTRO', '<distro>')
-    apt = f'ros-{distribution}-{package.replace("_", "-")}'
+    apt = apt_package(package)
     try:
         module = importlib.import_module(f'{package}.{kind}')
     except ImportError as error:
         raise MissingMessagesError(
             f'{needed_for} needs the messages of {package}, which are not installed; expected '
-            f'apt package {apt}, or {package} built in your workspace') from error
+            f'apt package {apt}, or {package} built in your workspace', name=package) from error
     if not hasattr(module, name):
         raise MissingMessagesError(
             f'{needed_for} needs {package}/{kind}/{name}, which the installed {package} lacks; '
-            f'is {apt} up to date, or another mode meant?')
+            f'is {apt} up to date, or another mode meant?', name=package)
     return getattr(module, name)
