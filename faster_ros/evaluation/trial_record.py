@@ -20,6 +20,7 @@ ROS clock; joint vectors are in RobotSpec order.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -37,25 +38,25 @@ _PACKAGES = ('faster_ros', 'mujoco', 'numpy', 'ros-rclpy', 'torch')
 class JointTrace:
     """Joint positions over time; one writer, readers take ``arrays``."""
 
-    stamps_ns: list[int] = field(default_factory=list)
-    positions: list[Sequence[float]] = field(default_factory=list)
+    # Arrays hold numbers and no objects: a long run gives the garbage collector nothing to visit.
+    stamps_ns: array[int] = field(default_factory=lambda: array('q'))
+    positions: array[float] = field(default_factory=lambda: array('d'))
+    width: int = 0
 
     def add(self, stamp_ns: int, positions: Sequence[float]) -> None:
         """Append one sample of D positions."""
-        self.positions.append(positions)
+        self.width = len(positions)
+        self.positions.extend(positions)
         self.stamps_ns.append(stamp_ns)
 
     def arrays(self, start_ns: int, since_ns: int = 0) -> tuple[FloatArray, FloatArray]:
         """Return seconds after ``start_ns`` (T,) and positions (T, D), from ``since_ns`` on."""
-        stamps = self.stamps_ns[:]
-        first = (
-            next(
-                (index for index in range(len(stamps) - 1, -1, -1) if stamps[index] < since_ns), -1
-            )
-            + 1
-        )
-        seconds = (np.array(stamps[first:], dtype=float) - start_ns) / 1e9
-        return seconds, np.array(self.positions[first:len(stamps)])
+        stamps = np.frombuffer(self.stamps_ns[:], np.int64)
+        # The writer may be ahead with the positions of a sample that has no stamp yet.
+        positions = np.frombuffer(self.positions[:len(stamps) * self.width], np.float64)
+        positions = positions.reshape(len(stamps), self.width)
+        first = int(np.searchsorted(stamps, since_ns))
+        return (stamps[first:] - start_ns) / 1e9, positions[first:]
 
 
 @dataclass

@@ -121,7 +121,7 @@ class FASTerPolicy:
         with torch.inference_mode():
             decoded = self._tokenizer.decode(self._model.generate(batch))
         deltas = self.parts.action_normaliser.restore(decoded[0].double().cpu().numpy())
-        return from_deltas(deltas, positions, self.parts.robot.gripper_index)
+        return from_deltas(deltas, positions, self.parts.robot.gripper_indices)
 
     def _input(self, images: Mapping[str, ImageArray], positions: FloatArray,
                instruction: str) -> PolicyInput:
@@ -182,13 +182,20 @@ def _reason(error: Exception) -> str:
 def _check_robot(config: dict[str, Any], spec: RobotSpec) -> None:
     """Compare what a policy depends on; other facts of its robot may have changed since."""
     made_for = config['robot']
-    joints = tuple(made_for['joints'])
-    if joints != spec.joint_names or made_for['gripper']['joint'] != spec.gripper.joint:
+    joints, grippers = _joints_and_grippers(made_for)
+    if joints != spec.joint_names or grippers != tuple(held.joint for held in spec.grippers):
         raise ValueError(f"it is made for robot '{made_for['robot']}' with joints "
                          f"{', '.join(joints)}; this robot is '{spec.robot}' with "
                          f"joints {', '.join(spec.joint_names)}")
     if not float(config['step_s']) > 0:
         raise ValueError(f"step_s must be positive, got {config['step_s']}")
+
+
+def _joints_and_grippers(record: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of all joints and of the grippers of a robot as it was recorded."""
+    arms = [(f'{name}_', arm) for name, arm in record.get('arms', {}).items()] or [('', record)]
+    return (tuple(prefix + joint for prefix, arm in arms for joint in arm['joints']),
+            tuple(prefix + arm['gripper']['joint'] for prefix, arm in arms))
 
 
 def _check_policy(parts: PolicyParts) -> None:

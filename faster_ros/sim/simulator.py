@@ -39,6 +39,7 @@ import numpy as np
 TEST_SEED_START = 1_000_000  # seeds from here on are never used for training
 _CUBE_SPACING = 0.10  # least distance between cube centres, m
 _CUBE_YAW = 0.3  # rad to both sides
+_NEAR = 0.07  # m between tool and cube, at which a drifting cube stays
 _START_NOISE = 0.05  # rad, standard deviation around the home pose
 
 
@@ -151,6 +152,14 @@ class Simulator:
     def cube_position(self, colour: str) -> FloatArray:
         """Return the centre of a cube in the base frame, shape (3,), in m."""
         return np.array(self.data.xpos[self._cubes[colour]])
+
+    def drift_cube(self, speed: float) -> None:
+        """Move the told cube at ``speed`` in m/s across the table until the hand is near it."""
+        cube = self.cube_position(self.layout.colour)
+        hand = self.data.body(self.spec.tool_frame).xpos
+        if np.linalg.norm(hand - cube) > _NEAR:
+            side = 1.0 if self.layout.seed % 2 else -1.0
+            self.data.joint(f'cube_{self.layout.colour}').qvel[:] = (0, side * speed, 0, 0, 0, 0)
 
     def lifted_height(self) -> float:
         """Return how far the told cube is above the table, in m."""
