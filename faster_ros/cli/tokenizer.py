@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
 # the chunks it is fitted to.
 _SECONDS, _CHUNKS = 480.0, 12_000
 _QUICK_SECONDS, _QUICK_CHUNKS = 30.0, 4000
+_QUICK_EFFORT = 0.05  # share of the training steps of the published networks
 
 
 def main(argv: Sequence[str]) -> int:
@@ -62,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
                          help='splits of the episodes, 80 %% to fit on (%(default)s)')
     compare.add_argument('--fast-plus', type=Path, metavar='FILE',
                          help='tokenizer.json of FAST+, to measure it too')
+    compare.add_argument('--methods', nargs='+', metavar='NAME',
+                         help='only tokenizers whose name contains one of these')
     fit.add_argument('--out', type=Path, required=True,
                      help='folder of the tokenizer and its report')
     return parser
@@ -73,7 +76,8 @@ def _compare(options: argparse.Namespace) -> int:
 
     recording = read_recording(options.data, options.horizon)
     remarks = _print_recording(recording)
-    makers = [*_published(options.fast_plus), *_at_equal_size(recording, options)]
+    makers = _chosen([*_published(options.fast_plus), *_rebuilt(recording, options),
+                      *_at_equal_size(recording, options)], options.methods)
     seeds = 1 if options.quick else options.seeds
     results = compare(recording, makers, options.horizon, seeds)
     _write_outcome(options, recording, [summarise(result) for result in results], results, remarks)
@@ -118,6 +122,33 @@ def _published(fast_plus: Path | None) -> list[Maker]:
     if fast_plus is not None:
         makers.append(lambda _: FastPlus(fast_plus))
     return makers
+
+
+def _rebuilt(recording: Recording, options: argparse.Namespace) -> list[Maker]:
+    """Return the published tokenizers that are trained or fitted to as many tokens and codes."""
+    from faster_ros.data.recordings import horizon_rows
+    from faster_ros.tokenizer.baselines.at_equal_size import makers
+    from faster_ros.training.compare_tokenizers import split_episodes
+    from faster_ros.training.small_data import code_layout, codebook_size
+
+    slots, levels = code_layout(len(recording.names))
+    horizon = horizon_rows(recording.rate_hz, options.horizon)
+    size = codebook_size(len(split_episodes(recording, horizon, 0).train))
+    return makers(recording.groups, slots * levels, size,
+                  _QUICK_EFFORT if options.quick else 1.0)
+
+
+def _chosen(makers: list[Maker], names: Sequence[str] | None) -> list[Maker]:
+    """Return the makers of tokenizers with one of the names in theirs; all without names."""
+    if names is None:
+        return makers
+    known = [make(0).spec.name for make in makers]
+    for name in names:
+        if not any(name.lower() in other.lower() for other in known):
+            raise ValueError(f'--methods: expected part of one of {", ".join(known)}; '
+                             f'got {name}')
+    return [make for make, other in zip(makers, known)
+            if any(name.lower() in other.lower() for name in names)]
 
 
 def _at_equal_size(recording: Recording, options: argparse.Namespace) -> tuple[Maker, Maker]:
