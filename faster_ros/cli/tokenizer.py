@@ -48,7 +48,15 @@ def _parser() -> argparse.ArgumentParser:
     fit = jobs.add_parser('fit', help=text, description=text)
     for job, run in ((compare, _compare), (fit, _fit)):
         job.set_defaults(run=run, seeds=1)
-        job.add_argument('data', nargs='+', type=Path, help='.npz files of one robot')
+        job.add_argument('data', nargs='+', type=Path,
+                         help='recordings of one robot: LeRobotDatasets, rosbag2 or MCAP files of '
+                              'JointState, folders of them, or .npz files')
+        job.add_argument('--rate', type=float, metavar='HZ',
+                         help='resample to this rate (that of the recording)')
+        job.add_argument('--feature', default='action', metavar='NAME',
+                         help='what to read of a LeRobotDataset (%(default)s)')
+        job.add_argument('--topic', action='append', default=[], metavar='NAME',
+                         help='JointState topic of bags; give it again for a second arm')
         job.add_argument('--horizon', type=float, default=1.0, metavar='S',
                          help='seconds of a chunk (%(default)s)')
         job.add_argument('--seconds', type=float, default=_SECONDS,
@@ -68,11 +76,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from faster_ros.data.recordings import read_recording
     from faster_ros.training.compare_tokenizers import compare, summarise
 
-    recording = read_recording(options.data, options.horizon)
-    remarks = _print_recording(recording)
+    recording, remarks = _read(options)
     makers = [*_published(options.fast_plus), *_at_equal_size(recording, options)]
     seeds = 1 if options.quick else options.seeds
     results = compare(recording, makers, options.horizon, seeds)
@@ -81,13 +87,12 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from faster_ros.data.recordings import horizon_rows, read_recording
+    from faster_ros.data.recordings import horizon_rows
     from faster_ros.training.compare_tokenizers import compare, split_episodes, summarise
     from faster_ros.training.small_data import SmallDataFasterVq
     from faster_ros.training.tokenizer_folder import FittedTokenizer, save_tokenizer
 
-    recording = read_recording(options.data, options.horizon)
-    remarks = _print_recording(recording)
+    recording, remarks = _read(options)
     pca, faster = _at_equal_size(recording, options)
     fitted = faster(0)
     assert isinstance(fitted, SmallDataFasterVq)
@@ -147,15 +152,24 @@ def _at_equal_size(recording: Recording, options: argparse.Namespace) -> tuple[M
     )
 
 
-def _print_recording(recording: Recording) -> list[str]:
-    """Print what was read and what was left out; return the remarks."""
+def _read(options: argparse.Namespace) -> tuple[Recording, list[str]]:
+    """Read the recording; print what was left out of it, and return that too."""
+    from faster_ros.data.recordings import read_recording, Reading
+
+    recording = read_recording(
+        options.data, options.horizon,
+        Reading(options.rate, options.feature, tuple(options.topic)))
     print(f'{len(recording.episodes)} episodes, {recording.rows} rows of {len(recording.names)} '
           f'columns at {recording.rate_hz:g} Hz')
-    remarks = [f'episode {item.episode} is left out: {item.reason}' for item in recording.excluded]
+    remarks = [f'episode {item.episode} ({item.where}) is left out: {item.reason}'
+               for item in recording.excluded]
+    if remarks:
+        remarks.insert(0, f'{len(remarks)} of {len(remarks) + len(recording.episodes)} episodes '
+                          'are left out')
     remarks += recording.notes
     for remark in remarks:
         print(remark)
-    return remarks
+    return recording, remarks
 
 
 def _write_outcome(options: argparse.Namespace, recording: Recording,
