@@ -28,6 +28,7 @@ from faster_ros.data.lerobot_reader import is_lerobot, read_lerobot
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.data.npz_reader import read_npz
 from faster_ros.data.recorded_episodes import at_rate, Episode, is_gripper, RecordedEpisodes
+from faster_ros.data.rotations import WIDTHS
 from faster_ros.interfaces import FloatArray
 import numpy as np
 
@@ -86,6 +87,12 @@ class Recording:
         kinds = [_kind(name) for name in self.names]
         return {kind: [column for column, other in enumerate(kinds) if other == kind]
                 for kind in dict.fromkeys(kinds)}
+
+    @property
+    def rotations(self) -> dict[str, list[int]]:
+        """Return the groups that are quaternions or two axes of a frame."""
+        return {name: columns for name, columns in self.groups.items()
+                if 'rotation' in name and len(columns) in WIDTHS}
 
 
 def read_recording(paths: Sequence[Path], horizon_s: float,
