@@ -62,6 +62,7 @@ setup(
             'ros-rmw-fastrtps-cpp==9.3.3',
             'ros-common-interfaces==5.5.1',
         ],
+        'data': ['pyarrow>=15', 'rosbags>=0.11'],
         'sim': ['mujoco>=3.3'],
         'vlm': ['transformers>=5'],
         'dev': ['hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'ruff', 'types-PyYAML'],
