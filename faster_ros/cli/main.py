@@ -94,6 +94,14 @@ def _parser() -> argparse.ArgumentParser:
 
     _add(
         jobs,
+        'stop-benchmark',
+        _stop_benchmark,
+        'measure how soon the arm brakes after ~/stop, and after a lost stream',
+        takes_rest=True,
+    )
+
+    _add(
+        jobs,
         'evaluate-demo',
         _evaluate_demo,
         'measure the policy of the demo in process; further arguments go to the evaluation',
@@ -189,6 +197,12 @@ def _ik_benchmark(options: argparse.Namespace, _: list[str]) -> int:
     for robot in options.robots:
         print(benchmark(robot, options.poses), flush=True)
     return 0
+
+
+def _stop_benchmark(_: argparse.Namespace, rest: list[str]) -> int:
+    from faster_ros.nodes.stop_benchmark import main as stop_benchmark
+
+    return stop_benchmark(rest)
 
 
 def _evaluate_demo(_: argparse.Namespace, rest: list[str]) -> int:
