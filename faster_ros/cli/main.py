@@ -46,6 +46,8 @@ MODULES = {
              'plan and report blinded trials of policies, with intervals and tests'),
     'lab': ('faster_ros.cli.lab',
             'measure what delay does to each rule of joining chunks, with or without a policy'),
+    'stop-benchmark': ('faster_ros.nodes.stop_benchmark',
+                       'measure how soon the arm brakes after ~/stop, and after a lost stream'),
     'tokenizer': ('faster_ros.cli.tokenizer',
                   'fit FASTerVQ to your own recordings, and compare action tokenizers on them'),
 }
