@@ -68,7 +68,8 @@ class ActionChunk:
     Joint targets on a time grid; row k is due at ``start_ns + k * step_ns``.
 
     ``start_ns`` is the stamp of the observation that the chunk answers.
-    ``actions``: shape (H, D). ``names``: the D joints, in column order.
+    ``actions``: shape (H, D). ``names``: the D joints, in column order. A mobile base adds two
+    columns, its velocities in m/s and rad/s (``RobotSpec.action_names``).
     """
 
     start_ns: int
@@ -82,12 +83,14 @@ class JointCommand:
     """
     One set point that is sent to the arm.
 
-    ``positions`` and ``velocities``: shape (D,), due at ``stamp_ns``.
+    ``positions`` and ``velocities``: shape (D,), due at ``stamp_ns``. ``base``: shape (2,), what
+    a mobile base is to drive in m/s and rad/s.
     """
 
     stamp_ns: int
     positions: FloatArray
     velocities: FloatArray
+    base: FloatArray | None = None
 
 
 class Policy(Protocol):

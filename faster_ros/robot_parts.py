@@ -80,3 +80,23 @@ class DriverSpec:
     driver_speed_topic: str
     state_topic: str
     driver_names: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BaseSpec:
+    """
+    A mobile base that takes velocities (geometry_msgs/Twist), in m/s and rad/s.
+
+    The limits are what this package commands at most, in m/s, m/s^2, rad/s and rad/s^2.
+    """
+
+    topic: str
+    linear_velocity: float
+    linear_acceleration: float
+    angular_velocity: float
+    angular_acceleration: float
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Return the names of the two columns of a chunk."""
+        return 'base_linear_x', 'base_angular_z'

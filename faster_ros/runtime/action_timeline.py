@@ -63,7 +63,7 @@ class ActionTimeline:
     def __init__(self, spec: RobotSpec, blend_s: float = 0.12,
                  actuation_latency_s: float = 0.0) -> None:
         """``blend_s``: length of the seam; ``actuation_latency_s``: see the module."""
-        self._names = spec.joint_names
+        self._names = spec.action_names
         self._grippers = spec.gripper_indices
         self._closed = np.array([gripper.closed for gripper in spec.grippers])
         self._open = np.array([gripper.open for gripper in spec.grippers])

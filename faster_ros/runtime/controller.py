@@ -26,8 +26,10 @@ from dataclasses import dataclass, field
 from faster_ros.interfaces import ActionChunk, FloatArray, JointCommand, RobotState
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
+from faster_ros.runtime.base_motion import BaseMotion
 from faster_ros.runtime.limiter import Limiter
 from faster_ros.runtime.supervisor import Gates, Mode, Supervisor
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,18 @@ class MotionController:
         """``rate_hz``: how often ``tick`` is called; by default the robot's command rate."""
         config = config or MotionConfig()
         self._timeline = ActionTimeline(spec, config.blend_s, config.actuation_latency_s)
-        self._limiter = Limiter(spec, 1.0 / (rate_hz or spec.command_rate_hz))
+        period_s = 1.0 / (rate_hz or spec.command_rate_hz)
+        self._limiter = Limiter(spec, period_s)
+        self._base = None if spec.base is None else BaseMotion(spec.base, period_s)
+        self._joints = len(spec.joints)
         self._supervisor = Supervisor(spec, config.gates)
         self._problem = ''
         self._policy_problem = ''
 
     @property
     def moving(self) -> bool:
-        """Return whether the arm is commanded to move."""
-        return self._limiter.moving
+        """Return whether an arm or a base is commanded to move."""
+        return self._limiter.moving or (self._base is not None and self._base.moving)
 
     def arm(self, now_ns: int, state: RobotState | None) -> str:
         """
@@ -90,7 +95,7 @@ class MotionController:
         """
         if self._supervisor.mode is Mode.RUNNING:
             return ''
-        if self._limiter.moving:
+        if self.moving:
             return 'the arm is still braking; arm again when it stands'
         refusal = self._supervisor.arm(now_ns, state)
         if not refusal:
@@ -137,7 +142,7 @@ class MotionController:
         """
         # The first chunk is not faded in: its distance from the arm has to show at the gate.
         supervisor = self._supervisor
-        held = self._limiter.positions if supervisor.engaged else None
+        held = self._commanded() if supervisor.engaged else None
         from_rest = supervisor.mode is Mode.RUNNING and not supervisor.engaged
         try:
             merged = self._timeline.merge(chunk, now_ns, held, from_rest)
@@ -158,7 +163,7 @@ class MotionController:
     def tick(self, now_ns: int, state: RobotState | None) -> JointCommand | None:
         """Return the command of this period, or None when nothing is to be sent."""
         supervisor, limiter = self._supervisor, self._limiter
-        if supervisor.mode is Mode.DISARMED and not limiter.moving:
+        if supervisor.mode is Mode.DISARMED and not self.moving:
             return None
         target = None
         if supervisor.mode is Mode.RUNNING:
@@ -166,8 +171,15 @@ class MotionController:
             target = self._target(now_ns, state)
             if supervisor.faults != faults:
                 self._timeline.reset(now_ns)
-        positions = limiter.hold() if target is None else limiter.step(target)
-        return JointCommand(now_ns, positions, limiter.velocities)
+        joints, base = self._joints, self._base
+        positions = limiter.hold() if target is None else limiter.step(target[:joints])
+        drive = base.step(None if target is None else target[joints:]) if base else None
+        return JointCommand(now_ns, positions, limiter.velocities, drive)
+
+    def _commanded(self) -> FloatArray:
+        """Return the last command as a row of a chunk."""
+        positions = self._limiter.positions
+        return positions if self._base is None else np.append(positions, self._base.velocity)
 
     def _target(self, now_ns: int, state: RobotState | None) -> FloatArray | None:
         """Return what the arm should go to, if anything is due and no gate is closed."""
@@ -179,7 +191,7 @@ class MotionController:
         if target is None:
             supervisor.no_target(now_ns)
             return None
-        return target if supervisor.check_target(target, state) else None
+        return target if supervisor.check_target(target[:self._joints], state) else None
 
     def status(self, now_ns: int) -> MotionStatus:
         """Return the state, the reason of a hold and the counters."""
