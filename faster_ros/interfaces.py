@@ -79,6 +79,22 @@ class ActionChunk:
 
 
 @dataclass(frozen=True)
+class PoseChunk:
+    """
+    Tool poses on a time grid, which is that of an ActionChunk.
+
+    ``frame``: the frame of all poses. ``tools``: tool frame -> (H, 7), x, y, z in m and the
+    quaternion x, y, z, w. ``grippers``: joint -> (H,) in m or rad.
+    """
+
+    start_ns: int
+    step_ns: int
+    frame: str
+    tools: Mapping[str, FloatArray]
+    grippers: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True)
 class JointCommand:
     """
     One set point that is sent to the arm.

@@ -176,6 +176,12 @@ class MotionController:
         drive = base.step(None if target is None else target[joints:]) if base else None
         return JointCommand(now_ns, positions, limiter.velocities, drive)
 
+    def goes_on_from(self, state: RobotState | None) -> FloatArray | None:
+        """Return the joints (D,) that a new chunk goes on from: the last command, or the arm."""
+        if self._supervisor.engaged:
+            return self._limiter.positions
+        return None if state is None else state.positions
+
     def _commanded(self) -> FloatArray:
         """Return the last command as a row of a chunk."""
         positions = self._limiter.positions
