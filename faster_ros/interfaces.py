@@ -99,13 +99,15 @@ class JointCommand:
     """
     One set point that is sent to the arm.
 
-    ``positions`` and ``velocities``: shape (D,), due at ``stamp_ns``. ``base``: shape (2,), what
-    a mobile base is to drive in m/s and rad/s.
+    ``positions``, ``velocities`` and, where they are known, ``accelerations``: shape (D,), due
+    at ``stamp_ns``, and derivatives of each other. ``base``: shape (2,), what a mobile base is to
+    drive in m/s and rad/s.
     """
 
     stamp_ns: int
     positions: FloatArray
     velocities: FloatArray
+    accelerations: FloatArray | None = None
     base: FloatArray | None = None
 
 

@@ -31,6 +31,9 @@ COMMAND_MODES = ('joint_trajectory', 'forward_position', 'forward_velocity', 'jo
                  'ee_pose', 'ee_pose_matrix', 'ee_twist')
 GRIPPER_MODES = ('joint_trajectory', 'forward_position', 'joint_state', 'gripper_command',
                  'parallel_gripper_command', 'franka')
+DRIVER_GATES = ('ur_safety_mode', 'piper_status', 'franka_mode', 'controller_active')
+RECOVERIES = ('none', 'simulation', 'franka', 'multipanda', 'ur', 'piper', 'agx_piper')
+WALLS = ('x_min', 'x_max', 'y_min', 'y_max', 'z_min', 'z_max')
 
 
 def check_arm(spec: RobotSpec, source: str) -> None:
@@ -40,6 +43,7 @@ def check_arm(spec: RobotSpec, source: str) -> None:
     _check_gripper_and_home(spec, source)
     _check_commands(spec, source)
     _check_driver_names(spec, source)
+    _check_safety(spec, source)
 
 
 def check_robot(spec: RobotSpec, source: str) -> None:
@@ -99,6 +103,12 @@ def _check_limits(limits: JointLimits, key: str, source: str) -> None:
         raise ValueError(f"{source}: '{key}' limits [{limits.lower}, {limits.upper}] exceed "
                          '4 pi; expected rad (or m), these look like degrees')
     _check_positive(limits, ('velocity', 'acceleration'), f'{key}.', source)
+    for field in ('jerk', 'envelope_offset', 'envelope_deceleration'):
+        if getattr(limits, field) < 0:
+            raise ValueError(f"{source}: '{key}.{field}' must be positive, or 0 for none, got "
+                             f'{getattr(limits, field)}')
+    if limits.envelope_offset > 0 and limits.envelope_deceleration == 0:
+        raise ValueError(f"{source}: '{key}.envelope_offset' needs '{key}.envelope_deceleration'")
 
 
 def _check_commands(spec: RobotSpec, source: str) -> None:
@@ -124,9 +134,27 @@ def _check_commands(spec: RobotSpec, source: str) -> None:
         raise ValueError(f"{source}: 'gripper.command_closed' and 'gripper.command_open' must "
                          f'differ, got {gripper.command_closed} for both')
     _check_positive(gripper, ('effort', 'speed'), 'gripper.', source)
+    if not 0 <= gripper.latency_s <= 2:
+        raise ValueError(f"{source}: 'gripper.latency_s' must be in [0, 2], got "
+                         f'{gripper.latency_s}')
     if not 1 <= spec.command_speed_percent <= 100:
         raise ValueError(f"{source}: 'command_speed_percent' must be in [1, 100], got "
                          f'{spec.command_speed_percent}')
+
+
+def _check_safety(spec: RobotSpec, source: str) -> None:
+    for key, values, known in (('workspace', spec.workspace, WALLS),
+                               ('driver_gates', spec.driver_gates, DRIVER_GATES),
+                               ('recovery', [spec.recovery], RECOVERIES)):
+        for value in values:
+            if value not in known:
+                raise ValueError(f"{source}: '{key}' must be of {', '.join(known)}, got "
+                                 f"'{value}'")
+    walls = spec.workspace
+    for low, high in zip(WALLS[::2], WALLS[1::2]):
+        if walls.get(low, -np.inf) >= walls.get(high, np.inf):
+            raise ValueError(f"{source}: 'workspace.{low}' must be below 'workspace.{high}', got "
+                             f'{walls[low]} and {walls[high]}')
 
 
 def _check_gripper_and_home(spec: RobotSpec, source: str) -> None:

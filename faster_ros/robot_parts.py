@@ -20,12 +20,20 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class JointLimits:
-    """Limits of one joint: rad, rad/s, rad/s^2; m, m/s, m/s^2 for a gripper finger."""
+    """
+    Limits of one joint: rad, rad/s, rad/s^2, rad/s^3; m instead of rad for a gripper finger.
+
+    ``jerk`` 0: the vendor states none. ``envelope_offset`` (rad/s) and ``envelope_deceleration``
+    (rad/s^2) describe a velocity limit that shrinks towards the stops; 0: there is none.
+    """
 
     lower: float
     upper: float
     velocity: float
     acceleration: float
+    jerk: float = 0.0
+    envelope_offset: float = 0.0
+    envelope_deceleration: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class GripperSpec:
     ``command_closed`` and ``command_open`` are what its driver is told for these two, in the
     driver's unit; ``topic`` is a topic or the name of an action, as ``mode`` says. ``effort`` is
     the driver's force (N, or N m), ``speed`` in the driver's unit per s; not every mode has them.
+    ``latency_s``: how much later than the arm it follows; it is told that much earlier.
     """
 
     joint: str
@@ -47,6 +56,7 @@ class GripperSpec:
     command_open: float
     effort: float
     speed: float
+    latency_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,8 @@ class DriverSpec:
     ``command_speed_percent`` goes with every command of mode joint_state. ``driver_ready_topic``
     (std_msgs/Bool) and ``driver_speed_topic`` (std_msgs/Float64, percent) may be ``none``.
     ``driver_names``: joint -> its name in the driver's messages, where that is another one.
+    ``driver_gates``: kind -> topic, or name of the controller. ``recovery``: what ~/recover does.
+    ``workspace``: walls in m for the tool in the base frame, such as ``z_min``.
     """
 
     tool_frame: str
@@ -80,6 +92,9 @@ class DriverSpec:
     driver_speed_topic: str
     state_topic: str
     driver_names: dict[str, str] = field(default_factory=dict)
+    driver_gates: dict[str, str] = field(default_factory=dict)
+    recovery: str = 'none'
+    workspace: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

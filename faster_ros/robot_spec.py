@@ -183,6 +183,21 @@ class RobotSpec:
         """Return the topic of the one arm's joint states."""
         return self._only.state_topic
 
+    @property
+    def driver_gates(self) -> dict[str, str]:
+        """Return what else the one arm's driver says: kind -> topic, or name of a controller."""
+        return self._only.driver_gates
+
+    @property
+    def recovery(self) -> str:
+        """Return which sequence ``~/recover`` runs for the one arm."""
+        return self._only.recovery
+
+    @property
+    def workspace(self) -> dict[str, float]:
+        """Return the walls for the tool of the one arm in its base frame, m."""
+        return self._only.workspace
+
     def to_dict(self) -> dict[str, Any]:
         """Return the same plain mapping that the YAML file holds."""
         data: dict[str, Any] = _plain(self)

@@ -84,7 +84,8 @@ class StrictReader:
         self.check_keys((cls,), data, prefix, tuple(given))
         values = {field.name: self._value(str(field.type), data[field.name],
                                           f'{prefix}{field.name}')
-                  for field in fields(cls) if field.name in data}
+                  for field in fields(cls)
+                  if field.name in data and (_is_required(field) or data[field.name] != {})}
         return cls(**values, **given)
 
     def check_keys(self, classes: tuple[Any, ...], data: Any, prefix: str = '',

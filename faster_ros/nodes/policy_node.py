@@ -186,6 +186,8 @@ class PolicyNode(SafeLifecycleNode):
             for polled in self._polled:
                 polled.poll()
             new = sum(camera.received for camera in buffer.cameras.values()) > before
+            if self._worker is not None and self._session.watch(self._now_ns()):
+                self._tell(self._session.problem)
             if (new and buffer.is_complete(self._now_ns())) or due_ns >= self._retry_ns:
                 self._retry_ns = due_ns + _RETRY_NS
                 self._request()
@@ -298,7 +300,7 @@ class PolicyNode(SafeLifecycleNode):
         return chunk
 
     def _on_chunk(self, observation: Observation, chunk: ActionChunk) -> None:
-        self._tell('')
+        self._tell(self._session.problem)
         self._chunk_topic.publish(conversions.chunk_to_message(chunk))
         now_ns = self._now_ns()
         self._session.chunk_arrived(chunk, now_ns, self._inference_s)

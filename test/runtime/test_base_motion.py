@@ -30,11 +30,18 @@ ACCELERATION = np.array([MOBILE.base.linear_acceleration, MOBILE.base.angular_ac
 wild = st.floats(-1e6, 1e6)
 
 
-@given(st.lists(st.one_of(st.none(), st.tuples(wild, wild)), max_size=40))
-def test_any_targets_keep_the_limits_and_none_leads_to_exact_zero(targets):
-    motion, last = BaseMotion(MOBILE.base, 0.01), np.zeros(2)
-    for target in targets:
-        velocity = motion.step(None if target is None else np.array(target))
+def chunk_of(rows) -> ActionChunk:
+    actions = np.column_stack([np.tile(HOME, (len(rows), 1)), np.array(rows)])
+    return ActionChunk(T0, 10 * MS, actions, MOBILE.action_names)
+
+
+@given(st.lists(st.tuples(wild, wild), min_size=1, max_size=40), st.data())
+def test_any_targets_keep_the_limits_and_none_leads_to_exact_zero(rows, data):
+    motion, last = BaseMotion(MOBILE, 0.01), np.zeros(2)
+    motion.take(chunk_of(rows))
+    for tick in range(len(rows)):
+        due = data.draw(st.booleans())
+        velocity = motion.step(T0 + tick * 10 * MS if due else None)
         assert np.all(np.abs(velocity) <= LIMIT)
         assert np.all(np.abs(velocity - last) <= ACCELERATION * 0.01 + 1e-12)
         last = velocity
