@@ -65,10 +65,11 @@ class _Channel:
     part: slice
 
     def write(self, command: JointCommand, state: RobotState | None) -> Any:
-        part = self.part
+        part, accelerations = self.part, command.accelerations
         return self.writer.write(
             replace(command, positions=command.positions[part],
-                    velocities=command.velocities[part]),
+                    velocities=command.velocities[part],
+                    accelerations=None if accelerations is None else accelerations[part]),
             state and replace(state, positions=state.positions[part],
                               velocities=state.velocities[part]))
 

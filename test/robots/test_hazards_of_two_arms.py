@@ -69,6 +69,24 @@ def test_each_arm_is_sent_its_own_joints_under_its_driver_s_names():
         assert 0.5 <= message.effort[6] <= 3.0
 
 
+def test_each_of_two_trajectories_has_its_own_velocities_and_accelerations():
+    data = load_robot_spec('fr3').to_dict()
+    keys = ('joints', 'home', 'tool_frame', 'gripper', 'command_mode', 'command_topic',
+            'command_speed_percent', 'driver_ready_topic', 'driver_speed_topic', 'state_topic')
+    arm = {key: data.pop(key) for key in keys}
+    other = arm | {'command_topic': '/b/arm', 'state_topic': '/b/states',
+                   'gripper': arm['gripper'] | {'topic': '/b/gripper'}}
+    known = {key: value for key, value in data.items()
+             if key not in ('driver_gates', 'recovery', 'workspace')}
+    spec = RobotSpec.from_dict(known | {'arms': {'a': arm, 'b': other}}, 'two.yaml')
+    sent = JointCommand(T0, spec.home_positions, np.arange(16) / 100.0, np.arange(16) / 10.0)
+    messages = dict(ArmInterface(spec).write(sent, None))
+    for topic, first in (arm['command_topic'], 0), ('/b/arm', 8):
+        point = messages[topic].points[0]
+        np.testing.assert_allclose(point.velocities, np.arange(first, first + 7) / 100.0)
+        np.testing.assert_allclose(point.accelerations, np.arange(first, first + 7) / 10.0)
+
+
 def test_a_dry_run_of_two_arms_and_a_base_writes_to_shadow_topics_only():
     arm = ArmInterface(MOBILE, CommandOptions(dry_run=True))
     assert set(arm.topics) == {'/dry_run/joint_states_l', '/dry_run/joint_states_r',
