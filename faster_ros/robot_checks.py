@@ -20,16 +20,15 @@ What is of the wrong type or missing is found before, by ``strict_yaml.py``. Cal
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
+from faster_ros.robot_parts import JointLimits
 import numpy as np
 
-if TYPE_CHECKING:
-    from faster_ros.robot_parts import JointLimits
-    from faster_ros.robot_spec import RobotSpec
-
+RobotSpec = Any  # it is made of what is checked here
 # How the arm is commanded, and how the gripper is; robots/ has one writer for each.
-COMMAND_MODES = ('joint_trajectory', 'forward_position', 'forward_velocity', 'joint_state')
+COMMAND_MODES = ('joint_trajectory', 'forward_position', 'forward_velocity', 'joint_state',
+                 'ee_pose', 'ee_pose_matrix', 'ee_twist')
 GRIPPER_MODES = ('joint_trajectory', 'forward_position', 'joint_state', 'gripper_command',
                  'parallel_gripper_command', 'franka')
 DRIVER_GATES = ('ur_safety_mode', 'piper_status', 'franka_mode', 'controller_active')
@@ -56,6 +55,9 @@ def check_robot(spec: RobotSpec, source: str) -> None:
     for name, camera in spec.cameras.items():
         _check_positive(camera, ('width', 'height', 'rate_hz', 'max_age_s'), f'cameras.{name}.',
                         source)
+    if spec.base is not None:
+        _check_positive(spec.base, ('linear_velocity', 'linear_acceleration', 'angular_velocity',
+                                    'angular_acceleration'), 'base.', source)
     _check_topics(spec, source)
 
 

@@ -99,3 +99,23 @@ class DriverSpec:
     workspace: dict[str, float] = field(default_factory=dict)
     joint_prefix: str = ''
     driver_namespace: str = ''
+
+
+@dataclass(frozen=True)
+class BaseSpec:
+    """
+    A mobile base that takes velocities (geometry_msgs/Twist), in m/s and rad/s.
+
+    The limits are what this package commands at most, in m/s, m/s^2, rad/s and rad/s^2.
+    """
+
+    topic: str
+    linear_velocity: float
+    linear_acceleration: float
+    angular_velocity: float
+    angular_acceleration: float
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Return the names of the two columns of a chunk."""
+        return 'base_linear_x', 'base_angular_z'

@@ -33,14 +33,13 @@ from typing import Any
 from faster_ros.interfaces import FloatArray
 from faster_ros.robot_checks import check_arm, check_robot
 from faster_ros.robot_naming import NO_TOPIC, with_names
-from faster_ros.robot_parts import CameraSpec, DriverSpec, GripperSpec, JointLimits
+from faster_ros.robot_parts import BaseSpec, CameraSpec, DriverSpec, GripperSpec, JointLimits
 from faster_ros.strict_yaml import read_layered, StrictReader
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['CameraSpec', 'config_path', 'DriverSpec', 'GripperSpec', 'JointLimits',
+__all__ = ['BaseSpec', 'CameraSpec', 'config_path', 'DriverSpec', 'GripperSpec', 'JointLimits',
            'load_robot_spec', 'NO_TOPIC', 'RobotSpec']
-
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ class RobotSpec:
     order of every joint vector in the package. ``velocity_scale`` and ``acceleration_scale`` are
     the shares of the vendor's limits that this package uses. ``driver`` is of a robot with one
     arm, and its entries are also attributes of the spec; ``arms`` are of one with several, each
-    a RobotSpec with one arm. To serve both, ask ``parts``, ``arm_mask`` and ``grippers``.
+    a RobotSpec with one arm. To serve both, ask ``parts``, ``arm_mask`` and ``grippers``. A mobile
+    ``base`` adds velocities to the columns of a chunk, not to the joints.
     """
 
     robot: str
@@ -67,6 +67,7 @@ class RobotSpec:
     state_rate_hz: float
     state_max_age_s: float
     cameras: dict[str, CameraSpec]
+    base: BaseSpec | None = None
     driver: DriverSpec | None = None
     arms: dict[str, RobotSpec] = field(default_factory=dict)
 
@@ -83,6 +84,11 @@ class RobotSpec:
     def joint_names(self) -> tuple[str, ...]:
         """Return all D controlled joints, each arm first, its gripper last."""
         return tuple(self.joints)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """Return the columns of a chunk: the joints, then the velocities of a base."""
+        return self.joint_names + (self.base.names if self.base else ())
 
     @property
     def arm_mask(self) -> NDArray[np.bool_]:
@@ -267,7 +273,7 @@ def load_robot_spec(robot: str, joint_prefix: str = '', driver_namespace: str = 
                       driver_namespace or spec.driver_namespace)
 
 
-_NESTED = {'JointLimits': JointLimits, 'GripperSpec': GripperSpec, 'CameraSpec': CameraSpec}
+_NESTED = {kind.__name__: kind for kind in (BaseSpec, CameraSpec, GripperSpec, JointLimits)}
 _DRIVER_KEYS = tuple(entry.name for entry in fields(DriverSpec))
 _ARM_KEYS = ('base_frame', 'joints', 'home', *_DRIVER_KEYS)  # the rest is the whole robot's
 
@@ -305,7 +311,7 @@ def _arm_data(arm: Any, shared: dict[str, Any], source: str) -> Any:
     if not isinstance(arm, dict) or not set(arm) <= set(_ARM_KEYS):
         raise ValueError(f"{source} must be a mapping with keys of an arm ("
                          f"{', '.join(_ARM_KEYS)}), got {arm!r}")
-    return shared | arm
+    return {key: value for key, value in shared.items() if key != 'base'} | arm
 
 
 def _prefixed(prefix: str, arm: RobotSpec) -> RobotSpec:

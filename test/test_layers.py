@@ -33,7 +33,7 @@ MAY_IMPORT = {
     'strict_data': set(),
     'strict_yaml': set(),
     'robot_parts': set(),
-    'robot_checks': {'robot_parts', 'robot_spec'},  # types of what robot_spec has checked
+    'robot_checks': {'robot_parts'},
     'robot_naming': set(),
     'robot_spec': {'interfaces', 'robot_checks', 'robot_naming', 'robot_parts', 'strict_yaml'},
     'kinematics': {'robot_spec', 'interfaces'},

@@ -20,6 +20,7 @@ thread on the steady clock; stamps are on the ROS clock. It imports neither torc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 import sys
@@ -27,7 +28,7 @@ from threading import Lock
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from faster_ros.interfaces import RobotState
+from faster_ros.interfaces import ActionChunk, RobotState
 from faster_ros.nodes import conversions, diagnostics, qos
 from faster_ros.nodes.control_parameters import ControlParameters, deadman_text, make_controller
 from faster_ros.nodes.control_services import ControlServices
@@ -47,7 +48,7 @@ from faster_ros.runtime.scheduling import request_real_time
 from rclpy.node import Node
 from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import String
-from trajectory_msgs.msg import JointTrajectory
+from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 _STATUS_RATE_HZ = 10.0
 _LONGEST_STOP_S = 1.0
@@ -100,9 +101,24 @@ class ControlNode(Node):
             self._polled.append(PolledSubscription(self, Joy, self._config.deadman_topic,
                                                    self._on_joy, qos.HISTORY))
         self.create_subscription(JointTrajectory, 'policy/chunk', self._on_chunk, qos.COMMAND)
+        if self._config.pose_chunks:
+            self._connect_pose_chunks(spec)
         for name, (arm, _) in spec.parts.items():
             DriverSignals(self, arm, self._driver.commanded_s, partial(self._on_driver, name))
         self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
+
+    def _connect_pose_chunks(self, spec: RobotSpec) -> None:
+        from faster_ros.runtime.pose_solver import PoseSolver  # with the kinematics: few need it
+
+        solver = PoseSolver(spec)
+
+        def on_chunk(message: MultiDOFJointTrajectory) -> None:
+            with self._lock:
+                start = self._controller.goes_on_from(self._state)
+            self._take_chunk(lambda: solver.to_joints(
+                conversions.pose_chunk_from_message(message, spec), start))
+
+        self.create_subscription(MultiDOFJointTrajectory, 'policy/chunk_ee', on_chunk, qos.COMMAND)
 
     def _log_table(self, spec: RobotSpec, rate_hz: float) -> None:
         self.get_logger().info('\n'.join([
@@ -149,7 +165,8 @@ class ControlNode(Node):
             self._driver.pause()
             return
         self._driver.send(command, self._state)
-        self._command_topic.publish(conversions.command_to_state(command, self._spec.joint_names))
+        self._command_topic.publish(
+            conversions.command_to_state(command, self._spec.action_names))
         self._sent += 1
 
     def _on_driver(self, name: str, problem: str, speed: float) -> None:
@@ -200,9 +217,12 @@ class ControlNode(Node):
             self._log.solved('joint state', 'joint states are complete again')
 
     def _on_chunk(self, message: JointTrajectory) -> None:
+        self._take_chunk(lambda: conversions.chunk_from_message(message))
+
+    def _take_chunk(self, read: Callable[[], ActionChunk]) -> None:
         now_ns = self._now_ns()
         try:
-            chunk = conversions.chunk_from_message(message)
+            chunk = read()
         except ValueError as error:
             with self._lock:
                 self._controller.refuse_chunk(str(error), now_ns)

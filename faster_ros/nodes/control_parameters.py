@@ -62,6 +62,8 @@ class ControlParameters(RobotParameters):
                               'action is called, and the arm need not follow')
     require_doctor: bool = parameter(False, 'refuse to arm until doctor/verdict has no critical '
                                      'line')
+    pose_chunks: bool = parameter(False, 'also follow chunks of tool poses on policy/chunk_ee, by '
+                                  'inverse kinematics')
     realtime_priority: int = parameter(20, 'SCHED_FIFO priority to ask for; 0 asks for none',
                                        0, 99)
 

@@ -66,7 +66,8 @@ class DriverLink:
             lines += [f'  arm      {whose}{arm.command_mode} on {self._prefix}{arm.command_topic} '
                       f'at {rate_hz:g} Hz',
                       f'  gripper  {whose}{arm.gripper.mode} on {where}{arm.gripper.topic}']
-        return lines
+        base = self._spec.base
+        return lines + ([f'  base     Twist on {self._prefix}{base.topic}'] if base else [])
 
     def send(self, command: JointCommand, state: RobotState | None) -> None:
         """Publish one command; ``state`` is the measured one."""
@@ -98,14 +99,17 @@ class DriverLink:
             gripper.restart()
 
     def rival(self) -> str:
-        """Return '' or who else commands an arm whose command topic is easily shared."""
-        for arm, _ in self._spec.parts.values():
-            topic = self._prefix + arm.command_topic
-            others = self._node.count_publishers(topic) - 1
-            if arm.command_mode == 'joint_state' and others >= 1:
-                return (f'{others} other publishers on {topic}, which moves the arm; expected '
-                        'none (a leader arm, a joint_state_publisher or a driver that reports '
-                        'there?)')
+        """Return '' or who else commands an arm or a base whose topic is easily shared."""
+        shared = [(arm.command_topic, 'arm', 'a leader arm, a joint_state_publisher or a driver '
+                   'that reports there') for arm, _ in self._spec.parts.values()
+                  if arm.command_mode == 'joint_state']
+        if self._spec.base is not None:
+            shared.append((self._spec.base.topic, 'base', 'a joystick or a navigation stack'))
+        for topic, what, who in shared:
+            others = self._node.count_publishers(self._prefix + topic) - 1
+            if others >= 1:
+                return (f'{others} other publishers on {self._prefix}{topic}, which moves the '
+                        f'{what}; expected none ({who}?)')
         return ''
 
     def _publish(self, outgoing: Outgoing) -> None:

@@ -111,7 +111,7 @@ class FASTerPolicy:
         """Return the chunk that starts at the observation's stamp."""
         actions = self.act(observation.images, observation.positions, observation.instruction)
         return ActionChunk(observation.stamp_ns, round(self.parts.step_s * 1e9), actions,
-                           self.parts.robot.joint_names)
+                           self.parts.robot.action_names)
 
     def act(self, images: Mapping[str, ImageArray], positions: FloatArray,
             instruction: str) -> FloatArray:
@@ -124,7 +124,10 @@ class FASTerPolicy:
         with torch.inference_mode():
             decoded = self._tokenizer.decode(self._model.generate(batch))
         deltas = self.parts.action_normaliser.restore(decoded[0].double().cpu().numpy())
-        return from_deltas(deltas, positions, self.parts.robot.gripper_indices)
+        robot = self.parts.robot
+        base = range(len(names), len(robot.action_names))  # velocities: nothing to add up
+        start = np.append(positions, np.zeros(len(base)))
+        return from_deltas(deltas, start, [*robot.gripper_indices, *base])
 
     def _input(self, images: Mapping[str, ImageArray], positions: FloatArray,
                instruction: str) -> PolicyInput:
@@ -179,9 +182,9 @@ def _reason(error: Exception) -> str:
 def _check_policy(parts: PolicyParts) -> None:
     spec = parts.robot
     width = parts.tokenizer.config.action_dim
-    if width != len(spec.joint_names):
+    if width != len(spec.action_names):
         raise ValueError(f"it has {width} action columns; robot '{spec.robot}' has "
-                         f'{len(spec.joint_names)} joints')
+                         f"{len(spec.action_names)}: {', '.join(spec.action_names)}")
 
 
 def _load_weights(module: nn.Module, file: Path) -> None:

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from faster_ros.interfaces import ActionChunk, FloatArray, JointCommand, RobotState
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
+from faster_ros.runtime.base_motion import BaseMotion
 from faster_ros.runtime.blending import make_rule
 from faster_ros.runtime.deadman import Deadman
 from faster_ros.runtime.dilated_clock import DilatedClock
@@ -92,13 +93,14 @@ class MotionController:
         self._clock = DilatedClock()
         self._hold_at: FloatArray | None = None
         self._last_due_ns = 0  # on the wall clock, of the newest chunk at full speed
+        self._base = None if spec.base is None else BaseMotion(spec, self._period_s)
         self._problem = ''
         self._policy_problem = ''
 
     @property
     def moving(self) -> bool:
-        """Return whether the arm is commanded to move."""
-        return self._limiter.moving
+        """Return whether an arm or a base is commanded to move."""
+        return self._limiter.moving or (self._base is not None and self._base.moving)
 
     def arm(self, now_ns: int, state: RobotState | None) -> str:
         """
@@ -108,7 +110,7 @@ class MotionController:
         """
         if self._supervisor.mode is Mode.RUNNING:
             return ''
-        if self._limiter.moving:
+        if self.moving:
             return 'the arm is still braking; arm again when it stands'
         refusal = self._supervisor.arm(now_ns, state)
         if not refusal:
@@ -131,7 +133,7 @@ class MotionController:
     def hold_measured(self, now_ns: int, state: RobotState | None) -> str:
         """Command the measured pose in the next period; returns '' or why that cannot be."""
         problem = self._supervisor.state_problem(now_ns, state)
-        if self._supervisor.mode is Mode.RUNNING or self._limiter.moving:
+        if self._supervisor.mode is Mode.RUNNING or self.moving:
             return 'the arm is armed or moves; expected one that stands'
         if problem is not None:
             return f'{problem[0]}: {problem[1]}'
@@ -188,7 +190,8 @@ class MotionController:
         seen_ns = min(chunk.start_ns, now_ns)
         dilated = replace(chunk, start_ns=self._clock.at(seen_ns) + chunk.start_ns - seen_ns)
         try:
-            merged = self._timeline.merge(dilated, self._clock.at(now_ns),
+            joints = dilated if self._base is None else self._base.joints_of(dilated)
+            merged = self._timeline.merge(joints, self._clock.at(now_ns),
                                           self._limiter.positions, from_rest)
         except OutOfOrderError as error:
             self._problem = str(error)
@@ -197,12 +200,14 @@ class MotionController:
             self.refuse_chunk(str(error), now_ns)
             return False
         if merged:
-            self._problem = supervisor.check_chunk(chunk.actions)
+            self._problem = supervisor.check_chunk(joints.actions)
             if self._problem:
                 self._flush(now_ns)
                 return False
             begin_ns = now_ns if from_rest else chunk.start_ns
             self._last_due_ns = begin_ns + (len(chunk.actions) - 1) * chunk.step_ns
+            if self._base is not None:
+                self._base.take(dilated, self._clock.at(now_ns) if from_rest else None)
         return merged
 
     def refuse_chunk(self, problem: str, now_ns: int) -> None:
@@ -215,8 +220,8 @@ class MotionController:
         supervisor, limiter = self._supervisor, self._limiter
         held, self._hold_at = self._hold_at, None
         if held is not None and supervisor.mode is Mode.DISARMED:
-            return JointCommand(now_ns, held, 0.0 * held)
-        if supervisor.mode is Mode.DISARMED and not limiter.moving:
+            return JointCommand(now_ns, held, 0.0 * held, base=self._drive(None))
+        if supervisor.mode is Mode.DISARMED and not self.moving:
             return None
         target = None
         if supervisor.mode is Mode.RUNNING:
@@ -225,7 +230,17 @@ class MotionController:
             if supervisor.faults != faults:
                 self._flush(now_ns)
         positions = limiter.hold() if target is None else limiter.step(target)
-        return JointCommand(now_ns, positions, limiter.velocities, limiter.accelerations)
+        return JointCommand(now_ns, positions, limiter.velocities, limiter.accelerations,
+                            self._drive(None if target is None else self._clock.at(now_ns)))
+
+    def _drive(self, due_ns: int | None) -> FloatArray | None:
+        return None if self._base is None else self._base.step(due_ns)
+
+    def goes_on_from(self, state: RobotState | None) -> FloatArray | None:
+        """Return the joints (D,) that a new chunk goes on from: the last command, or the arm."""
+        if self._supervisor.engaged:
+            return self._limiter.positions
+        return None if state is None else state.positions
 
     def _target(self, now_ns: int, state: RobotState | None) -> FloatArray | None:
         """Return what the arm should go to, if anything is due and no gate is closed."""

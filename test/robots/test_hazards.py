@@ -22,7 +22,7 @@ from faster_ros.nodes import conversions, qos
 from faster_ros.robot_spec import config_path, load_robot_spec, RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface, CommandOptions
 from faster_ros.robots.driver_gate import DriverGate
-from faster_ros.robots.forward_commands import SILENCE_S
+from faster_ros.robots.zero_when_silent import SILENCE_S
 from faster_ros.runtime.controller import MotionConfig, MotionController
 from faster_ros.runtime.supervisor import Gates
 from faster_ros.sim.trajectory_controller import TrajectoryController, TrajectoryPoint
@@ -81,12 +81,12 @@ def swing(spec: RobotSpec, size: float, rows: int = 16):
 def test_hazard_joint_order_in_states_is_not_guaranteed(robot):
     spec, rng = load_robot_spec(robot), np.random.default_rng(0)
     wanted = spec.home_positions + 0.001 * np.arange(len(spec.joints))
-    for _ in range(5):
-        order = rng.permutation(len(spec.joints))
-        message = JointState(name=[spec.joint_names[place] for place in order])
-        message.position = [float(wanted[place]) for place in order]
-        got = conversions.state_from_message(message, spec)
-        np.testing.assert_array_equal(got.positions, wanted)
+    for arm, part in [*spec.parts.values()] * 5:
+        order = rng.permutation(len(arm.joints))
+        message = JointState(name=[arm.driver_joint_names[place] for place in order])
+        message.position = [float(wanted[part][place]) for place in order]
+        got = conversions.state_from_message(message, arm)
+        np.testing.assert_array_equal(got.positions, wanted[part])
 
 
 # Hazard 2: on a Piper /joint_states is a command topic.
