@@ -319,8 +319,7 @@ def _check_safety(spec: RobotSpec, source: str) -> None:
                                ('recovery', [spec.recovery], RECOVERIES)):
         for value in values:
             if value not in known:
-                raise ValueError(f"{source}: '{key}' must be of {', '.join(known)}, got "
-                                 f"'{value}'")
+                raise ValueError(f"{source}: '{key}' must be of {', '.join(known)}, got '{value}'")
     walls = spec.workspace
     for low, high in zip(WALLS[::2], WALLS[1::2]):
         if walls.get(low, -np.inf) >= walls.get(high, np.inf):
