@@ -30,6 +30,7 @@ from faster_ros.bringup import command, GRAPHS, Process
 from faster_ros.cli import runner
 from faster_ros.cli.runner import Runner
 from faster_ros.cli.shared_memory import SharedMemoryJanitor
+from faster_ros.robot_spec import robot_names
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +90,8 @@ def as_command(node):
     ('policy', {}),
     ('policy', {'robot': 'fr3', 'checkpoint': '/tmp/a policy', 'device': 'cpu',
                 'namespace': 'left', 'compressed': 'true'}),
+    ('policy', {'robot': 'ur5e', 'joint_prefix': 'left_', 'driver_namespace': 'left',
+                'dry_run': 'true', 'require_doctor': 'false'}),
     ('demo', {}),
     ('demo', {'trials': '0'}),
     ('demo', {'trials': '3', 'seed_start': '1000100', 'out': '/tmp/x'}),
@@ -113,7 +116,34 @@ def test_every_launch_argument_is_described(launch, graph):
     arguments = [entity for entity in described(graph) if entity.kind == 'DeclareLaunchArgument']
     assert [entity.args[0] for entity in arguments] == [
         argument.name for argument in GRAPHS[graph].arguments]
-    assert all(entity.description for entity in arguments)
+    for entity, argument in zip(arguments, GRAPHS[graph].arguments):
+        assert entity.description == argument.description
+        assert tuple(entity.choices or ()) == argument.choices
+        assert entity.default_value == bringup.as_text(argument.default)
+    assert all(robot in arguments[0].description for robot in robot_names())
+
+
+def test_the_doctor_stands_before_the_arm_on_a_robot_and_not_in_the_demo():
+    doctor, policy, control = GRAPHS['policy'].processes({'robot': 'ur5e', 'dry_run': 'true'})
+    assert [process.name for process in (doctor, policy, control)] == [
+        'doctor_node', 'policy_node', 'control_node']
+    assert control.parameters['require_doctor'] and not doctor.required
+    assert doctor.parameters['dry_run'] and control.parameters['dry_run']
+    without = GRAPHS['policy'].processes({'require_doctor': 'false'})
+    for graph in (without, GRAPHS['demo'].processes({})):
+        assert 'doctor_node' not in [process.name for process in graph]
+        (control,) = [process for process in graph if process.name == 'control_node']
+        assert not control.parameters['require_doctor']
+
+
+def test_every_node_of_the_policy_graph_is_told_the_same_robot():
+    typed = {'robot': 'ur5e', 'joint_prefix': 'left_', 'driver_namespace': 'left',
+             'namespace': 'left'}
+    for process in GRAPHS['policy'].processes(typed):
+        assert {name: process.parameters[name] for name in
+                ('robot', 'joint_prefix', 'driver_namespace')} == {
+            name: typed[name] for name in ('robot', 'joint_prefix', 'driver_namespace')}
+        assert process.namespace == 'left'
 
 
 def test_executables_are_the_modules_that_setup_installs():
@@ -127,6 +157,7 @@ def test_executables_are_the_modules_that_setup_installs():
 @pytest.mark.parametrize(('typed', 'reason'), [
     ({'robt': 'fr3'}, "unknown argument 'robt'; expected robot, checkpoint"),
     ({'trials': 'many'}, "argument 'trials' .*: expected a whole number, got 'many'"),
+    ({'robot': 'fr4'}, "robot 'fr4' is unknown; expected one of agx_piper"),
     ({'device': 'tpu'}, "argument 'device' .*: expected one of auto, cpu, cuda, got 'tpu'"),
 ])
 def test_a_wrong_argument_is_named(typed, reason):
@@ -181,7 +212,7 @@ def test_when_a_required_node_dies_all_end_and_it_is_named(programs, capfd):
     graph = Runner([Process(SLEEP), Process(FAIL), Process(SLEEP, required=False)])
     start = time.monotonic()
     assert graph.run() == 3
-    assert time.monotonic() - start < 5.0
+    assert time.monotonic() - start < 30.0  # the others sleep for 60 s
     assert not any(alive(pid) for pid in graph.pids.values())
     message = capfd.readouterr().err
     assert 'ended with code 3, so everything was stopped' in message
@@ -263,13 +294,13 @@ class RealGraph:
         self.shared = {name for pid in self.pids for name in mapped(pid)}
         assert self.shared
 
-    def wait_for(self, text, seconds=60.0):
+    def wait_for(self, text, seconds=120.0):
         deadline = time.monotonic() + seconds
         while text not in self.log.read_text():
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
 
-    def wait_until_gone(self, seconds=10.0):
+    def wait_until_gone(self, seconds=60.0):
         deadline = time.monotonic() + seconds
         while any(alive(pid) for pid in self.pids):
             assert time.monotonic() < deadline, 'a node is left over'
@@ -290,8 +321,8 @@ def mapped(pid):
 def test_ctrl_c_leaves_no_process_and_no_shared_memory(tmp_path):
     graph = RealGraph(tmp_path / 'log')
     graph.popen.send_signal(signal.SIGINT)
-    assert graph.popen.wait(20.0) == 128 + signal.SIGINT
-    graph.wait_until_gone(1.0)
+    assert graph.popen.wait(60.0) == 128 + signal.SIGINT
+    graph.wait_until_gone()
     assert graph.left_in_shared_memory() == set()
     assert 'Traceback' not in graph.log.read_text()
 
@@ -299,8 +330,8 @@ def test_ctrl_c_leaves_no_process_and_no_shared_memory(tmp_path):
 def test_a_killed_node_takes_the_others_and_its_shared_memory_with_it(tmp_path):
     graph = RealGraph(tmp_path / 'log')
     os.kill(graph.pids[0], signal.SIGKILL)
-    assert graph.popen.wait(20.0) == 128 + signal.SIGKILL
-    graph.wait_until_gone(1.0)
+    assert graph.popen.wait(60.0) == 128 + signal.SIGKILL
+    graph.wait_until_gone()
     assert graph.left_in_shared_memory() == set()
     assert 'sim_node ended with signal SIGKILL' in graph.log.read_text()
 

@@ -56,7 +56,10 @@ def test_vectors_are_in_the_order_of_the_joints():
 
 @pytest.mark.parametrize('path, value, message', [
     ('speed', 1.0, "unknown key 'speed'"),
-    ('joints.fr3_joint2.jerk', 1.0, r"unknown key 'joints\.fr3_joint2\.jerk'"),
+    ('joints.fr3_joint2.snap', 1.0, r"unknown key 'joints\.fr3_joint2\.snap'"),
+    ('joints.fr3_joint2.jerk', -1.0, r"'joints\.fr3_joint2\.jerk' must be positive, or 0"),
+    ('joints.fr3_joint2.envelope_deceleration', 0.0, "'joints.fr3_joint2.envelope_offset' needs"),
+    ('gripper.latency_s', 3.0, r"'gripper\.latency_s' must be in \[0, 2\], got 3\.0"),
     ('cameras.wrist.topik', '/x', r"unknown key 'cameras\.wrist\.topik'"),
     ('joints.fr3_joint1', {'lower': 1.0, 'upper': -1.0, 'velocity': 1.0, 'acceleration': 1.0},
      r"'joints\.fr3_joint1\.lower' must be below 'joints\.fr3_joint1\.upper', got 1\.0 and -1\.0"),
@@ -133,3 +136,30 @@ def test_every_shipped_file_has_its_keys_in_the_same_order():
         assert keys == [key for key in order if key in keys], file.name
         if 'based_on' not in file.read_text():
             assert keys == order, file.name
+
+
+@pytest.mark.parametrize('robot', ROBOTS)
+def test_a_prefix_and_a_namespace_rename_joints_frames_and_topics_but_no_camera(robot):
+    plain, left = load_robot_spec(robot), load_robot_spec(robot, 'left_', 'left')
+    assert left.joint_names == tuple(f'left_{name}' for name in plain.joint_names)
+    assert list(left.home) == list(left.joints)
+    assert left.gripper.joint == f'left_{plain.gripper.joint}'
+    assert left.tool_frame == f'left_{plain.tool_frame}'
+    for key in ('command_topic', 'state_topic', 'driver_ready_topic', 'driver_speed_topic'):
+        topic = getattr(plain, key)
+        assert getattr(left, key) == ('none' if topic == 'none' else f'/left{topic}')
+    assert left.gripper.topic == f'/left{plain.gripper.topic}'
+    assert left.cameras == plain.cameras
+    assert RobotSpec.from_dict(left.to_dict(), 'again') == left
+
+
+def test_a_file_may_state_prefix_and_namespace_and_arguments_replace_them(tmp_path):
+    file = tmp_path / 'left.yaml'
+    file.write_text(f"based_on: {config_path('config/ur5e.yaml')}\nrobot: left_ur5e\n"
+                    'joint_prefix: left_\ndriver_namespace: /left\n')
+    assert load_robot_spec(str(file)).joint_names[0] == 'left_shoulder_pan_joint'
+    assert load_robot_spec(str(file)).state_topic == '/left/joint_states'
+    assert load_robot_spec(str(file), 'a_').joint_names[0] == 'a_shoulder_pan_joint'
+    written = tmp_path / 'written.yaml'
+    written.write_text(yaml.safe_dump(load_robot_spec(str(file)).to_dict(), sort_keys=False))
+    assert load_robot_spec(str(written)).joint_names[0] == 'left_shoulder_pan_joint'

@@ -21,6 +21,7 @@ thread on the steady clock; stamps are on the ROS clock. It imports neither torc
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 import sys
 from threading import Lock
 import time
@@ -30,15 +31,17 @@ from faster_ros.interfaces import RobotState
 from faster_ros.nodes import conversions, diagnostics, qos
 from faster_ros.nodes.control_parameters import ControlParameters, deadman_text, make_controller
 from faster_ros.nodes.control_services import ControlServices
+from faster_ros.nodes.doctor_verdict import VerdictGate
 from faster_ros.nodes.driver_link import DriverLink
 from faster_ros.nodes.driver_signals import DriverSignals
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare
 from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.spinning import run_node
-from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.robots.arm_interface import CommandOptions
 from faster_ros.runtime.clock_offset import ClockOffset
+from faster_ros.runtime.joint_states import JointStates
 from faster_ros.runtime.latency import LatencyWindow
 from faster_ros.runtime.scheduling import request_real_time
 from rclpy.node import Node
@@ -59,24 +62,27 @@ class ControlNode(Node):
         # Before any thread starts: the loop waits for Python's lock, so all must be as urgent.
         priority = parameters.realtime_priority
         self._real_time = priority > 0 and request_real_time(priority)
-        spec = self._spec = load_robot_spec(parameters.robot)
+        spec = self._spec = parameters.load()
         rate_hz = parameters.rate_hz or spec.command_rate_hz
         self._controller = make_controller(spec, parameters, rate_hz)
         self._lock = Lock()  # of the controller: the loop and the callbacks use it
         self._log = diagnostics.EdgeLog(self.get_logger())
+        self._states = JointStates(spec)
         self._state: RobotState | None = None
         self._offset = ClockOffset()
         self._chunk_age = LatencyWindow(warm_up=0)
-        self._incomplete = False
+        self._incomplete = ''
         self._sent = 0
-        self._driver_speed = 1.0
+        self._driver_problems: dict[str, str] = {}
+        self._driver_speeds: dict[str, float] = {}
         self._last_mode = ''
         self._thread = PacedThread(rate_hz, self._tick, self._loop_failed)
         self._driver = DriverLink(self, spec, CommandOptions(
             round(parameters.command_lead * 1e9), parameters.stamp_commands,
             round(parameters.gripper_repeat * 1e9), parameters.dry_run), self._log)
         self._control_services = ControlServices(
-            self, spec, self._controller, self._lock, self._driver, lambda: self._state)
+            self, spec, self._controller, self._lock, self._driver,
+            VerdictGate(self, spec.robot, parameters.require_doctor), lambda: self._state)
         self._connect(spec)
         self._log_table(spec, rate_hz)
         self._thread.start()
@@ -87,21 +93,23 @@ class ControlNode(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.STATUS)
         # What may have to stop the arm is read in the loop itself: no callback can delay it.
         self._polled = [
-            PolledSubscription(self, JointState, spec.state_topic, self._on_state, qos.SENSOR),
+            *(self._subscribe_states(name, arm) for name, (arm, _) in spec.parts.items()),
             PolledSubscription(self, String, 'policy/problem', self._on_policy_problem,
                                qos.LATCHED)]
         if self._config.deadman_topic:
             self._polled.append(PolledSubscription(self, Joy, self._config.deadman_topic,
                                                    self._on_joy, qos.HISTORY))
         self.create_subscription(JointTrajectory, 'policy/chunk', self._on_chunk, qos.COMMAND)
-        DriverSignals(self, spec, self._driver.commanded_s, self._on_driver)
+        for name, (arm, _) in spec.parts.items():
+            DriverSignals(self, arm, self._driver.commanded_s, partial(self._on_driver, name))
         self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
 
     def _log_table(self, spec: RobotSpec, rate_hz: float) -> None:
         self.get_logger().info('\n'.join([
             'control_node',
             f'  robot    {spec.robot}: {", ".join(spec.joint_names)}',
-            f'  states   {spec.state_topic}, at most {spec.state_max_age_s:g} s old',
+            f"  states   {' and '.join(spec.state_topics)}, at most {spec.state_max_age_s:g} s "
+            "old",
             f'  chunks   {self.resolve_topic_name("policy/chunk")}',
             *self._driver.table(rate_hz),
             f'  limits   {spec.velocity_scale:.0%} of velocity, {spec.acceleration_scale:.0%} of '
@@ -144,11 +152,16 @@ class ControlNode(Node):
         self._command_topic.publish(conversions.command_to_state(command, self._spec.joint_names))
         self._sent += 1
 
-    def _on_driver(self, problem: str, speed: float) -> None:
+    def _on_driver(self, name: str, problem: str, speed: float) -> None:
+        self._driver_problems[name], self._driver_speeds[name] = problem, speed
         with self._lock:
-            self._controller.note_driver(problem)
-            self._controller.note_driver_speed(speed, self._now_ns())
-            self._driver_speed = speed
+            self._controller.note_driver(next(filter(None, self._driver_problems.values()), ''))
+            self._controller.note_driver_speed(self._driver_speed, self._now_ns())
+
+    @property
+    def _driver_speed(self) -> float:
+        """Return the speed of the slowest arm: all follow one timeline."""
+        return min(self._driver_speeds.values(), default=1.0)
 
     def _on_joy(self, message: Joy, _: object) -> None:
         with self._lock:
@@ -163,19 +176,27 @@ class ControlNode(Node):
                                   self._now_ns())
         self.get_logger().fatal(f'the control loop failed: {error!r}; no commands are sent')
 
-    def _on_state(self, message: JointState, _: object) -> None:
-        try:
-            self._state = conversions.state_from_message(message, self._spec)
-        except ValueError as error:
-            with self._lock:
-                self._controller.note_incomplete_state(str(error))
-            self._incomplete = True
-            self._log.problem('joint state', str(error))
+    def _subscribe_states(self, name: str, arm: RobotSpec) -> PolledSubscription:
+        def on_state(message: JointState, _: object) -> None:
+            try:
+                state = self._states.add(name, conversions.state_from_message(message, arm))
+            except ValueError as error:
+                self._states.refuse(name, str(error))
+            else:
+                self._state = state or self._state
+            self._note_completeness(self._states.problem or self._states.missing)
+
+        return PolledSubscription(self, JointState, arm.state_topic, on_state, qos.SENSOR)
+
+    def _note_completeness(self, problem: str) -> None:
+        if problem == self._incomplete:
             return
-        if self._incomplete:
-            self._incomplete = False
-            with self._lock:
-                self._controller.note_incomplete_state('')
+        self._incomplete = problem
+        with self._lock:
+            self._controller.note_incomplete_state(problem)
+        if self._states.problem:
+            self._log.problem('joint state', problem)
+        else:
             self._log.solved('joint state', 'joint states are complete again')
 
     def _on_chunk(self, message: JointTrajectory) -> None:

@@ -36,11 +36,12 @@ from faster_ros.interfaces import ActionChunk, Observation, Policy
 from faster_ros.nodes import conversions, diagnostics, images, qos
 from faster_ros.nodes.lifecycle import SafeLifecycleNode
 from faster_ros.nodes.paced_thread import PacedThread
-from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.parameters import declare, parameter, RobotParameters
 from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.spinning import run_node
-from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.inference_worker import InferenceWorker
+from faster_ros.runtime.joint_states import JointStates
 from faster_ros.runtime.observation_buffer import Refusal
 from faster_ros.runtime.policy_session import PolicySession
 import numpy as np
@@ -61,10 +62,9 @@ _WARM_UP_CALLS = 3     # the first calls of a network are many times slower than
 
 
 @dataclass(frozen=True)
-class PolicyParameters:
+class PolicyParameters(RobotParameters):
     """Parameters of policy_node."""
 
-    robot: str = parameter('fr3', 'robot name or path of its YAML file')
     checkpoint: str = parameter('', 'folder of the trained policy')
     device: str = parameter('auto', 'where the policy runs: auto, cpu or cuda')
     instruction: str = parameter('', 'the task until a message on the topic says another')
@@ -99,10 +99,11 @@ class PolicyNode(SafeLifecycleNode):
         super().__init__('policy_node')
         self._config = declare(self, PolicyParameters)
         self._load_policy = load_policy
-        self._spec = load_robot_spec(self._config.robot)
+        self._spec = self._config.load()
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._session = PolicySession(self._spec, self._config.execution_horizon)
         self._session.instruction = self._config.instruction
+        self._states = JointStates(self._spec)
         self._session_lock = Lock()  # of the session: the polling thread and the executor use it
         self._polled: list[PolledSubscription] = []
         self._poller: PacedThread | None = None
@@ -134,7 +135,7 @@ class PolicyNode(SafeLifecycleNode):
             self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED)]
         self._polled = [
             *(self._subscribe_camera(name) for name in spec.cameras),
-            PolledSubscription(self, JointState, spec.state_topic, self._on_state, qos.HISTORY)]
+            *(self._subscribe_states(name, arm) for name, (arm, _) in spec.parts.items())]
         self._poller = PacedThread(_POLL_RATE_HZ, self._poll, self._polling_failed)
         self._poller.start()
         self._log_table()
@@ -211,7 +212,7 @@ class PolicyNode(SafeLifecycleNode):
             f'  checkpoint   {config.checkpoint} on {config.device}',
             *(f'  camera       {name}: {camera.topic}{suffix}, {camera.width}x{camera.height} at '
               f'{camera.rate_hz:g} Hz' for name, camera in spec.cameras.items()),
-            f'  states       {spec.state_topic}',
+            f'  states       {" and ".join(spec.state_topics)}',
             f'  instruction  {self.resolve_topic_name("instruction")}',
             f'  chunks       {self.resolve_topic_name("policy/chunk")}, the next one after '
             f'{config.execution_horizon} steps']))
@@ -236,13 +237,21 @@ class PolicyNode(SafeLifecycleNode):
         return PolledSubscription(self, CompressedImage if compressed else Image, topic, on_image,
                                   qos.CAMERA)
 
-    def _on_state(self, message: JointState, _: object) -> None:
-        try:
-            self._session.buffer.add_state(conversions.state_from_message(message, self._spec))
-        except ValueError as error:
-            self._log.problem('joint state', str(error))
-        else:
-            self._log.solved('joint state', 'joint states are complete again')
+    def _subscribe_states(self, name: str, arm: RobotSpec) -> PolledSubscription:
+        def on_state(message: JointState, _: object) -> None:
+            try:
+                state = self._states.add(name, conversions.state_from_message(message, arm))
+            except ValueError as error:
+                self._states.refuse(name, str(error))
+            else:
+                if state is not None:
+                    self._session.buffer.add_state(state)
+            if self._states.problem:
+                self._log.problem('joint state', self._states.problem)
+            else:
+                self._log.solved('joint state', 'joint states are complete again')
+
+        return PolledSubscription(self, JointState, arm.state_topic, on_state, qos.HISTORY)
 
     def _on_instruction(self, message: String) -> None:
         with self._session_lock:

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from faster_ros.interfaces import ActionChunk, FloatArray, JointCommand, RobotState
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
+from faster_ros.runtime.blending import make_rule
 from faster_ros.runtime.deadman import Deadman
 from faster_ros.runtime.dilated_clock import DilatedClock
 from faster_ros.runtime.limiter import Limiter
@@ -37,8 +38,14 @@ from faster_ros.runtime.workspace import stopping_place
 
 @dataclass(frozen=True)
 class MotionConfig:
-    """Seam length, time from a command to its effect, both in s, and the supervisor's gates."""
+    """
+    How commands are made.
 
+    ``merge``: rule of ``blending.RULES``; ``blend_s``: length of a seam; ``actuation_latency_s``:
+    time from a command to its effect; ``gates``: the supervisor's.
+    """
+
+    merge: str = 'smooth'
     blend_s: float = 0.12
     actuation_latency_s: float = 0.0
     gates: Gates = field(default_factory=Gates)
@@ -77,8 +84,10 @@ class MotionController:
         """``rate_hz``: how often ``tick`` is called; by default the robot's command rate."""
         config = config or MotionConfig()
         self._period_s = 1.0 / (rate_hz or spec.command_rate_hz)
-        self._timeline = ActionTimeline(spec, config.blend_s, config.actuation_latency_s)
         self._limiter = Limiter(spec, self._period_s)
+        self._timeline = ActionTimeline(
+            spec, make_rule(config.merge, config.blend_s, spec),
+            config.actuation_latency_s + self._limiter.delay_s)
         self._supervisor = Supervisor(spec, config.gates, deadman)
         self._clock = DilatedClock()
         self._hold_at: FloatArray | None = None
@@ -173,15 +182,14 @@ class MotionController:
         One that is late, out of order or older than the last reset is dropped and counted; a
         malformed one holds a running arm.
         """
-        # The first chunk is not faded in: its distance from the arm has to show at the gate.
         supervisor = self._supervisor
-        held = self._limiter.positions if supervisor.engaged else None
         from_rest = supervisor.mode is Mode.RUNNING and not supervisor.engaged
         # A stamp from the future stays as far from now, however slowly the time passes.
         seen_ns = min(chunk.start_ns, now_ns)
         dilated = replace(chunk, start_ns=self._clock.at(seen_ns) + chunk.start_ns - seen_ns)
         try:
-            merged = self._timeline.merge(dilated, self._clock.at(now_ns), held, from_rest)
+            merged = self._timeline.merge(dilated, self._clock.at(now_ns),
+                                          self._limiter.positions, from_rest)
         except OutOfOrderError as error:
             self._problem = str(error)
             return False
@@ -217,7 +225,7 @@ class MotionController:
             if supervisor.faults != faults:
                 self._flush(now_ns)
         positions = limiter.hold() if target is None else limiter.step(target)
-        return JointCommand(now_ns, positions, limiter.velocities)
+        return JointCommand(now_ns, positions, limiter.velocities, limiter.accelerations)
 
     def _target(self, now_ns: int, state: RobotState | None) -> FloatArray | None:
         """Return what the arm should go to, if anything is due and no gate is closed."""
@@ -232,9 +240,12 @@ class MotionController:
         if target is None or now_ns > self._last_due_ns:
             supervisor.no_target(now_ns)
             return None
-        supervisor.check_stop(stopping_place(limiter.positions, limiter.velocities,
+        supervisor.check_stop(stopping_place(limiter.point, limiter.speed,
                                              limiter.acceleration_limit, self._period_s))
-        may_move = supervisor.mode is Mode.RUNNING and supervisor.check_target(target, state)
+        # A chunk is joined to where the arm is; at the gate its own distance has to show.
+        asked = target if supervisor.engaged else self._timeline.aim(self._clock.at(now_ns))
+        assert asked is not None
+        may_move = supervisor.mode is Mode.RUNNING and supervisor.check_target(asked, state)
         return target if may_move else None
 
     def status(self, now_ns: int) -> MotionStatus:

@@ -85,12 +85,13 @@ class Supervisor:
         """Begin disarmed; without ``deadman`` no button has to be held."""
         self._spec = spec
         self._gates = gates
-        self._arm = np.array([name != spec.gripper.joint for name in spec.joint_names])
+        self._arm = spec.arm_mask
         self._max_age_ns = round(spec.state_max_age_s * 1e9)
         slack = np.where(self._arm, gates.limit_tolerance, np.inf)
         self._lowest = spec.limit_array('lower') - slack
         self._highest = spec.limit_array('upper') + slack
-        self._workspace = Workspace(spec) if spec.workspace else None
+        self._workspaces = [(Workspace(arm), place) for arm, place in spec.parts.values()
+                            if arm.workspace]
         self.deadman = deadman
         self.mode = Mode.DISARMED
         self.reason = ''
@@ -115,7 +116,7 @@ class Supervisor:
             index = int(np.argmax(fast))
             return (f'{self._spec.joint_names[index]} moves at {state.velocities[index]:.2f} '
                     f'rad/s; expected an arm at rest (below {_REST_RAD_S} rad/s)')
-        outside = '' if self._workspace is None else self._workspace.problem(state.positions)
+        outside = self._outside(state.positions)
         if outside:
             return f'outside_workspace: {outside}'
         self.mode, self.reason, self.detail = Mode.RUNNING, '', ''
@@ -185,9 +186,14 @@ class Supervisor:
 
     def check_stop(self, positions: FloatArray) -> None:
         """Check the joints (D,) at which the arm would stand if it braked now."""
-        problem = '' if self._workspace is None else self._workspace.problem(positions)
+        problem = self._outside(positions)
         if problem:
             self.trip('outside_workspace', f'the arm would stop with its tool {problem}')
+
+    def _outside(self, positions: FloatArray) -> str:
+        """Return '' or which arm's tool is behind which wall."""
+        problems = (workspace.problem(positions[place]) for workspace, place in self._workspaces)
+        return next(filter(None, problems), '')
 
     def no_target(self, now_ns: int) -> None:
         """Note a tick without a target; closes the gate after the grace."""
@@ -210,7 +216,7 @@ class Supervisor:
 
     def state_problem(self, now_ns: int, state: RobotState | None) -> tuple[str, str] | None:
         """Return the gate and what is wrong with the measured state, or None."""
-        topic = self._spec.state_topic
+        topic = state.topic if state and state.topic else ', '.join(self._spec.state_topics)
         if self.incomplete_state and (
                 state is None or now_ns - state.stamp_ns > self._max_age_ns):
             return 'joint_missing', self.incomplete_state
