@@ -62,7 +62,7 @@ import yaml
 EVENTS = ('stop', 'states', 'camera')
 _WIDTH, _HEIGHT = 64, 48
 _LOST_CAMERA = 'front'
-_PATIENCE_S = 60.0
+_PATIENCE_S = 240.0
 
 
 class Bench:
