@@ -213,7 +213,8 @@ def test_the_robot_file_of_the_documentation_is_green_before_its_drivers(tmp_pat
     file, domain = documented_file(tmp_path), own_domain()
     robot = Robot(domain, load_robot_spec(str(file)))
     # Something that is called as a controller manager's service and cannot be asked.
-    robot.node.create_service(Trigger, '/controller_manager/list_controllers', lambda _, response: response)
+    robot.node.create_service(Trigger, '/controller_manager/list_controllers',
+                              lambda _, response: response)
     try:
         code, report, table = examine(domain, tmp_path, f'robot:={file}')
         (line,) = [line for line in report['lines'] if line['check'] == 'arm controller']
