@@ -27,10 +27,13 @@ import os
 from pathlib import Path
 import sys
 
-from faster_ros.robot_spec import config_path, load_robot_spec, robot_names
+from faster_ros.robot_spec import config_path, load_robot_spec, robot_names, RobotSpec
+import yaml
 
 Value = bool | int | float | str
 VIDEO_RATE_HZ = 10.0  # of the demo's video
+_POLICY_TRIALS, _EXPERT_TRIALS = 10, 3
+_GRIPPER_TOPICS = ('joint_trajectory', 'forward_position', 'joint_state')
 _FAST_DDS_PROFILE = 'config/fastdds_large_images.xml'
 
 
@@ -114,9 +117,15 @@ POLICY_ARGUMENTS = (
 DEMO_ARGUMENTS = (
     *ROBOT_ARGUMENTS,
     DEVICE,
-    Argument('trials', 10, 'number of layouts to pick from; 0 only starts the nodes'),
+    Argument(
+        'trials',
+        -1,
+        'number of layouts to pick from; 0 only starts the nodes, -1 takes '
+        f'{_POLICY_TRIALS} for a policy and {_EXPERT_TRIALS} for the expert',
+    ),
     Argument('seed_start', 1_000_000, 'seed of the first layout; those of training are smaller'),
     Argument('out', 'out/demo', 'folder of summary.json, report.html and video.mp4'),
+    Argument('video', True, 'write video.mp4; without it the expert needs no images'),
 )
 DOCTOR_ARGUMENTS = (
     ROBOT_ARGUMENTS[0],
@@ -155,29 +164,54 @@ def demo_graph(
     robot: str = 'fr3',
     checkpoint: str = '',
     device: str = 'auto',
-    trials: int = 10,
+    trials: int = -1,
     seed_start: int = 1_000_000,
     out: str = 'out/demo',
+    video: bool = True,
 ) -> list[Process]:
-    """Return the simulated robot, policy and control, and demo_node that runs the trials."""
-    simulation = Process('sim_node', {'robot': robot, 'compressed_rate_hz': VIDEO_RATE_HZ})
-    graph = [simulation, *policy_graph(robot, checkpoint, device, require_doctor=False)]
-    if trials > 0:
-        graph.append(
-            Process(
-                'demo_node',
-                {
-                    'robot': robot,
-                    'checkpoint': checkpoint or default_checkpoint(),
-                    'trials': trials,
-                    'seed_start': seed_start,
-                    'out': str(Path(out).absolute()),
-                },
-                nice=10,
-                foreground=True,
-            )
-        )
-    return graph
+    """
+    Return the simulated robot, its leader and control, and demo_node that runs the trials.
+
+    The leader is a policy, or for a robot without a checkpoint the scripted expert.
+    """
+    folder = Path(out).absolute()
+    spec = load_robot_spec(robot)
+    policy = bool(checkpoint) or spec.joint_names == load_robot_spec('fr3').joint_names
+    robot = _streamed(robot, spec, folder)
+    leaders = policy_graph(robot, checkpoint, device, require_doctor=False)
+    if not policy:
+        leaders[0] = Process('expert_node', {'robot': robot})
+    graph = [Process('sim_node', {'robot': robot, 'compressed_rate_hz': VIDEO_RATE_HZ}), *leaders]
+    if trials == 0:
+        return graph
+    if trials < 0:
+        trials = _POLICY_TRIALS if policy else _EXPERT_TRIALS
+    parameters = {
+        'robot': robot,
+        'leader': leaders[0].name,
+        'checkpoint': (checkpoint or default_checkpoint()) if policy else '',
+        'trials': trials,
+        'seed_start': seed_start,
+        'out': str(folder),
+        'video': video,
+    }
+    return [*graph, Process('demo_node', parameters, nice=10, foreground=True)]
+
+
+def _streamed(robot: str, spec: RobotSpec, folder: Path) -> str:
+    """Return a robot whose gripper takes a topic; writes its file where the gripper is an action."""
+    if spec.gripper.mode in _GRIPPER_TOPICS:
+        return robot
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / 'robot.yaml'
+    gripper = {'mode': 'joint_trajectory', 'topic': '/gripper_controller/joint_trajectory'}
+    data = spec.to_dict()
+    data['gripper'] |= gripper
+    file.write_text(
+        f'# {spec.robot} as the demo simulates it: the gripper is streamed. Written by the demo.\n'
+        + yaml.safe_dump(data, sort_keys=False)
+    )
+    return str(file)
 
 
 def read_arguments(arguments: Sequence[Argument], texts: Mapping[str, str]) -> dict[str, Value]:
@@ -218,10 +252,12 @@ class Graph:
 
 
 GRAPHS = {
+    'demo': Graph(
+        DEMO_ARGUMENTS, demo_graph, 'a simulated robot that a policy or the scripted expert drives'
+    ),
     'policy': Graph(
         POLICY_ARGUMENTS, policy_graph, 'doctor, policy and control for a running robot'
     ),
-    'demo': Graph(DEMO_ARGUMENTS, demo_graph, 'a simulated robot that a policy drives'),
 }
 
 

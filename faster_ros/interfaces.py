@@ -37,12 +37,14 @@ class RobotState:
     """
     Measured joints at one time.
 
-    ``positions`` and ``velocities``: shape (D,).
+    ``positions`` and ``velocities``: shape (D,). ``topic``: where it was heard; of a robot with
+    several arms, the one that was heard longest ago.
     """
 
     stamp_ns: int
     positions: FloatArray
     velocities: FloatArray
+    topic: str = ''
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,14 @@ class JointCommand:
     """
     One set point that is sent to the arm.
 
-    ``positions`` and ``velocities``: shape (D,), due at ``stamp_ns``.
+    ``positions``, ``velocities`` and, where they are known, ``accelerations``: shape (D,), due
+    at ``stamp_ns``, and derivatives of each other.
     """
 
     stamp_ns: int
     positions: FloatArray
     velocities: FloatArray
+    accelerations: FloatArray | None = None
 
 
 class Policy(Protocol):

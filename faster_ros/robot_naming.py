@@ -28,7 +28,7 @@ Spec = TypeVar('Spec')
 
 
 def with_names(spec: Spec, prefix: str, namespace: str) -> Spec:
-    """Return a RobotSpec with both; a name that has them already stays as it is."""
+    """Return a RobotSpec of one arm with both; a name that has them already stays as it is."""
     robot: Any = spec
     start = f'/{namespace.strip("/")}' if namespace else ''
 
@@ -36,14 +36,19 @@ def with_names(spec: Spec, prefix: str, namespace: str) -> Spec:
         return name if name.startswith(prefix) else prefix + name
 
     def topic(name: str) -> str:
-        return name if name == NO_TOPIC or name.startswith(f'{start}/') else start + name
+        absolute = name.startswith('/') and not name.startswith(f'{start}/')
+        return start + name if absolute else name
 
-    gripper = replace(robot.gripper, joint=joint(robot.gripper.joint),
-                      topic=topic(robot.gripper.topic))
+    old = robot.driver
+    driver = replace(
+        old, joint_prefix=prefix, driver_namespace=namespace, tool_frame=joint(old.tool_frame),
+        gripper=replace(old.gripper, joint=joint(old.gripper.joint),
+                        topic=topic(old.gripper.topic)),
+        driver_names={joint(name): joint(word) for name, word in old.driver_names.items()},
+        driver_gates={kind: topic(name) for kind, name in old.driver_gates.items()},
+        **{key: topic(getattr(old, key)) for key in _TOPICS})
     renamed: Spec = replace(
-        robot, joint_prefix=prefix, driver_namespace=namespace, gripper=gripper,
+        robot, driver=driver, base_frame=joint(robot.base_frame),
         joints={joint(name): limits for name, limits in robot.joints.items()},
-        home={joint(name): value for name, value in robot.home.items()},
-        base_frame=joint(robot.base_frame), tool_frame=joint(robot.tool_frame),
-        **{key: topic(getattr(robot, key)) for key in _TOPICS})
+        home={joint(name): value for name, value in robot.home.items()})
     return renamed

@@ -17,67 +17,30 @@ RobotSpec: the facts about one robot, read strictly from ``config/<robot>.yaml``
 An unknown key, a missing key, a wrong type or an impossible value is a ValueError that names the
 file, the key, what was expected and what came. A file may begin with ``based_on: <file>`` and
 state only what differs. A checkpoint carries the spec it was trained with, for the record.
+
+A robot has one arm, or several: then the file has ``arms``, each with the keys of an arm or
+``based_on`` another file, and the joints of all arms are one vector, arm after arm, with the
+arm's name before the joint's (``left_joint1``). A joint's name in messages is its driver's own.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, MISSING
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 import sys
 from typing import Any
 
 from faster_ros.interfaces import FloatArray
-from faster_ros.robot_naming import NO_TOPIC as NO_TOPIC, with_names
+from faster_ros.robot_checks import check_arm, check_robot
+from faster_ros.robot_naming import NO_TOPIC, with_names
+from faster_ros.robot_parts import CameraSpec, DriverSpec, GripperSpec, JointLimits
+from faster_ros.strict_yaml import read_layered, StrictReader
 import numpy as np
-import yaml
+from numpy.typing import NDArray
 
-# How the arm is commanded, and how the gripper is; robots/ has one writer for each.
-COMMAND_MODES = ('joint_trajectory', 'forward_position', 'forward_velocity', 'joint_state')
-GRIPPER_MODES = ('joint_trajectory', 'forward_position', 'joint_state', 'gripper_command',
-                 'parallel_gripper_command', 'franka')
+__all__ = ['CameraSpec', 'config_path', 'DriverSpec', 'GripperSpec', 'JointLimits',
+           'load_robot_spec', 'NO_TOPIC', 'RobotSpec']
 
-
-@dataclass(frozen=True)
-class JointLimits:
-    """Limits of one joint: rad, rad/s, rad/s^2; m, m/s, m/s^2 for a gripper finger."""
-
-    lower: float
-    upper: float
-    velocity: float
-    acceleration: float
-
-
-@dataclass(frozen=True)
-class GripperSpec:
-    """
-    The gripper as one named joint: ``closed`` and ``open`` are its positions in m or rad.
-
-    ``command_closed`` and ``command_open`` are what its driver is told for these two, in the
-    driver's unit; ``topic`` is a topic or the name of an action, as ``mode`` says. ``effort`` is
-    the driver's force (N, or N m), ``speed`` in the driver's unit per s; not every mode has them.
-    """
-
-    joint: str
-    closed: float
-    open: float  # noqa: A003
-    mode: str
-    topic: str
-    command_closed: float
-    command_open: float
-    effort: float
-    speed: float
-
-
-@dataclass(frozen=True)
-class CameraSpec:
-    """One camera: its image topic, size in pixels, rate and largest usable age."""
-
-    topic: str
-    frame: str
-    width: int
-    height: int
-    rate_hz: float
-    max_age_s: float
 
 
 @dataclass(frozen=True)
@@ -87,50 +50,60 @@ class RobotSpec:
 
     ``joints``: joint name -> limits as the vendor states them; the order of the mapping is the
     order of every joint vector in the package. ``velocity_scale`` and ``acceleration_scale`` are
-    the shares of the vendor's limits that this package uses. ``command_speed_percent`` goes with
-    every command of mode joint_state. ``driver_ready_topic`` (std_msgs/Bool) and
-    ``driver_speed_topic`` (std_msgs/Float64, percent) may be ``none``. ``joint_prefix`` stands
-    before the joints and frames of a loaded spec, ``driver_namespace`` before the topics of arm
-    and gripper; the URDF has neither.
+    the shares of the vendor's limits that this package uses. ``driver`` is of a robot with one
+    arm, and its entries are also attributes of the spec; ``arms`` are of one with several, each
+    a RobotSpec with one arm. To serve both, ask ``parts``, ``arm_mask`` and ``grippers``.
     """
 
     robot: str
     urdf: str
     base_frame: str
-    tool_frame: str
     joints: dict[str, JointLimits]
-    gripper: GripperSpec
     home: dict[str, float]
     velocity_scale: float
     acceleration_scale: float
     position_margin: float
-    command_mode: str
-    command_topic: str
     command_rate_hz: float
-    command_speed_percent: int
-    driver_ready_topic: str
-    driver_speed_topic: str
-    state_topic: str
     state_rate_hz: float
     state_max_age_s: float
     cameras: dict[str, CameraSpec]
-    joint_prefix: str = ''
-    driver_namespace: str = ''
+    driver: DriverSpec | None = None
+    arms: dict[str, RobotSpec] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> dict[str, tuple[RobotSpec, slice]]:
+        """Return each arm's own spec and its place in a joint vector, by the arm's name."""
+        if not self.arms:
+            return {'': (self, slice(0, len(self.joints)))}
+        ends = np.cumsum([len(arm.joints) for arm in self.arms.values()]).tolist()
+        return {name: (arm, slice(end - len(arm.joints), end))
+                for (name, arm), end in zip(self.arms.items(), ends)}
 
     @property
     def joint_names(self) -> tuple[str, ...]:
-        """Return all D controlled joints, arm first, gripper last."""
+        """Return all D controlled joints, each arm first, its gripper last."""
         return tuple(self.joints)
 
     @property
-    def arm_joint_names(self) -> tuple[str, ...]:
-        """Return the joints of the arm without the gripper."""
-        return tuple(name for name in self.joints if name != self.gripper.joint)
+    def arm_mask(self) -> NDArray[np.bool_]:
+        """Return which joints are of an arm rather than a gripper, shape (D,)."""
+        grippers = {gripper.joint for gripper in self.grippers}
+        return np.array([name not in grippers for name in self.joints])
 
     @property
-    def gripper_index(self) -> int:
-        """Return the index of the gripper in a joint vector."""
-        return self.joint_names.index(self.gripper.joint)
+    def grippers(self) -> tuple[GripperSpec, ...]:
+        """Return the gripper of each arm, in their order in a joint vector."""
+        return tuple(arm.gripper for arm, _ in self.parts.values())
+
+    @property
+    def gripper_indices(self) -> list[int]:
+        """Return the place of each arm's gripper in a joint vector."""
+        return [self.joint_names.index(gripper.joint) for gripper in self.grippers]
+
+    @property
+    def state_topics(self) -> tuple[str, ...]:
+        """Return the topic of each arm's joint states."""
+        return tuple(arm.state_topic for arm, _ in self.parts.values())
 
     @property
     def home_positions(self) -> FloatArray:
@@ -145,15 +118,110 @@ class RobotSpec:
         """Return one vendor limit (``lower``, ``upper``, ``velocity``, ...) of all joints."""
         return np.array([getattr(limits, field) for limits in self.joints.values()])
 
+    @property
+    def _only(self) -> DriverSpec:
+        if self.driver is None:
+            raise ValueError(f"robot {self.robot} has arms {', '.join(self.arms)}; this serves "
+                             'robots with one arm only')
+        return self.driver
+
+    @property
+    def arm_joint_names(self) -> tuple[str, ...]:
+        """Return the joints of the one arm without the gripper."""
+        return tuple(name for name in self.joints if name != self.gripper.joint)
+
+    @property
+    def driver_joint_names(self) -> tuple[str, ...]:
+        """Return all joints of the one arm as its driver's messages call them."""
+        return tuple(self._only.driver_names.get(name, name) for name in self.joints)
+
+    @property
+    def gripper(self) -> GripperSpec:
+        """Return the gripper of the one arm."""
+        return self._only.gripper
+
+    @property
+    def gripper_index(self) -> int:
+        """Return the index of the one gripper in a joint vector."""
+        return self.joint_names.index(self.gripper.joint)
+
+    @property
+    def tool_frame(self) -> str:
+        """Return the frame at the tip of the one arm."""
+        return self._only.tool_frame
+
+    @property
+    def command_mode(self) -> str:
+        """Return how the one arm is commanded."""
+        return self._only.command_mode
+
+    @property
+    def command_topic(self) -> str:
+        """Return where the one arm is commanded."""
+        return self._only.command_topic
+
+    @property
+    def command_speed_percent(self) -> int:
+        """Return the speed that goes with each command of the one arm in mode joint_state."""
+        return self._only.command_speed_percent
+
+    @property
+    def driver_ready_topic(self) -> str:
+        """Return where the one arm's driver says whether it follows, or ``none``."""
+        return self._only.driver_ready_topic
+
+    @property
+    def driver_speed_topic(self) -> str:
+        """Return where the one arm's driver says how fast it follows, or ``none``."""
+        return self._only.driver_speed_topic
+
+    @property
+    def state_topic(self) -> str:
+        """Return the topic of the one arm's joint states."""
+        return self._only.state_topic
+
+    @property
+    def driver_gates(self) -> dict[str, str]:
+        """Return what else the one arm's driver says: kind -> topic, or name of a controller."""
+        return self._only.driver_gates
+
+    @property
+    def recovery(self) -> str:
+        """Return which sequence ``~/recover`` runs for the one arm."""
+        return self._only.recovery
+
+    @property
+    def joint_prefix(self) -> str:
+        """Return what stands before the joints and frames of the one arm, and not in its URDF."""
+        return self._only.joint_prefix
+
+    @property
+    def driver_namespace(self) -> str:
+        """Return the namespace before the topics of the one arm."""
+        return self._only.driver_namespace
+
+    @property
+    def workspace(self) -> dict[str, float]:
+        """Return the walls for the tool of the one arm in its base frame, m."""
+        return self._only.workspace
+
     def to_dict(self) -> dict[str, Any]:
         """Return the same plain mapping that the YAML file holds."""
-        return asdict(self)
+        data: dict[str, Any] = _plain(self)
+        if self.driver is not None:
+            data |= _plain(self.driver)
+        if self.arms:
+            del data['joints'], data['home']  # of the arms
+            data['arms'] = {name: _arm_to_dict(name, arm) for name, arm in self.arms.items()}
+        return data
 
     @staticmethod
     def from_dict(data: Any, source: str) -> RobotSpec:
         """Build and check a spec; ``source`` names the file in errors."""
-        spec: RobotSpec = _build(RobotSpec, data, source, '')
-        _check_values(spec, source)
+        if isinstance(data, dict) and 'arms' in data:
+            return _several_arms(data, source)
+        spec = _one_arm(data, source)
+        check_robot(spec, source)
         return spec
 
 
@@ -189,154 +257,80 @@ def load_robot_spec(robot: str, joint_prefix: str = '', driver_namespace: str = 
             raise ValueError(f"robot '{robot}' is unknown; expected one of "
                              f"{', '.join(robot_names())} or the path of a .yaml file")
         path = config_path(f'config/{robot}.yaml')
-    spec = RobotSpec.from_dict(_read(path), str(path))
+    spec = RobotSpec.from_dict(read_layered(path, _ARM_KEYS), str(path))
+    if spec.arms:
+        if joint_prefix or driver_namespace:
+            raise ValueError(f'{path}: joint_prefix and driver_namespace are of robots with one '
+                             f"arm; this one has {', '.join(spec.arms)}")
+        return spec
     return with_names(spec, joint_prefix or spec.joint_prefix,
                       driver_namespace or spec.driver_namespace)
 
 
-def _read(path: Path, depth: int = 0) -> Any:
-    """Return the mapping of a file, laid over that of the file it is based on."""
-    try:
-        data = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(f'robot file {path} does not exist') from None
-    except yaml.YAMLError as error:
-        raise ValueError(f'robot file {path} is not valid YAML: {error}') from error
-    if not isinstance(data, dict) or 'based_on' not in data:
-        return data
-    if depth == 3:
-        raise ValueError(f"robot file {path}: 'based_on' goes through too many files; at most 3")
-    base = _read(path.parent / str(data.pop('based_on')), depth + 1)
-    return _laid_over(base, data)
-
-
-def _laid_over(base: Any, data: Any) -> Any:
-    if not isinstance(base, dict) or not isinstance(data, dict):
-        return data
-    return base | {key: _laid_over(base.get(key), value) for key, value in data.items()}
-
-
 _NESTED = {'JointLimits': JointLimits, 'GripperSpec': GripperSpec, 'CameraSpec': CameraSpec}
+_DRIVER_KEYS = tuple(entry.name for entry in fields(DriverSpec))
+_ARM_KEYS = ('base_frame', 'joints', 'home', *_DRIVER_KEYS)  # the rest is the whole robot's
 
 
-def _build(cls: Any, data: Any, source: str, prefix: str) -> Any:
-    if not isinstance(data, dict):
-        raise ValueError(f"{source}: '{prefix or 'file'}' must be a mapping, got {data!r}")
-    names = [field.name for field in fields(cls)]
-    for key in data:
-        if key not in names:
-            raise ValueError(f"{source}: unknown key '{prefix}{key}'; expected {', '.join(names)}")
-    for field in fields(cls):
-        if field.name not in data and field.default is MISSING:
-            raise ValueError(f"{source}: key '{prefix}{field.name}' is missing")
-    return cls(**{field.name: _value(str(field.type), data[field.name], source,
-                                     f'{prefix}{field.name}')
-                  for field in fields(cls)
-                  if field.name in data and data[field.name] != field.default})
+def _one_arm(data: Any, source: str) -> RobotSpec:
+    reader = StrictReader(source, _NESTED)
+    reader.check_keys((RobotSpec, DriverSpec), data, given=('driver', 'arms'))
+    driver = {key: value for key, value in data.items() if key in _DRIVER_KEYS}
+    shared = {key: value for key, value in data.items() if key not in _DRIVER_KEYS}
+    spec: RobotSpec = reader.build(RobotSpec, shared, driver=reader.build(DriverSpec, driver),
+                                   arms={})
+    check_arm(spec, source)
+    return spec
 
 
-def _value(kind: str, value: Any, source: str, key: str) -> Any:
-    if kind.startswith('dict['):
-        inner = kind.removeprefix('dict[str, ').removesuffix(']')
-        if not isinstance(value, dict) or not value:
-            raise ValueError(f"{source}: '{key}' must be a mapping with entries, got {value!r}")
-        return {str(name): _value(inner, item, source, f'{key}.{name}')
-                for name, item in value.items()}
-    if kind in _NESTED:
-        return _build(_NESTED[kind], value, source, f'{key}.')
-    if kind == 'float':
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{source}: '{key}' must be a plain number in SI units "
-                             f'(rad, m, s, Hz), got {value!r}')
-        if not np.isfinite(value):
-            raise ValueError(f"{source}: '{key}' must be finite, got {value!r}")
-        return float(value)
-    if kind == 'int':
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"{source}: '{key}' must be a whole number, got {value!r}")
-        return value
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{source}: '{key}' must be a text, got {value!r}")
-    return value
+def _several_arms(data: dict[str, Any], source: str) -> RobotSpec:
+    reader = StrictReader(source, _NESTED)
+    wanted, shared = data['arms'], {key: data[key] for key in data if key != 'arms'}
+    if not isinstance(wanted, dict) or len(wanted) < 2:
+        raise ValueError(f"{source}: 'arms' must be a mapping of two arms or more, got {wanted!r}")
+    of_the_arms = ('joints', 'home', 'driver', 'arms')
+    reader.check_keys((RobotSpec,), shared, given=of_the_arms)
+    arms = {str(name): _prefixed(f'{name}_', _one_arm(
+        _arm_data(arm, shared, f'{source}: arms.{name}'), f'{source}: arms.{name}'))
+        for name, arm in wanted.items()}
+    spec: RobotSpec = reader.build(
+        RobotSpec, shared, driver=None, arms=arms,
+        joints={name: limits for arm in arms.values() for name, limits in arm.joints.items()},
+        home={name: value for arm in arms.values() for name, value in arm.home.items()})
+    check_robot(spec, source)
+    return spec
 
 
-def _check_values(spec: RobotSpec, source: str) -> None:
-    for name, limits in spec.joints.items():
-        _check_limits(limits, f'joints.{name}', source)
-    _check_gripper_and_home(spec, source)
-    _check_commands(spec, source)
-    for field in ('velocity_scale', 'acceleration_scale'):
-        if not 0 < getattr(spec, field) <= 1:
-            raise ValueError(f"{source}: '{field}' must be in (0, 1], got {getattr(spec, field)}")
-    _check_positive(spec, ('command_rate_hz', 'state_rate_hz', 'state_max_age_s'), '', source)
-    for name, camera in spec.cameras.items():
-        _check_positive(camera, ('width', 'height', 'rate_hz', 'max_age_s'), f'cameras.{name}.',
-                        source)
+def _arm_data(arm: Any, shared: dict[str, Any], source: str) -> Any:
+    if not isinstance(arm, dict) or not set(arm) <= set(_ARM_KEYS):
+        raise ValueError(f"{source} must be a mapping with keys of an arm ("
+                         f"{', '.join(_ARM_KEYS)}), got {arm!r}")
+    return shared | arm
 
 
-def _check_positive(holder: Any, names: tuple[str, ...], prefix: str, source: str) -> None:
-    for name in names:
-        if getattr(holder, name) <= 0:
-            raise ValueError(f"{source}: '{prefix}{name}' must be positive, got "
-                             f'{getattr(holder, name)}')
+def _prefixed(prefix: str, arm: RobotSpec) -> RobotSpec:
+    """Return an arm whose joints have names of their own, and their driver's in its messages."""
+    driver = arm.driver
+    assert driver is not None
+    names = dict(zip(arm.joints, arm.driver_joint_names))
+    return replace(
+        arm,
+        joints={prefix + name: limits for name, limits in arm.joints.items()},
+        home={prefix + name: value for name, value in arm.home.items()},
+        driver=replace(
+            driver, gripper=replace(driver.gripper, joint=prefix + driver.gripper.joint),
+            driver_names={prefix + name: word for name, word in names.items()}))
 
 
-def _check_limits(limits: JointLimits, key: str, source: str) -> None:
-    if limits.lower >= limits.upper:
-        raise ValueError(f"{source}: '{key}.lower' must be below '{key}.upper', got "
-                         f'{limits.lower} and {limits.upper}')
-    if max(abs(limits.lower), abs(limits.upper)) > 4 * np.pi:
-        raise ValueError(f"{source}: '{key}' limits [{limits.lower}, {limits.upper}] exceed "
-                         '4 pi; expected rad (or m), these look like degrees')
-    _check_positive(limits, ('velocity', 'acceleration'), f'{key}.', source)
+def _plain(part: RobotSpec | DriverSpec) -> dict[str, Any]:
+    return {key: value for key, value in asdict(part).items()
+            if key not in ('driver', 'arms') and value is not None and value != {}}
 
 
-def _check_commands(spec: RobotSpec, source: str) -> None:
-    gripper = spec.gripper
-    for key, value, known in (('command_mode', spec.command_mode, COMMAND_MODES),
-                              ('gripper.mode', gripper.mode, GRIPPER_MODES)):
-        if value not in known:
-            raise ValueError(f"{source}: '{key}' must be one of {', '.join(known)}, got '{value}'")
-    if spec.command_topic == spec.state_topic:
-        raise ValueError(f"{source}: 'command_topic' and 'state_topic' are both "
-                         f'{spec.command_topic}; what the arm reports would be commanded to it')
-    if (gripper.mode == 'joint_state') != (spec.command_mode == 'joint_state'):
-        raise ValueError(f"{source}: 'gripper.mode' joint_state and 'command_mode' joint_state go "
-                         'together (one message holds the arm and the gripper), got '
-                         f"'{gripper.mode}' and '{spec.command_mode}'")
-    if gripper.mode == 'joint_state' and gripper.topic != spec.command_topic:
-        raise ValueError(f"{source}: 'gripper.topic' must be the command_topic "
-                         f'{spec.command_topic} in mode joint_state, got {gripper.topic}')
-    if spec.command_mode == 'joint_state' and spec.command_rate_hz > 200:
-        raise ValueError(f"{source}: 'command_rate_hz' must be at most 200 in mode joint_state "
-                         f'(the driver replans at each command), got {spec.command_rate_hz}')
-    if gripper.command_closed == gripper.command_open:
-        raise ValueError(f"{source}: 'gripper.command_closed' and 'gripper.command_open' must "
-                         f'differ, got {gripper.command_closed} for both')
-    _check_positive(gripper, ('effort', 'speed'), 'gripper.', source)
-    if not 1 <= spec.command_speed_percent <= 100:
-        raise ValueError(f"{source}: 'command_speed_percent' must be in [1, 100], got "
-                         f'{spec.command_speed_percent}')
-
-
-def _check_gripper_and_home(spec: RobotSpec, source: str) -> None:
-    gripper = spec.gripper
-    if gripper.joint != spec.joint_names[-1]:
-        raise ValueError(f"{source}: 'gripper.joint' must be the last entry of 'joints' "
-                         f"('{spec.joint_names[-1]}'), got '{gripper.joint}'")
-    if gripper.closed == gripper.open:
-        raise ValueError(f"{source}: 'gripper.closed' and 'gripper.open' must differ, got "
-                         f'{gripper.closed} for both')
-    limits = spec.joints[gripper.joint]
-    for field in ('closed', 'open'):
-        if not limits.lower <= getattr(gripper, field) <= limits.upper:
-            raise ValueError(f"{source}: 'gripper.{field}' must lie in [{limits.lower}, "
-                             f'{limits.upper}], got {getattr(gripper, field)}')
-    if set(spec.home) != set(spec.joints):
-        raise ValueError(f"{source}: 'home' must name exactly the joints "
-                         f"{', '.join(spec.joints)}, got {', '.join(spec.home)}")
-    for name, value in spec.home.items():
-        limits = spec.joints[name]
-        if not limits.lower <= value <= limits.upper:
-            raise ValueError(f"{source}: 'home.{name}' must lie in [{limits.lower}, "
-                             f'{limits.upper}], got {value}')
+def _arm_to_dict(name: str, arm: RobotSpec) -> dict[str, Any]:
+    """Return an arm as its robot's file holds it, joints without the arm's name before them."""
+    data, prefix = arm.to_dict(), f'{name}_'
+    for key in ('joints', 'home', 'driver_names'):
+        data[key] = {joint.removeprefix(prefix): value for joint, value in data[key].items()}
+    data['gripper']['joint'] = data['gripper']['joint'].removeprefix(prefix)
+    return {key: value for key, value in data.items() if key in _ARM_KEYS}

@@ -212,7 +212,7 @@ def test_when_a_required_node_dies_all_end_and_it_is_named(programs, capfd):
     graph = Runner([Process(SLEEP), Process(FAIL), Process(SLEEP, required=False)])
     start = time.monotonic()
     assert graph.run() == 3
-    assert time.monotonic() - start < 5.0
+    assert time.monotonic() - start < 30.0  # the others sleep for 60 s
     assert not any(alive(pid) for pid in graph.pids.values())
     message = capfd.readouterr().err
     assert 'ended with code 3, so everything was stopped' in message
@@ -294,13 +294,13 @@ class RealGraph:
         self.shared = {name for pid in self.pids for name in mapped(pid)}
         assert self.shared
 
-    def wait_for(self, text, seconds=60.0):
+    def wait_for(self, text, seconds=120.0):
         deadline = time.monotonic() + seconds
         while text not in self.log.read_text():
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
 
-    def wait_until_gone(self, seconds=10.0):
+    def wait_until_gone(self, seconds=60.0):
         deadline = time.monotonic() + seconds
         while any(alive(pid) for pid in self.pids):
             assert time.monotonic() < deadline, 'a node is left over'
@@ -321,8 +321,8 @@ def mapped(pid):
 def test_ctrl_c_leaves_no_process_and_no_shared_memory(tmp_path):
     graph = RealGraph(tmp_path / 'log')
     graph.popen.send_signal(signal.SIGINT)
-    assert graph.popen.wait(20.0) == 128 + signal.SIGINT
-    graph.wait_until_gone(1.0)
+    assert graph.popen.wait(60.0) == 128 + signal.SIGINT
+    graph.wait_until_gone()
     assert graph.left_in_shared_memory() == set()
     assert 'Traceback' not in graph.log.read_text()
 
@@ -330,8 +330,8 @@ def test_ctrl_c_leaves_no_process_and_no_shared_memory(tmp_path):
 def test_a_killed_node_takes_the_others_and_its_shared_memory_with_it(tmp_path):
     graph = RealGraph(tmp_path / 'log')
     os.kill(graph.pids[0], signal.SIGKILL)
-    assert graph.popen.wait(20.0) == 128 + signal.SIGKILL
-    graph.wait_until_gone(1.0)
+    assert graph.popen.wait(60.0) == 128 + signal.SIGKILL
+    graph.wait_until_gone()
     assert graph.left_in_shared_memory() == set()
     assert 'sim_node ended with signal SIGKILL' in graph.log.read_text()
 

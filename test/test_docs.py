@@ -17,7 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 import re
 
-from faster_ros.nodes.control_node import ControlParameters
+from faster_ros.nodes.control_parameters import ControlParameters
 from faster_ros.nodes.demo_node import DemoParameters
 from faster_ros.nodes.doctor_node import DoctorParameters
 from faster_ros.nodes.policy_node import PolicyParameters

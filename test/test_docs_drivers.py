@@ -15,7 +15,8 @@
 
 from pathlib import Path
 
-from faster_ros.robot_spec import COMMAND_MODES, config_path, GRIPPER_MODES, load_robot_spec
+from faster_ros.robot_checks import COMMAND_MODES, GRIPPER_MODES
+from faster_ros.robot_spec import config_path, load_robot_spec
 import pytest
 
 TEXT = (Path(__file__).parents[1] / 'docs' / 'drivers.md').read_text()

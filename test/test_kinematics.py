@@ -16,7 +16,7 @@
 import dataclasses
 
 from faster_ros.kinematics import Kinematics
-from faster_ros.robot_spec import load_robot_spec
+from faster_ros.robot_spec import load_robot_spec, RobotSpec
 import numpy as np
 import pytest
 
@@ -85,6 +85,7 @@ def test_a_robot_whose_urdf_lacks_a_joint_or_frame_is_refused():
     with pytest.raises(ValueError, match=r'urdf/fr3\.urdf lacks joint fr3_joint33'):
         Kinematics(dataclasses.replace(SPEC, joints=joints))
     with pytest.raises(ValueError, match="lacks the frame 'tcp'"):
+        Kinematics(RobotSpec.from_dict(SPEC.to_dict() | {'tool_frame': 'tcp'}, 'test'))
         Kinematics(dataclasses.replace(SPEC, tool_frame='tcp'))
 
 

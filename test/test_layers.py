@@ -26,12 +26,16 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'faster_ros'
 
-BASE = {'interfaces', 'robot_spec', 'kinematics'}
+BASE = {'interfaces', 'strict_data', 'robot_parts', 'robot_spec', 'kinematics'}
 CORE = {'runtime', 'robots', 'policy', 'data', 'doctor', 'evaluation', 'sim', 'tokenizer'}
 MAY_IMPORT = {
     'interfaces': set(),
+    'strict_data': set(),
+    'strict_yaml': set(),
+    'robot_parts': set(),
+    'robot_checks': {'robot_parts', 'robot_spec'},  # types of what robot_spec has checked
     'robot_naming': set(),
-    'robot_spec': {'interfaces', 'robot_naming'},
+    'robot_spec': {'interfaces', 'robot_checks', 'robot_naming', 'robot_parts', 'strict_yaml'},
     'kinematics': {'robot_spec', 'interfaces'},
     'runtime': BASE,
     'robots': BASE,

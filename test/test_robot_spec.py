@@ -56,7 +56,10 @@ def test_vectors_are_in_the_order_of_the_joints():
 
 @pytest.mark.parametrize('path, value, message', [
     ('speed', 1.0, "unknown key 'speed'"),
-    ('joints.fr3_joint2.jerk', 1.0, r"unknown key 'joints\.fr3_joint2\.jerk'"),
+    ('joints.fr3_joint2.snap', 1.0, r"unknown key 'joints\.fr3_joint2\.snap'"),
+    ('joints.fr3_joint2.jerk', -1.0, r"'joints\.fr3_joint2\.jerk' must be positive, or 0"),
+    ('joints.fr3_joint2.envelope_deceleration', 0.0, "'joints.fr3_joint2.envelope_offset' needs"),
+    ('gripper.latency_s', 3.0, r"'gripper\.latency_s' must be in \[0, 2\], got 3\.0"),
     ('cameras.wrist.topik', '/x', r"unknown key 'cameras\.wrist\.topik'"),
     ('joints.fr3_joint1', {'lower': 1.0, 'upper': -1.0, 'velocity': 1.0, 'acceleration': 1.0},
      r"'joints\.fr3_joint1\.lower' must be below 'joints\.fr3_joint1\.upper', got 1\.0 and -1\.0"),

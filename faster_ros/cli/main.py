@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from importlib import import_module
 import os
 from pathlib import Path
 import sys
@@ -37,6 +38,20 @@ from faster_ros.bringup import (
 )
 
 Job = Callable[[argparse.Namespace, list[str]], int]
+# Jobs with arguments of their own: the module whose main() takes them, and what it is for.
+MODULES = {
+    'evaluate-demo': ('faster_ros.training.evaluate_demo',
+                      'measure the policy of the demo in process'),
+    'eval': ('faster_ros.cli.evaluation',
+             'plan and report blinded trials of policies, with intervals and tests'),
+    'lab': ('faster_ros.cli.lab',
+            'measure what delay does to each rule of joining chunks, with or without a policy'),
+    'stop-benchmark': ('faster_ros.nodes.stop_benchmark',
+                       'measure how soon the arm brakes after ~/stop, and after a lost stream'),
+    'tokenizer': ('faster_ros.cli.tokenizer',
+                  'fit FASTerVQ to your own recordings, and compare action tokenizers on them'),
+}
+WITH_CHECKPOINT = ('evaluate-demo', 'lab')  # these are told which one the package has
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,21 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     inverse.add_argument('robots', nargs='+', metavar='ROBOT', help='fr3, ur5e, ... or a file')
     inverse.add_argument('--poses', type=int, default=1000, help='random reachable poses (1000)')
 
-    _add(
-        jobs,
-        'evaluate-demo',
-        _evaluate_demo,
-        'measure the policy of the demo in process; further arguments go to the evaluation',
-        takes_rest=True,
-    )
-
-    _add(
-        jobs,
-        'tokenizer',
-        _tokenizer,
-        'fit FASTerVQ to your own recordings, and compare action tokenizers on them',
-        takes_rest=True,
-    )
+    for name, (_, text) in MODULES.items():
+        _add(jobs, name, _module, text, takes_rest=True)
     return parser
 
 
@@ -238,16 +240,10 @@ def _ik_benchmark(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
-def _evaluate_demo(_: argparse.Namespace, rest: list[str]) -> int:
-    from faster_ros.training.evaluate_demo import main as evaluate_demo
-
-    return evaluate_demo(rest, Path(default_checkpoint()))
-
-
-def _tokenizer(_: argparse.Namespace, rest: list[str]) -> int:
-    from faster_ros.cli.tokenizer import main as tokenizer
-
-    return tokenizer(rest)
+def _module(options: argparse.Namespace, rest: list[str]) -> int:
+    module = import_module(MODULES[options.name][0])
+    extra = [Path(default_checkpoint())] if options.name in WITH_CHECKPOINT else []
+    return int(module.main(rest, *extra))
 
 
 if __name__ == '__main__':

@@ -51,15 +51,21 @@ class Quantiles:
     maximum: float | None
 
 
-def success_rate(successes: int, trials: int, confidence: float = 0.95) -> Rate:
-    """Return a success rate with its Wilson interval; without trials nothing is known: 0 to 1."""
+def success_rate(successes: int, trials: int, confidence: float = 0.95,
+                 method: str = 'wilson') -> Rate:
+    """
+    Return a success rate with its interval; without trials nothing is known: 0 to 1.
+
+    ``method``: ``wilson``, near the confidence on average, or ``exact`` (Clopper-Pearson), never
+    below it.
+    """
     if not 0 <= successes <= trials:
         raise ValueError(f'expected 0 <= successes <= trials, got {successes} of {trials}')
     if not 0.0 < confidence < 1.0:
         raise ValueError(f'expected a confidence between 0 and 1, got {confidence}')
     if trials == 0:
         return Rate(0, 0, 0.0, 1.0, confidence)
-    interval = binomtest(successes, trials).proportion_ci(confidence, method='wilson')
+    interval = binomtest(successes, trials).proportion_ci(confidence, method=method)
     return Rate(successes, trials, float(interval.low), float(interval.high), confidence)
 
 

@@ -20,6 +20,7 @@ ROS clock; joint vectors are in RobotSpec order.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -37,25 +38,25 @@ _PACKAGES = ('faster_ros', 'mujoco', 'numpy', 'ros-rclpy', 'torch')
 class JointTrace:
     """Joint positions over time; one writer, readers take ``arrays``."""
 
-    stamps_ns: list[int] = field(default_factory=list)
-    positions: list[Sequence[float]] = field(default_factory=list)
+    # Arrays hold numbers and no objects: a long run gives the garbage collector nothing to visit.
+    stamps_ns: array[int] = field(default_factory=lambda: array('q'))
+    positions: array[float] = field(default_factory=lambda: array('d'))
+    width: int = 0
 
     def add(self, stamp_ns: int, positions: Sequence[float]) -> None:
         """Append one sample of D positions."""
-        self.positions.append(positions)
+        self.width = len(positions)
+        self.positions.extend(positions)
         self.stamps_ns.append(stamp_ns)
 
     def arrays(self, start_ns: int, since_ns: int = 0) -> tuple[FloatArray, FloatArray]:
         """Return seconds after ``start_ns`` (T,) and positions (T, D), from ``since_ns`` on."""
-        stamps = self.stamps_ns[:]
-        first = (
-            next(
-                (index for index in range(len(stamps) - 1, -1, -1) if stamps[index] < since_ns), -1
-            )
-            + 1
-        )
-        seconds = (np.array(stamps[first:], dtype=float) - start_ns) / 1e9
-        return seconds, np.array(self.positions[first:len(stamps)])
+        stamps = np.frombuffer(self.stamps_ns[:], np.int64)
+        # The writer may be ahead with the positions of a sample that has no stamp yet.
+        positions = np.frombuffer(self.positions[:len(stamps) * self.width], np.float64)
+        positions = positions.reshape(len(stamps), self.width)
+        first = int(np.searchsorted(stamps, since_ns))
+        return (stamps[first:] - start_ns) / 1e9, positions[first:]
 
 
 @dataclass
@@ -108,7 +109,7 @@ class TrialRecord:
         """Return the line that is printed when the trial has ended."""
         inference = quantiles(self.inference_ms).p50
         return (
-            f'{self.number:>4}/{trials}  {self.instruction:<22} {self.outcome:<12} '
+            f'{self.number:>4}/{trials}  {self.instruction:<30} {self.outcome:<12} '
             f'{self.seconds:5.1f} s   inference '
             + (f'{inference:5.1f} ms' if inference is not None else '    -')
         )
@@ -150,6 +151,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         for name, counts in summary['camera_frames'].items()
     )
     rows = [
+        ('led by', summary['led_by']),
         ('success', str(rate)),
         ('wrong cube lifted', str(summary['wrong_cube'])),
         ('camera stamp to chunk', _in_words(summary['capture_to_chunk_ms'])),
@@ -157,7 +159,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         ('command period deviation', _in_words(summary['command_period_deviation_ms'])),
         ('late steps dropped', str(summary.get('late_steps', 0))),
         ('starved control ticks', str(summary.get('starved_ticks', 0))),
-        ('camera frames received', cameras),
+        ('camera frames received', cameras or 'not measured'),
     ]
     return [f'  {name:<26}{text}' for name, text in rows]
 

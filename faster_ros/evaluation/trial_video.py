@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 import os
 from pathlib import Path
-from queue import Queue
+from queue import Full, Queue
 import threading
 
 import av
@@ -36,6 +36,7 @@ import numpy as np
 _VIEW = (640, 480)  # width and height of one camera in the video
 _STRIP = 300  # height of the plots below, px
 _PLOT_SECONDS = 4.0
+_QUEUED = 10  # frames that may wait to be drawn
 _BACKGROUND = (24, 24, 28)
 _PANEL = (40, 40, 46)
 _TEXT = (235, 235, 235)
@@ -81,9 +82,12 @@ class TrialVideo:
         self._limits = limits
         size = (_VIEW[1] + _STRIP, 2 * _VIEW[0], 3)
         self._background = np.full(size, _BACKGROUND, np.uint8)
-        self._queue: Queue[VideoFrame | None] = Queue()
+        self._queue: Queue[tuple[VideoFrame, int] | None] = Queue(_QUEUED)
+        self._left_out = 0
+        self._shown = -1  # so that the first frame is at time 0
         self._container = av.open(str(path), 'w', options={'movflags': 'faststart'})
-        stream = self._container.add_stream('libx264', rate=Fraction(rate_hz).limit_denominator())
+        self._rate = Fraction(rate_hz).limit_denominator()
+        stream = self._container.add_stream('libx264', rate=self._rate)
         stream.width, stream.height = 2 * _VIEW[0], _VIEW[1] + _STRIP
         stream.pix_fmt = 'yuv420p'
         stream.options = {'preset': 'ultrafast', 'crf': '22', 'threads': '1'}
@@ -93,8 +97,17 @@ class TrialVideo:
         self._thread.start()
 
     def add(self, frame: VideoFrame) -> None:
-        """Queue one frame."""
-        self._queue.put(frame)
+        """Queue one frame; on a busy machine it is left out, and the one before shows longer."""
+        try:
+            self._queue.put_nowait((frame, 1 + self._left_out))
+            self._left_out = 0
+        except Full:
+            self._left_out += 1
+
+    @property
+    def queued(self) -> int:
+        """Return how many frames wait to be drawn."""
+        return self._queue.qsize()
 
     def close(self) -> None:
         """Encode what is queued and finish the file."""
@@ -106,19 +119,28 @@ class TrialVideo:
     def _run(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
         try:
-            while (frame := self._queue.get()) is not None:
-                picture = self._draw(frame)
-                self._encode(picture)
-                if frame.outcome == 'success' and not self.picture.exists():
-                    cv2.imwrite(str(self.picture), picture[..., ::-1])
-            self._container.mux(self._stream.encode(None))
+            self._film()
         except Exception as error:  # handed to ``close``; a run does not fail for its video
             self.failure = error
+            while self._queue.get() is not None:  # so that nobody waits for room
+                pass
         finally:
             self._container.close()
 
-    def _encode(self, picture: ImageArray) -> None:
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(picture, 'rgb24')))
+    def _film(self) -> None:
+        while (item := self._queue.get()) is not None:
+            frame, periods = item
+            picture = self._draw(frame)
+            self._encode(picture, periods)
+            if frame.outcome == 'success' and not self.picture.exists():
+                cv2.imwrite(str(self.picture), picture[..., ::-1])
+        self._container.mux(self._stream.encode(None))
+
+    def _encode(self, picture: ImageArray, periods: int) -> None:
+        frame = av.VideoFrame.from_ndarray(picture, 'rgb24')
+        self._shown += periods
+        frame.pts, frame.time_base = self._shown, 1 / self._rate
+        self._container.mux(self._stream.encode(frame))
 
     def _draw(self, frame: VideoFrame) -> ImageArray:
         width, height = _VIEW

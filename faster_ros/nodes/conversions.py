@@ -46,21 +46,26 @@ def to_duration(time_ns: int) -> Duration:
 
 
 def state_from_message(message: JointState, spec: RobotSpec) -> RobotState:
-    """Pick the robot's joints by name; other joints are ignored, velocities not sent are NaN."""
+    """
+    Pick the joints of a robot with one arm by its driver's names.
+
+    Other joints are ignored, velocities that are not sent are NaN.
+    """
     index = {name: place for place, name in enumerate(message.name)}
-    missing = [name for name in spec.joint_names if name not in index]
+    names = spec.driver_joint_names
+    missing = [name for name in names if name not in index]
     if missing:
         raise ValueError(f"joint state on {spec.state_topic} lacks {', '.join(missing)}; it has "
                          f"{', '.join(sorted(message.name)) or 'no joints'}")
     if len(message.position) != len(message.name):
         raise ValueError(f'joint state on {spec.state_topic} has {len(message.name)} names and '
                          f'{len(message.position)} positions; expected as many')
-    order = [index[name] for name in spec.joint_names]
+    order = [index[name] for name in names]
     positions = np.array([message.position[place] for place in order])
     velocities = np.full(len(order), np.nan)
     if len(message.velocity) == len(message.name):
         velocities = np.array([message.velocity[place] for place in order])
-    return RobotState(to_ns(message.header.stamp), positions, velocities)
+    return RobotState(to_ns(message.header.stamp), positions, velocities, spec.state_topic)
 
 
 def chunk_to_message(chunk: ActionChunk) -> JointTrajectory:

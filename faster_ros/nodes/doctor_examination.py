@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 import os
 from pathlib import Path
 from threading import Thread
@@ -44,16 +45,16 @@ from faster_ros.nodes import conversions, images, qos
 from faster_ros.nodes.doctor_controllers import ControllerQuery
 from faster_ros.nodes.doctor_watch import endpoints, type_name, WatchedTopic
 from faster_ros.policy.compatibility import read_config
-from faster_ros.robot_spec import config_path, NO_TOPIC, RobotSpec
+from faster_ros.robot_spec import config_path, RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface
-from faster_ros.robots.driver_gate import DriverGate
+from faster_ros.robots.driver_gate import DriverGate, Signal
 from faster_ros.robots.gripper_actions import ACTION_MODES, gripper_actions
-from faster_ros.robots.optional_messages import apt_package, MissingMessagesError
+from faster_ros.robots.optional_messages import apt_package, load, MissingMessagesError
 from faster_ros.runtime.scheduling import request_real_time
 from rclpy.node import Node
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Bool, Float64, String
+from std_msgs.msg import String
 
 _POLL_S = 0.02
 _PRIORITY = 20  # what control_node asks for
@@ -109,16 +110,29 @@ class Examination:
         return WatchedTopic(self._node, Image, topic, qos.CAMERA)
 
     def _watch_driver(self) -> list[WatchedTopic]:
-        spec, watched = self._settings.spec, []
-        if spec.driver_ready_topic != NO_TOPIC:
-            watched.append(WatchedTopic(
-                self._node, Bool, spec.driver_ready_topic, qos.LATCHED,
-                lambda message: self._gate.ready(bool(message.data))))
-        if spec.driver_speed_topic != NO_TOPIC:
-            watched.append(WatchedTopic(
-                self._node, Float64, spec.driver_speed_topic, qos.SENSOR,
-                lambda message: self._gate.speed(float(message.data))))
+        watched = []
+        for topic, signal in list(self._gate.signals.items()):
+            # The controllers are asked apart; a package that is missing turns the gate off.
+            kind = None if signal.kind[1] == 'srv' else self._type_of(topic, signal)
+            if kind is None:
+                self._gate.ignore(topic)
+                continue
+            watched.append(WatchedTopic(self._node, kind, topic,
+                                        qos.LATCHED if signal.latched else qos.SENSOR,
+                                        partial(self._on_driver, topic)))
         return watched
+
+    @staticmethod
+    def _type_of(topic: str, signal: Signal) -> Any:
+        try:
+            return load(*signal.kind, needed_for=f'watching {topic}')
+        except MissingMessagesError:
+            if not signal.optional:
+                raise
+            return None
+
+    def _on_driver(self, topic: str, message: Any) -> None:
+        self._gate.hear(topic, message, time.monotonic())
 
     def _on_joints(self, message: JointState) -> None:
         try:
@@ -164,7 +178,7 @@ class Examination:
             targets=self._targets(), system=_system(settings.environment, missing),
             checkpoint=_checkpoint(settings.checkpoint), controllers=self._controllers.facts,
             driver=tuple(watched.facts(watched_s) for watched in self._driver),
-            driver_problem=self._gate.problem, gripper_action=', '.join(actions),
+            driver_problem=self._gate.problem(time.monotonic()), gripper_action=', '.join(actions),
             gripper_served=all(self._node.count_publishers(f'{name}/_action/status')
                                for name in actions),
             description_topic=topic, description=description, dry_run=settings.dry_run)

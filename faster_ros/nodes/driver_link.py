@@ -15,25 +15,21 @@
 DriverLink: the topics and actions between ``control_node`` and the drivers of one robot.
 
 ``robots.ArmInterface`` makes the messages; this publishes them, watches for silence where silence
-would let the arm move on, drives a gripper that is an action, and passes on what the driver says
-about itself.
+would let the arm move on, and drives a gripper that is an action.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import time
 
 from faster_ros.interfaces import JointCommand, RobotState
 from faster_ros.nodes import diagnostics, qos
 from faster_ros.nodes.gripper_client import GripperClient
-from faster_ros.robot_spec import NO_TOPIC, RobotSpec
-from faster_ros.robots.arm_interface import ArmInterface, CommandOptions, Outgoing
-from faster_ros.robots.driver_gate import DriverGate
+from faster_ros.robot_spec import RobotSpec
+from faster_ros.robots.arm_interface import ArmInterface, CommandOptions, DRY_RUN, Outgoing
 from faster_ros.robots.gripper_actions import ACTION_MODES
 from rclpy.action.client import ActionClient
 from rclpy.node import Node
-from std_msgs.msg import Bool, Float64
 
 _WATCH_PERIOD_S = 0.05
 
@@ -42,51 +38,47 @@ class DriverLink:
     """``send``, ``pause`` and ``rest`` belong to the control loop, all else to the executor."""
 
     def __init__(self, node: Node, spec: RobotSpec, options: CommandOptions,
-                 log: diagnostics.EdgeLog, on_problem: Callable[[str], None]) -> None:
-        """``on_problem`` is told why the driver cannot follow, or '' when it can."""
+                 log: diagnostics.EdgeLog) -> None:
         self._node = node
         self._spec = spec
         self._log = log
         self._arm = ArmInterface(spec, options)
-        self._gate = DriverGate(spec)
-        self._on_problem = on_problem
+        self._prefix = DRY_RUN if options.dry_run else ''
         self._sent_at = time.monotonic()
+        self._sending_since: float | None = None
         self._publishers = {topic: node.create_publisher(kind, topic, qos.COMMAND)
                             for topic, kind in self._arm.topics.items()}
-        self._gripper: GripperClient | None = None
-        if spec.gripper.mode in ACTION_MODES and not options.dry_run:
-            self._gripper = GripperClient(
-                spec.gripper, lambda kind, name: ActionClient(node, kind, name))
-            node.create_timer(_WATCH_PERIOD_S, self._follow_gripper)
+        self._grippers = {} if options.dry_run else {
+            index: GripperClient(gripper, lambda kind, name: ActionClient(node, kind, name))
+            for index, gripper in zip(spec.gripper_indices, spec.grippers)
+            if gripper.mode in ACTION_MODES}
+        if self._grippers:
+            node.create_timer(_WATCH_PERIOD_S, self._follow_grippers)
         if self._arm.silence_moves:
             node.create_timer(_WATCH_PERIOD_S, self._watch)
-        self._listen()
-
-    def _listen(self) -> None:
-        if self._spec.driver_ready_topic != NO_TOPIC:
-            self._node.create_subscription(Bool, self._spec.driver_ready_topic, self._on_ready,
-                                           qos.LATCHED)
-        if self._spec.driver_speed_topic != NO_TOPIC:
-            self._node.create_subscription(Float64, self._spec.driver_speed_topic, self._on_speed,
-                                           qos.SENSOR)
-        self._on_problem(self._gate.problem)
 
     def table(self, rate_hz: float) -> list[str]:
         """Return the lines of the start-up table."""
-        spec, gripper = self._spec, self._spec.gripper
-        where = self._arm.gripper_topic if self._gripper is None else gripper.topic
-        return [f'  arm      {spec.command_mode} on {self._arm.arm_topic} at {rate_hz:g} Hz',
-                f'  gripper  {gripper.mode} on {where}']
+        lines = []
+        for name, (arm, _) in self._spec.parts.items():
+            whose = f'{name} ' if name else ''
+            where = '' if arm.gripper.mode in ACTION_MODES else self._prefix
+            lines += [f'  arm      {whose}{arm.command_mode} on {self._prefix}{arm.command_topic} '
+                      f'at {rate_hz:g} Hz',
+                      f'  gripper  {whose}{arm.gripper.mode} on {where}{arm.gripper.topic}']
+        return lines
 
     def send(self, command: JointCommand, state: RobotState | None) -> None:
         """Publish one command; ``state`` is the measured one."""
         self._publish(self._arm.write(command, state))
         self._sent_at = time.monotonic()
-        if self._gripper is not None:
-            self._gripper.position = float(command.positions[self._spec.gripper_index])
+        self._sending_since = self._sending_since or self._sent_at
+        for index, gripper in self._grippers.items():
+            gripper.position = float(command.positions[index])
 
     def pause(self) -> None:
         """Publish what belongs into a period without a command."""
+        self._sending_since = None
         self._publish(self._arm.rest())
 
     def rest(self) -> None:
@@ -95,19 +87,26 @@ class DriverLink:
             self._publish(outgoing)
             time.sleep(0.005)
 
+    def commanded_s(self) -> float:
+        """Return for how long commands have been sent without a pause."""
+        since = self._sending_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def restart(self) -> None:
-        """Leave the gripper as it is until the commands say otherwise."""
-        if self._gripper is not None:
-            self._gripper.restart()
+        """Leave each gripper as it is until the commands say otherwise."""
+        for gripper in self._grippers.values():
+            gripper.restart()
 
     def rival(self) -> str:
         """Return '' or who else commands an arm whose command topic is easily shared."""
-        topic = self._arm.arm_topic
-        others = self._node.count_publishers(topic) - 1
-        if self._spec.command_mode != 'joint_state' or others < 1:
-            return ''
-        return (f'{others} other publishers on {topic}, which moves the arm; expected none '
-                '(a leader arm, a joint_state_publisher or a driver that reports there?)')
+        for arm, _ in self._spec.parts.values():
+            topic = self._prefix + arm.command_topic
+            others = self._node.count_publishers(topic) - 1
+            if arm.command_mode == 'joint_state' and others >= 1:
+                return (f'{others} other publishers on {topic}, which moves the arm; expected '
+                        'none (a leader arm, a joint_state_publisher or a driver that reports '
+                        'there?)')
+        return ''
 
     def _publish(self, outgoing: Outgoing) -> None:
         for topic, message in outgoing:
@@ -116,18 +115,10 @@ class DriverLink:
     def _watch(self) -> None:
         self._publish(self._arm.late(time.monotonic() - self._sent_at))
 
-    def _follow_gripper(self) -> None:
-        assert self._gripper is not None
-        problem = self._gripper.step(time.monotonic_ns())
-        if problem:
-            self._log.problem('gripper', problem)
-        else:
-            self._log.solved('gripper', 'the gripper answers again')
-
-    def _on_ready(self, message: Bool) -> None:
-        self._gate.ready(bool(message.data))
-        self._on_problem(self._gate.problem)
-
-    def _on_speed(self, message: Float64) -> None:
-        self._gate.speed(float(message.data))
-        self._on_problem(self._gate.problem)
+    def _follow_grippers(self) -> None:
+        for index, gripper in self._grippers.items():
+            problem = gripper.step(time.monotonic_ns())
+            if problem:
+                self._log.problem(f'gripper {index}', problem)
+            else:
+                self._log.solved(f'gripper {index}', 'the gripper answers again')

@@ -41,6 +41,7 @@ from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.inference_worker import InferenceWorker
+from faster_ros.runtime.joint_states import JointStates
 from faster_ros.runtime.observation_buffer import Refusal
 from faster_ros.runtime.policy_session import PolicySession
 import numpy as np
@@ -102,6 +103,7 @@ class PolicyNode(SafeLifecycleNode):
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._session = PolicySession(self._spec, self._config.execution_horizon)
         self._session.instruction = self._config.instruction
+        self._states = JointStates(self._spec)
         self._session_lock = Lock()  # of the session: the polling thread and the executor use it
         self._polled: list[PolledSubscription] = []
         self._poller: PacedThread | None = None
@@ -133,7 +135,7 @@ class PolicyNode(SafeLifecycleNode):
             self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED)]
         self._polled = [
             *(self._subscribe_camera(name) for name in spec.cameras),
-            PolledSubscription(self, JointState, spec.state_topic, self._on_state, qos.HISTORY)]
+            *(self._subscribe_states(name, arm) for name, (arm, _) in spec.parts.items())]
         self._poller = PacedThread(_POLL_RATE_HZ, self._poll, self._polling_failed)
         self._poller.start()
         self._log_table()
@@ -183,6 +185,8 @@ class PolicyNode(SafeLifecycleNode):
             for polled in self._polled:
                 polled.poll()
             new = sum(camera.received for camera in buffer.cameras.values()) > before
+            if self._worker is not None and self._session.watch(self._now_ns()):
+                self._tell(self._session.problem)
             if (new and buffer.is_complete(self._now_ns())) or due_ns >= self._retry_ns:
                 self._retry_ns = due_ns + _RETRY_NS
                 self._request()
@@ -208,7 +212,7 @@ class PolicyNode(SafeLifecycleNode):
             f'  checkpoint   {config.checkpoint} on {config.device}',
             *(f'  camera       {name}: {camera.topic}{suffix}, {camera.width}x{camera.height} at '
               f'{camera.rate_hz:g} Hz' for name, camera in spec.cameras.items()),
-            f'  states       {spec.state_topic}',
+            f'  states       {" and ".join(spec.state_topics)}',
             f'  instruction  {self.resolve_topic_name("instruction")}',
             f'  chunks       {self.resolve_topic_name("policy/chunk")}, the next one after '
             f'{config.execution_horizon} steps']))
@@ -233,13 +237,21 @@ class PolicyNode(SafeLifecycleNode):
         return PolledSubscription(self, CompressedImage if compressed else Image, topic, on_image,
                                   qos.CAMERA)
 
-    def _on_state(self, message: JointState, _: object) -> None:
-        try:
-            self._session.buffer.add_state(conversions.state_from_message(message, self._spec))
-        except ValueError as error:
-            self._log.problem('joint state', str(error))
-        else:
-            self._log.solved('joint state', 'joint states are complete again')
+    def _subscribe_states(self, name: str, arm: RobotSpec) -> PolledSubscription:
+        def on_state(message: JointState, _: object) -> None:
+            try:
+                state = self._states.add(name, conversions.state_from_message(message, arm))
+            except ValueError as error:
+                self._states.refuse(name, str(error))
+            else:
+                if state is not None:
+                    self._session.buffer.add_state(state)
+            if self._states.problem:
+                self._log.problem('joint state', self._states.problem)
+            else:
+                self._log.solved('joint state', 'joint states are complete again')
+
+        return PolledSubscription(self, JointState, arm.state_topic, on_state, qos.HISTORY)
 
     def _on_instruction(self, message: String) -> None:
         with self._session_lock:
@@ -287,7 +299,7 @@ class PolicyNode(SafeLifecycleNode):
         return chunk
 
     def _on_chunk(self, observation: Observation, chunk: ActionChunk) -> None:
-        self._tell('')
+        self._tell(self._session.problem)
         self._chunk_topic.publish(conversions.chunk_to_message(chunk))
         now_ns = self._now_ns()
         self._session.chunk_arrived(chunk, now_ns, self._inference_s)

@@ -14,8 +14,8 @@
 """
 Delta actions: what the tokenizer sees of a chunk of joint targets.
 
-An arm joint is the step from the target before it (row 0: from the measured position); the
-gripper, two values rather than a path, stays absolute.
+An arm joint is the step from the target before it (row 0: from the measured position); a
+gripper, two values rather than a path, stays absolute. ``gripper``: its column, or all of theirs.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from faster_ros.interfaces import FloatArray
 import numpy as np
 
 
-def to_deltas(actions: FloatArray, positions: FloatArray, gripper: int) -> FloatArray:
+def to_deltas(actions: FloatArray, positions: FloatArray,
+              gripper: int | list[int]) -> FloatArray:
     """Return deltas (..., H, D) of absolute targets, given measured joints (..., D)."""
     deltas = np.diff(actions, axis=-2, prepend=positions[..., None, :])
     deltas[..., gripper] = actions[..., gripper]
     return deltas
 
 
-def from_deltas(deltas: FloatArray, positions: FloatArray, gripper: int) -> FloatArray:
+def from_deltas(deltas: FloatArray, positions: FloatArray,
+                gripper: int | list[int]) -> FloatArray:
     """Return the absolute targets (..., H, D); the inverse of ``to_deltas``."""
     actions: FloatArray = positions[..., None, :] + np.cumsum(deltas, axis=-2)
     actions[..., gripper] = deltas[..., gripper]

@@ -124,7 +124,7 @@ class FASTerPolicy:
         with torch.inference_mode():
             decoded = self._tokenizer.decode(self._model.generate(batch))
         deltas = self.parts.action_normaliser.restore(decoded[0].double().cpu().numpy())
-        return from_deltas(deltas, positions, self.parts.robot.gripper_index)
+        return from_deltas(deltas, positions, self.parts.robot.gripper_indices)
 
     def _input(self, images: Mapping[str, ImageArray], positions: FloatArray,
                instruction: str) -> PolicyInput:

@@ -21,7 +21,8 @@ lists them. Nothing here limits or supervises: a command has passed the runtime.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from faster_ros.interfaces import JointCommand, RobotState
@@ -53,9 +54,26 @@ class CommandOptions:
     dry_run: bool = False
 
 
+@dataclass(frozen=True)
+class _Channel:
+    """One topic, its writer, and the joints of a command that it is about."""
+
+    topic: str
+    writer: Any
+    part: slice
+
+    def write(self, command: JointCommand, state: RobotState | None) -> Any:
+        part = self.part
+        return self.writer.write(
+            replace(command, positions=command.positions[part],
+                    velocities=command.velocities[part]),
+            state and replace(state, positions=state.positions[part],
+                              velocities=state.velocities[part]))
+
+
 class ArmInterface:
     """
-    The writers of one robot.
+    The writers of one robot, arm after arm.
 
     ``topics``: name -> message type of what has to be published. ``late`` may be called from
     another thread than the rest.
@@ -63,15 +81,19 @@ class ArmInterface:
 
     def __init__(self, spec: RobotSpec, options: CommandOptions | None = None) -> None:
         options = options or CommandOptions()
-        prefix = DRY_RUN if options.dry_run else ''
-        self._arm = _arm_writer(spec, options)
-        self._gripper = _gripper_writer(spec, options)
+        self._prefix = DRY_RUN if options.dry_run else ''
         self._names = spec.joint_names
-        self.arm_topic = prefix + spec.command_topic
-        self.gripper_topic = prefix + spec.gripper.topic
-        self.topics = {self.arm_topic: self._arm.message_type}
-        if self._gripper is not None:
-            self.topics[self.gripper_topic] = self._gripper.message_type
+        self._channels: list[_Channel] = []
+        for arm, part in spec.parts.values():
+            self._add(arm.command_topic, _arm_writer(arm, options), part)
+            self._add(arm.gripper.topic, _gripper_writer(arm, options), part)
+        self._moving = [channel for channel in self._channels
+                        if isinstance(channel.writer, ForwardVelocityWriter)]
+        self.topics = {channel.topic: channel.writer.message_type for channel in self._channels}
+
+    def _add(self, topic: str, writer: Any, part: slice) -> None:
+        if writer is not None:
+            self._channels.append(_Channel(self._prefix + topic, writer, part))
 
     def write(self, command: JointCommand, state: RobotState | None) -> Outgoing:
         """Return the messages of one command; all are made before any can be sent."""
@@ -79,32 +101,26 @@ class ArmInterface:
             raise ValueError('expected a finite command of all joints, got positions '
                              f'{command.positions} and velocities {command.velocities} of '
                              f"{', '.join(self._names)}")
-        outgoing = [(self.arm_topic, self._arm.write(command, state))]
-        if self._gripper is not None:
-            message = self._gripper.write(command, state)
-            if message is not None:
-                outgoing.append((self.gripper_topic, message))
-        return outgoing
+        return _existing((channel.topic, channel.write(command, state))
+                         for channel in self._channels)
 
     @property
     def silence_moves(self) -> bool:
-        """Return whether the arm would go on moving if nothing were sent any more."""
-        return isinstance(self._arm, ForwardVelocityWriter)
+        """Return whether something would go on moving if nothing were sent any more."""
+        return bool(self._moving)
 
     def rest(self) -> Outgoing:
         """Return what is to be sent in a period without a command; at last nothing."""
-        return self._unless_none(self._arm.rest()) if self._moves_on(self._arm) else []
+        return _existing((channel.topic, channel.writer.rest()) for channel in self._moving)
 
     def late(self, silent_s: float) -> Outgoing:
-        """Return what stops the arm if the loop has been silent for too long."""
-        return self._unless_none(self._arm.late(silent_s)) if self._moves_on(self._arm) else []
+        """Return what stops the motion if the loop has been silent for too long."""
+        return _existing((channel.topic, channel.writer.late(silent_s))
+                         for channel in self._moving)
 
-    @staticmethod
-    def _moves_on(writer: Any) -> bool:
-        return isinstance(writer, ForwardVelocityWriter)
 
-    def _unless_none(self, message: Any) -> Outgoing:
-        return [] if message is None else [(self.arm_topic, message)]
+def _existing(outgoing: Iterable[tuple[str, Any]]) -> Outgoing:
+    return [(topic, message) for topic, message in outgoing if message is not None]
 
 
 def _arm_writer(spec: RobotSpec, options: CommandOptions) -> Any:

@@ -37,7 +37,7 @@ class JointStateWriter:
         from sensor_msgs.msg import JointState
 
         self.message_type = JointState
-        self._names = list(spec.joint_names)
+        self._names = list(spec.driver_joint_names)
         self._gripper = spec.gripper_index
         self._map = GripperMap(spec.gripper)
         self._deadband = Deadband(spec.gripper)

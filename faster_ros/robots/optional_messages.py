@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-Messages of drivers that are not installed everywhere, imported when they are needed.
+Messages and vendors' SDKs that are not installed everywhere, imported when they are needed.
 
 What every arm takes (trajectory_msgs, std_msgs, sensor_msgs) comes with ROS 2; grippers with
-actions need control_msgs or franka_msgs. Called by ``gripper_actions.py``.
+actions need control_msgs or franka_msgs, arms without a ROS driver the vendor's Python package.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ from typing import Any
 
 class MissingMessagesError(ImportError, ValueError):
     """Messages that a robot file asks for are not installed: the user's to mend."""
+
+
+class MissingSdkError(ImportError, ValueError):
+    """A vendor's Python package that a driver needs is not installed: the user's to mend."""
 
 
 def apt_package(package: str) -> str:
@@ -49,3 +53,13 @@ def load(package: str, kind: str, name: str, needed_for: str) -> Any:
             f'{needed_for} needs {package}/{kind}/{name}, which the installed {package} lacks; '
             f'is {apt} up to date, or another mode meant?', name=package)
     return getattr(module, name)
+
+
+def load_sdk(module: str, package: str, needed_for: str) -> Any:
+    """Return a vendor's module such as ``pylibfranka``; ``package`` is its name for pip."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingSdkError(
+            f'{needed_for} needs the Python package {package}, which cannot be imported '
+            f'({error}); expected it from: pip install {package}') from error

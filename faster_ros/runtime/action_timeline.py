@@ -17,28 +17,31 @@ Chunks of actions merged by time into the one trajectory that is being executed.
 Row ``k`` of a chunk is due at ``start_ns + k * step_ns``. A command takes ``actuation_latency``
 to show in the arm, so at time ``now`` the trajectory is read at ``now + actuation_latency``, and
 rows due before that are late: dropped by their time, never by a count. At a seam the arm's joints
-fade linearly from the executing trajectory to the new chunk::
+go over from the executing trajectory to the new chunk by a rule of ``blending.py``::
 
     executing   ====================\
     new chunk      x  x  x  x        \======================
-                   late rows  |<-blend->|
+                   late rows  |<-seam->|
                              now
 
 The gripper is never averaged: the newest chunk rules, and it is told open or closed, nothing in
-between, with hysteresis. Used by ``MotionController``; numpy only, takes the time as an argument.
+between, with hysteresis and a latency of its own. Used by ``MotionController``; numpy only, takes
+the time as an argument.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from faster_ros.interfaces import ActionChunk, FloatArray
 from faster_ros.robot_spec import RobotSpec
+from faster_ros.runtime.blending import make_rule, MergeRule
+from faster_ros.runtime.trajectories import StraightLines, Trajectory
 import numpy as np
+from numpy.typing import NDArray
 
-_PAST_NS = 200_000_000          # kept of the past: a late control tick still reads there
-_BLEND_KNOTS = 8                # straight pieces that stand for the curve of a crossfade
 _CLOSE_BELOW, _OPEN_ABOVE = 0.4, 0.6  # hysteresis, share of the gripper's stroke
 
 
@@ -59,29 +62,32 @@ class TimelineCounters:
 class ActionTimeline:
     """The executing trajectory of all D joints; not thread-safe."""
 
-    def __init__(self, spec: RobotSpec, blend_s: float = 0.12,
+    def __init__(self, spec: RobotSpec, rule: MergeRule | None = None,
                  actuation_latency_s: float = 0.0) -> None:
-        """``blend_s``: length of the seam; ``actuation_latency_s``: see the module."""
+        """``rule``: how chunks are merged; ``actuation_latency_s``: see the module."""
         self._names = spec.joint_names
-        self._gripper = spec.gripper_index
-        self._closed, self._open = spec.gripper.closed, spec.gripper.open
-        self._blend_ns = round(blend_s * 1e9)
+        self._grippers = spec.gripper_indices
+        self._closed = np.array([gripper.closed for gripper in spec.grippers])
+        self._open = np.array([gripper.open for gripper in spec.grippers])
+        self._rule = rule or make_rule('smooth', 0.12, spec)
         self._latency_ns = round(actuation_latency_s * 1e9)
+        self._gripper_latencies_ns = [round(gripper.latency_s * 1e9) for gripper in spec.grippers]
         self.counters = TimelineCounters()
         self._reset_ns: int | None = None
         self._last_start_ns: int | None = None
         self._clear()
 
     def _clear(self) -> None:
-        self._times: list[int] = []
-        self._rows: FloatArray = np.empty((0, len(self._names)))
+        self._trajectory: Trajectory | None = None
+        self._aim: Trajectory | None = None
         self._gripper_times: list[int] = []
-        self._gripper_shares: list[float] = []
-        self._is_open: bool | None = None
+        self._gripper_shares: FloatArray = np.empty((0, len(self._grippers)))
+        self._is_open: NDArray[np.bool_] | None = None
 
     def reset(self, now_ns: int) -> None:
         """Forget the trajectory; chunks whose observation is older than now are discarded."""
         self._clear()
+        self._rule.reset()
         self._reset_ns = now_ns
         self._last_start_ns = None
 
@@ -102,45 +108,48 @@ class ActionTimeline:
         except ValueError:
             self.counters.rejected += 1
             raise
-        if self._reset_ns is not None and chunk.start_ns < self._reset_ns:
+        read_ns = now_ns + self._latency_ns
+        executing = self._trajectory if _covers(self._trajectory, read_ns) else None
+        busy = self._rule.waits and executing is not None and chunk.start_ns < executing.end_ns
+        if busy or (self._reset_ns is not None and chunk.start_ns < self._reset_ns):
             self.counters.discarded += 1
             return False
-        read_ns = now_ns + self._latency_ns
         due = chunk.start_ns + chunk.step_ns * np.arange(len(chunk.actions), dtype=np.int64)
-        if from_rest and due[-1] >= read_ns:
+        if (from_rest or self._rule.restarts) and due[-1] >= read_ns:
             due += max(0, read_ns - chunk.start_ns)
         late = int(np.searchsorted(due, read_ns))
         self.counters.late_steps += late
         if late == len(due):
             self.counters.discarded += 1
             return False
-        keep = max(late - 1, 0)  # the row before now is the other end of the first segment
-        due, rows = due[keep:], np.array(chunk.actions[keep:], dtype=float)
+        rows = np.array(chunk.actions, dtype=float)
+        if executing is None and held is not None:
+            executing = StraightLines(np.array([read_ns]), np.array(held, dtype=float)[None])
         self._set_gripper(due, rows)
-        self._splice(due, rows, read_ns, held)
+        self._aim = StraightLines(due, rows)
+        self._trajectory = self._rule.merge(executing, self._aim, read_ns)
         self._last_start_ns = chunk.start_ns
         self.counters.merged += 1
         return True
 
     def sample(self, now_ns: int) -> FloatArray | None:
         """Return the target at ``now_ns``, shape (D,), or None where there is none."""
-        times = self._times
         read_ns = now_ns + self._latency_ns
-        if not times or read_ns < times[0] or read_ns > times[-1]:
+        if not _covers(self._trajectory, read_ns):
             return None
-        index = bisect_right(times, read_ns) - 1
-        target = self._rows[index].copy()
-        if index + 1 < len(times):
-            share = (read_ns - times[index]) / (times[index + 1] - times[index])
-            target += share * (self._rows[index + 1] - target)
-        target[self._gripper] = self._gripper_target(read_ns)
-        return np.asarray(target)
+        target = self._trajectory.at(read_ns)
+        target[self._grippers] = self._gripper_targets(read_ns)
+        return target
+
+    def aim(self, now_ns: int) -> FloatArray | None:
+        """Return what the newest chunk alone asks for, shape (D,), or None without one."""
+        return None if self._aim is None else self._aim.at(now_ns + self._latency_ns)
 
     def remaining_s(self, now_ns: int) -> float:
         """Return how long the trajectory lasts from now, in s; 0 when there is none."""
-        if not self._times:
+        if self._trajectory is None:
             return 0.0
-        return max(0.0, (self._times[-1] - now_ns - self._latency_ns) * 1e-9)
+        return max(0.0, (self._trajectory.end_ns - now_ns - self._latency_ns) * 1e-9)
 
     def _check(self, chunk: ActionChunk, now_ns: int) -> None:
         if chunk.names != self._names:
@@ -166,51 +175,20 @@ class ActionTimeline:
                 f'chunk answers the observation of {chunk.start_ns} ns, not newer than the one '
                 f'before it ({self._last_start_ns} ns)')
 
-    def _splice(self, due: np.ndarray, rows: FloatArray, read_ns: int,
-                held: FloatArray | None) -> None:
-        """Replace the trajectory by a fade from the executing one to the new rows."""
-        if self._times and self._times[0] <= read_ns <= self._times[-1]:
-            old_due, old_rows = np.array(self._times), self._rows
-        elif held is not None:
-            old_due, old_rows = np.array([read_ns - _PAST_NS]), np.array(held, dtype=float)[None]
-        else:
-            self._times, self._rows = due.tolist(), rows
-            return
-        start_ns = max(read_ns, int(due[0]))
-        end_ns = start_ns + self._blend_ns
-        knots = np.concatenate([
-            [read_ns, start_ns, end_ns],
-            np.linspace(start_ns, end_ns, _BLEND_KNOTS + 1).astype(np.int64),
-            old_due[(old_due >= read_ns - _PAST_NS) & (old_due < end_ns)],
-            due[due > read_ns],
-        ])
-        times = np.unique(knots[knots <= due[-1]])
-        fade = np.clip((times - start_ns) / max(self._blend_ns, 1), 0.0, 1.0)[:, None]
-        if self._blend_ns == 0:
-            fade = (times >= start_ns).astype(float)[:, None]
-        self._rows = (1 - fade) * _read(old_due, old_rows, times) + fade * _read(due, rows, times)
-        self._times = times.tolist()
-
     def _set_gripper(self, due: np.ndarray, rows: FloatArray) -> None:
-        shares = (rows[:, self._gripper] - self._closed) / (self._open - self._closed)
-        self._gripper_times, self._gripper_shares = due.tolist(), shares.tolist()
+        self._gripper_times = due.tolist()
+        self._gripper_shares = (rows[:, self._grippers] - self._closed) / (
+            self._open - self._closed)
 
-    def _gripper_target(self, read_ns: int) -> float:
-        index = max(bisect_right(self._gripper_times, read_ns) - 1, 0)
-        share = self._gripper_shares[index]
+    def _gripper_targets(self, read_ns: int) -> FloatArray:
+        rows = [max(bisect_right(self._gripper_times, read_ns + latency_ns) - 1, 0)
+                for latency_ns in self._gripper_latencies_ns]
+        shares = self._gripper_shares[rows, range(len(rows))]
         if self._is_open is None:
-            self._is_open = share >= 0.5
-        elif self._is_open and share < _CLOSE_BELOW:
-            self._is_open = False
-        elif not self._is_open and share > _OPEN_ABOVE:
-            self._is_open = True
-        return self._open if self._is_open else self._closed
+            self._is_open = shares >= 0.5
+        self._is_open = np.where(self._is_open, shares >= _CLOSE_BELOW, shares > _OPEN_ABOVE)
+        return np.where(self._is_open, self._open, self._closed)
 
 
-def _read(due: np.ndarray, rows: FloatArray, times: np.ndarray) -> FloatArray:
-    """Interpolate ``rows`` (N, D) at ``times`` (T,) linearly, held at both ends: (T, D)."""
-    if len(due) == 1:
-        return np.repeat(rows, len(times), axis=0)
-    index = np.clip(np.searchsorted(due, times, side='right') - 1, 0, len(due) - 2)
-    share = np.clip((times - due[index]) / (due[index + 1] - due[index]), 0.0, 1.0)[:, None]
-    return np.asarray((1 - share) * rows[index] + share * rows[index + 1])
+def _covers(trajectory: Trajectory | None, time_ns: int) -> TypeGuard[Trajectory]:
+    return trajectory is not None and trajectory.begin_ns <= time_ns <= trajectory.end_ns

@@ -14,26 +14,38 @@
 """
 MotionController: from chunks to limited commands, one call per control period.
 
-The timeline says what is due, the supervisor whether it may be done, the limiter how fast. The
-same object runs in ``control_node`` and, without ROS, in the simulator's evaluation. It reads no
-clock: the same calls give the same commands.
+The timeline says what is due, the supervisor whether it may be done, the limiter how fast; the
+timeline lives in the time of the dilated clock, which a slowed arm slows. The same object runs in
+``control_node`` and, without ROS, in the simulator's evaluation. It reads no clock: the same
+calls give the same commands.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from faster_ros.interfaces import ActionChunk, FloatArray, JointCommand, RobotState
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
+from faster_ros.runtime.blending import make_rule
+from faster_ros.runtime.deadman import Deadman
+from faster_ros.runtime.dilated_clock import DilatedClock
 from faster_ros.runtime.limiter import Limiter
 from faster_ros.runtime.supervisor import Gates, Mode, Supervisor
+from faster_ros.runtime.workspace import stopping_place
 
 
 @dataclass(frozen=True)
 class MotionConfig:
-    """Seam length, time from a command to its effect, both in s, and the supervisor's gates."""
+    """
+    How commands are made.
 
+    ``merge``: rule of ``blending.RULES``; ``blend_s``: length of a seam; ``actuation_latency_s``:
+    time from a command to its effect; ``gates``: the supervisor's.
+    """
+
+    merge: str = 'smooth'
     blend_s: float = 0.12
     actuation_latency_s: float = 0.0
     gates: Gates = field(default_factory=Gates)
@@ -68,12 +80,18 @@ class MotionController:
     """Timeline, supervisor and limiter of one robot; not thread-safe."""
 
     def __init__(self, spec: RobotSpec, config: MotionConfig | None = None,
-                 rate_hz: float | None = None) -> None:
+                 rate_hz: float | None = None, deadman: Deadman | None = None) -> None:
         """``rate_hz``: how often ``tick`` is called; by default the robot's command rate."""
         config = config or MotionConfig()
-        self._timeline = ActionTimeline(spec, config.blend_s, config.actuation_latency_s)
-        self._limiter = Limiter(spec, 1.0 / (rate_hz or spec.command_rate_hz))
-        self._supervisor = Supervisor(spec, config.gates)
+        self._period_s = 1.0 / (rate_hz or spec.command_rate_hz)
+        self._limiter = Limiter(spec, self._period_s)
+        self._timeline = ActionTimeline(
+            spec, make_rule(config.merge, config.blend_s, spec),
+            config.actuation_latency_s + self._limiter.delay_s)
+        self._supervisor = Supervisor(spec, config.gates, deadman)
+        self._clock = DilatedClock()
+        self._hold_at: FloatArray | None = None
+        self._last_due_ns = 0  # on the wall clock, of the newest chunk at full speed
         self._problem = ''
         self._policy_problem = ''
 
@@ -96,23 +114,43 @@ class MotionController:
         if not refusal:
             assert state is not None
             self._limiter.start(state.positions)
-            self._timeline.reset(now_ns)
+            self._clock.restart(now_ns)
+            self._flush(now_ns)
         return refusal
 
     def disarm(self, now_ns: int) -> None:
         """Brake to a stop, then command nothing."""
         self._supervisor.disarm()
-        self._timeline.reset(now_ns)
+        self._flush(now_ns)
+
+    def stop(self, detail: str, now_ns: int) -> None:
+        """Disarm, and state who wanted it."""
+        self._supervisor.disarm('stopped', detail)
+        self._flush(now_ns)
+
+    def hold_measured(self, now_ns: int, state: RobotState | None) -> str:
+        """Command the measured pose in the next period; returns '' or why that cannot be."""
+        problem = self._supervisor.state_problem(now_ns, state)
+        if self._supervisor.mode is Mode.RUNNING or self._limiter.moving:
+            return 'the arm is armed or moves; expected one that stands'
+        if problem is not None:
+            return f'{problem[0]}: {problem[1]}'
+        assert state is not None
+        self._hold_at = state.positions
+        return ''
 
     def reset(self, now_ns: int) -> None:
         """Forget the trajectory, brake and wait for a chunk observed from now on."""
-        self._timeline.reset(now_ns)
+        self._flush(now_ns)
         self._supervisor.await_chunk()
 
     def trip(self, reason: str, detail: str, now_ns: int) -> None:
         """Hold for a reason that was found outside, such as a failure of the control loop."""
         if self._supervisor.trip(reason, detail):
-            self._timeline.reset(now_ns)
+            self._flush(now_ns)
+
+    def _flush(self, now_ns: int) -> None:
+        self._timeline.reset(self._clock.at(now_ns))
 
     def note_incomplete_state(self, detail: str) -> None:
         """Tell that joint states lack a joint, or with '' that they are complete again."""
@@ -124,9 +162,18 @@ class MotionController:
         if problem and self._supervisor.engaged:
             self.trip('policy_problem', problem, now_ns)
 
+    def note_buttons(self, buttons: Sequence[int], now_ns: int) -> None:
+        """Tell which buttons are held, 1 each; only a deadman cares."""
+        if self._supervisor.deadman is not None:
+            self._supervisor.deadman.hear(buttons, now_ns)
+
     def note_driver(self, problem: str) -> None:
         """Tell why the driver cannot follow commands, or with '' that it can."""
         self._supervisor.driver_problem = problem
+
+    def note_driver_speed(self, share: float, now_ns: int) -> None:
+        """Tell at which share of its speed the driver moves the arm, 0 to 1."""
+        self._clock.set_speed(share, now_ns)
 
     def accept(self, chunk: ActionChunk, now_ns: int) -> bool:
         """
@@ -135,19 +182,27 @@ class MotionController:
         One that is late, out of order or older than the last reset is dropped and counted; a
         malformed one holds a running arm.
         """
-        # The first chunk is not faded in: its distance from the arm has to show at the gate.
         supervisor = self._supervisor
-        held = self._limiter.positions if supervisor.engaged else None
         from_rest = supervisor.mode is Mode.RUNNING and not supervisor.engaged
+        # A stamp from the future stays as far from now, however slowly the time passes.
+        seen_ns = min(chunk.start_ns, now_ns)
+        dilated = replace(chunk, start_ns=self._clock.at(seen_ns) + chunk.start_ns - seen_ns)
         try:
-            merged = self._timeline.merge(chunk, now_ns, held, from_rest)
+            merged = self._timeline.merge(dilated, self._clock.at(now_ns),
+                                          self._limiter.positions, from_rest)
         except OutOfOrderError as error:
             self._problem = str(error)
             return False
         except ValueError as error:
             self.refuse_chunk(str(error), now_ns)
             return False
-        self._problem = '' if merged else self._problem
+        if merged:
+            self._problem = supervisor.check_chunk(chunk.actions)
+            if self._problem:
+                self._flush(now_ns)
+                return False
+            begin_ns = now_ns if from_rest else chunk.start_ns
+            self._last_due_ns = begin_ns + (len(chunk.actions) - 1) * chunk.step_ns
         return merged
 
     def refuse_chunk(self, problem: str, now_ns: int) -> None:
@@ -158,6 +213,9 @@ class MotionController:
     def tick(self, now_ns: int, state: RobotState | None) -> JointCommand | None:
         """Return the command of this period, or None when nothing is to be sent."""
         supervisor, limiter = self._supervisor, self._limiter
+        held, self._hold_at = self._hold_at, None
+        if held is not None and supervisor.mode is Mode.DISARMED:
+            return JointCommand(now_ns, held, 0.0 * held)
         if supervisor.mode is Mode.DISARMED and not limiter.moving:
             return None
         target = None
@@ -165,21 +223,30 @@ class MotionController:
             faults = supervisor.faults
             target = self._target(now_ns, state)
             if supervisor.faults != faults:
-                self._timeline.reset(now_ns)
+                self._flush(now_ns)
         positions = limiter.hold() if target is None else limiter.step(target)
-        return JointCommand(now_ns, positions, limiter.velocities)
+        return JointCommand(now_ns, positions, limiter.velocities, limiter.accelerations)
 
     def _target(self, now_ns: int, state: RobotState | None) -> FloatArray | None:
         """Return what the arm should go to, if anything is due and no gate is closed."""
         supervisor = self._supervisor
-        if not supervisor.check_state(now_ns, state, self._limiter.positions):
+        limiter = self._limiter
+        if not supervisor.check_state(now_ns, state, limiter.positions):
             return None
         assert state is not None
-        target = self._timeline.sample(now_ns)
-        if target is None:
+        target = self._timeline.sample(self._clock.at(now_ns))
+        # However slowly the arm follows them, actions are not followed past their end: by then
+        # a policy that works has sent newer ones.
+        if target is None or now_ns > self._last_due_ns:
             supervisor.no_target(now_ns)
             return None
-        return target if supervisor.check_target(target, state) else None
+        supervisor.check_stop(stopping_place(limiter.point, limiter.speed,
+                                             limiter.acceleration_limit, self._period_s))
+        # A chunk is joined to where the arm is; at the gate its own distance has to show.
+        asked = target if supervisor.engaged else self._timeline.aim(self._clock.at(now_ns))
+        assert asked is not None
+        may_move = supervisor.mode is Mode.RUNNING and supervisor.check_target(asked, state)
+        return target if may_move else None
 
     def status(self, now_ns: int) -> MotionStatus:
         """Return the state, the reason of a hold and the counters."""
@@ -189,7 +256,7 @@ class MotionController:
             mode=supervisor.mode.value, reason=supervisor.reason,
             detail=supervisor.detail or (self._policy_problem if waiting else ''),
             waiting=waiting,
-            problem=self._problem, remaining_s=self._timeline.remaining_s(now_ns),
+            problem=self._problem, remaining_s=self._timeline.remaining_s(self._clock.at(now_ns)),
             chunks_merged=counters.merged, chunks_rejected=counters.rejected,
             chunks_discarded=counters.discarded, late_steps=counters.late_steps,
             starved_ticks=supervisor.starved_ticks, clamped_ticks=self._limiter.clamped_ticks,

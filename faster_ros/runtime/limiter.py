@@ -12,15 +12,21 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-Keeps every command inside the joints' position, velocity and acceleration limits.
+Keeps every command inside the joints' position, velocity, acceleration and jerk limits.
 
-Velocity is the difference of two commands over the period, acceleration the difference of two
-velocities over the period, so the limits hold for what is really sent. A joint that moves at
-``v`` and brakes by ``a`` a tick (``a`` = acceleration limit x period) still travels
-``(v - a) + (v - 2a) + ...`` periods; ``_fastest`` is the exact inverse of that sum: the largest
-velocity that can still stop within a gap. It bounds the way to the position limits, and, measured
-relative to the moving target, the way to the target. A target that keeps the limits is therefore
-followed exactly, and one that does not is reached in the shortest time without overshoot.
+First a point moves towards the target, tick by tick. Its velocity is the difference of two
+positions over the period, its acceleration the difference of two velocities over the period. A
+joint that moves at ``v`` and brakes by ``a`` a tick (``a`` = acceleration limit x period) still
+travels ``(v - a) + (v - 2a) + ...`` periods; ``_fastest`` is the exact inverse of that sum: the
+largest velocity that can still stop within a gap. It bounds the way to the position limits, and,
+measured relative to the moving target, the way to the target. A target that keeps the limits is
+therefore followed exactly, and one that does not is reached in the shortest time, without
+overshoot.
+
+Then the points are averaged and become the control points of a smooth curve (``smoothing.py``),
+whose position, velocity and acceleration are the command. Both steps only average, and the limits
+are convex, so what the points keep the curve keeps, at the ticks and between them. The target has
+to be read ``delay_s`` ahead of the command's time.
 """
 
 from __future__ import annotations
@@ -29,6 +35,8 @@ from math import isfinite
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.robot_spec import RobotSpec
+from faster_ros.runtime.smoothing import SmoothCurve
+from faster_ros.runtime.velocity_envelope import VelocityEnvelope
 import numpy as np
 
 
@@ -44,41 +52,69 @@ class Limiter:
         """``period_s``: time between two commands."""
         if not period_s > 0:
             raise ValueError(f'period_s must be positive, got {period_s}')
-        margin = np.full(len(spec.joints), spec.position_margin)
-        margin[spec.gripper_index] = 0.0
-        self.lower = spec.limit_array('lower') + margin
-        self.upper = spec.limit_array('upper') - margin
         self.velocity_limit = spec.limit_array('velocity') * spec.velocity_scale
         self.acceleration_limit = spec.limit_array('acceleration') * spec.acceleration_scale
-        if np.any(self.lower >= self.upper):
-            raise ValueError(f'position_margin {spec.position_margin} leaves no range for '
-                             f'{spec.joint_names[int(np.argmax(self.lower >= self.upper))]}')
-        self._gripper = spec.gripper_index
-        self._arm = slice(0, spec.gripper_index)
+        self._envelope = VelocityEnvelope(spec, self.acceleration_limit, period_s)
+        self.lower, self.upper = _ranges(spec, self._envelope)
+        self._grippers = spec.gripper_indices
+        self._arm = spec.arm_mask
         self._period = period_s
         self._step = self.acceleration_limit * period_s
         self._half_step = 0.5 * self._step
         self._eight_units = 8.0 / (self._step * period_s)
         self._reach = self.velocity_limit * period_s
         self._gaps = np.zeros((3, len(spec.joints)))
-        self.positions = np.zeros(len(spec.joints))
-        self.velocities = np.zeros(len(spec.joints))
+        self._point = np.zeros(len(spec.joints))
+        self._speed = np.zeros(len(spec.joints))
+        self._curve = SmoothCurve(self.acceleration_limit, _jerk_limit(spec), period_s)
         self._target: FloatArray | None = None
-        self._gripper_target = 0.0
+        self._gripper_targets = np.zeros(len(self._grippers))
         self.clamped_ticks = 0
+
+    @property
+    def delay_s(self) -> float:
+        """Return how far the command is behind the target that it follows, in s."""
+        return self._curve.delay_s
+
+    @property
+    def positions(self) -> FloatArray:
+        """Return the positions of the last command, shape (D,)."""
+        return self._curve.positions
+
+    @property
+    def velocities(self) -> FloatArray:
+        """Return the velocities of the last command, shape (D,)."""
+        return self._curve.velocities
+
+    @property
+    def accelerations(self) -> FloatArray:
+        """Return the accelerations of the last command, shape (D,)."""
+        return self._curve.accelerations
+
+    @property
+    def point(self) -> FloatArray:
+        """Return the point that the curve follows ``delay_s`` later, shape (D,)."""
+        return self._point
+
+    @property
+    def speed(self) -> FloatArray:
+        """Return the velocities of the point, shape (D,)."""
+        return self._speed
+
+    @property
+    def moving(self) -> bool:
+        """Return whether the arm is commanded to move."""
+        speed = np.abs(self._speed[self._arm]).max()
+        return bool(speed > 1e-9 or self._curve.spread[self._arm].max() > 1e-9 * self._period)
 
     def start(self, positions: FloatArray) -> None:
         """Begin at a measured pose, at rest."""
         self._check(positions)
-        self.positions = np.array(positions, dtype=float)
-        self.velocities = np.zeros(len(positions))
+        self._point = np.array(positions, dtype=float)
+        self._speed = np.zeros(len(positions))
+        self._curve.start(self._point)
         self._target = None
-        self._gripper_target = float(self.positions[self._gripper])
-
-    @property
-    def moving(self) -> bool:
-        """Return whether the last command of the arm has a velocity."""
-        return bool(np.abs(self.velocities[self._arm]).max() > 1e-9)
+        self._gripper_targets = self._point[self._grippers]
 
     def step(self, target: FloatArray) -> FloatArray:
         """Return the next command towards ``target``, shape (D,), and advance to it."""
@@ -91,18 +127,18 @@ class Limiter:
             travel *= np.abs(travel) <= 2 * self._reach
             travel = np.minimum(np.maximum(travel, -self._reach), self._reach)
         self._target = target
-        self._gripper_target = float(target[self._gripper])
-        self._advance(target - travel - self.positions, travel / self._period)
-        missed = np.abs(self.positions - target)[self._arm]
+        self._gripper_targets = target[self._grippers]
+        self._advance(target - travel - self._point, travel / self._period)
+        missed = np.abs(self._point - target)[self._arm]
         if missed.max() > 1e-9:
             self.clamped_ticks += 1
         return self.positions
 
     def hold(self) -> FloatArray:
-        """Brake the arm to a stop and stay; the gripper goes on to its last target."""
+        """Brake the arm to a stop and stay; grippers go on to their last target."""
         self._target = None
-        gap = np.zeros_like(self.positions)
-        gap[self._gripper] = self._gripper_target - self.positions[self._gripper]
+        gap = np.zeros_like(self._point)
+        gap[self._grippers] = self._gripper_targets - self._point[self._grippers]
         self._advance(gap, gap * 0.0)
         return self.positions
 
@@ -114,18 +150,35 @@ class Limiter:
         """Close ``gap`` (D,) to something that moves at ``speed`` (D,), as far as allowed."""
         gaps = self._gaps
         np.abs(gap, out=gaps[0])
-        np.subtract(self.upper, self.positions, out=gaps[1])
-        np.subtract(self.positions, self.lower, out=gaps[2])
-        closing, up, down = self._fastest(np.maximum(gaps, 0.0))
-        highest = np.minimum(np.minimum(self.velocity_limit, up), self.velocities + self._step)
-        lowest = np.maximum(np.maximum(-self.velocity_limit, -down),
-                            self.velocities - self._step)
-        wanted = speed + np.copysign(closing, gap)
-        self.velocities = np.minimum(np.maximum(wanted, lowest), highest)
-        self.positions = self.positions + self.velocities * self._period
+        np.subtract(self.upper, self._point, out=gaps[1])
+        np.subtract(self._point, self.lower, out=gaps[2])
+        fastest = self._fastest(np.maximum(gaps, 0.0))
+        up, down = np.minimum(fastest[1:], self._envelope.fastest(self._point))
+        highest = np.minimum(np.minimum(self.velocity_limit, up), self._speed + self._step)
+        lowest = np.maximum(np.maximum(-self.velocity_limit, -down), self._speed - self._step)
+        wanted = speed + np.copysign(fastest[0], gap)
+        self._speed = np.minimum(np.maximum(wanted, lowest), highest)
+        self._point = self._point + self._speed * self._period
+        self._curve.add(self._point)
 
     def _fastest(self, gaps: FloatArray) -> FloatArray:
         """Return the largest velocities after which braking ends within ``gaps``, (3, D)."""
         ticks = np.floor(0.5 * (np.sqrt(1.0 + self._eight_units * gaps) - 1.0))
         distance = gaps / self._period + self._half_step * ticks * (ticks + 1.0)
         return np.asarray(distance / (ticks + 1.0))
+
+
+def _ranges(spec: RobotSpec, envelope: VelocityEnvelope) -> tuple[FloatArray, FloatArray]:
+    """Return the lowest and the highest commanded positions, each of shape (D,)."""
+    margin = np.maximum(spec.position_margin * spec.arm_mask, envelope.closed_margin)
+    lower, upper = spec.limit_array('lower') + margin, spec.limit_array('upper') - margin
+    if np.any(lower >= upper):
+        raise ValueError(f'position_margin {spec.position_margin} leaves no range for '
+                         f'{spec.joint_names[int(np.argmax(lower >= upper))]}')
+    return lower, upper
+
+
+def _jerk_limit(spec: RobotSpec) -> FloatArray:
+    """Return the jerk limits, shape (D,); infinite where the robot file states none."""
+    jerk = spec.limit_array('jerk') * spec.acceleration_scale
+    return np.where(jerk > 0.0, jerk, np.inf)

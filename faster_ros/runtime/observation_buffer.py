@@ -86,6 +86,7 @@ class ObservationBuffer:
     def __init__(self, spec: RobotSpec) -> None:
         """Make one empty stream per camera of ``spec`` and one for the joints."""
         self._spec = spec
+        self._state_topics = ' and '.join(spec.state_topics)
         self.cameras = {name: CameraStream(camera.rate_hz)
                         for name, camera in spec.cameras.items()}
         seconds = max(1.0, 2 * max(camera.max_age_s for camera in spec.cameras.values()))
@@ -136,7 +137,8 @@ class ObservationBuffer:
             if refusal:
                 return refusal
         refusal = self._check_age(now_ns, 'joints', self._spec.state_max_age_s,
-                                  self._spec.state_topic)
+                                  (self._joints[-1].topic if self._joints else '')
+                                  or self._state_topics)
         if refusal:
             return refusal
         common_ns = min(stream.frames[-1][0] for stream in self.cameras.values())
@@ -150,9 +152,17 @@ class ObservationBuffer:
             images[name] = image
         positions = self._positions_at(common_ns)
         if positions is None:
-            return Refusal('joints', 'misaligned', f'{self._spec.state_topic} has no joint '
+            return Refusal('joints', 'misaligned', f'{self._state_topics} has no joint '
                            'states around the time of the images; synchronise the clocks')
         return Observation(common_ns, images, positions, instruction)
+
+    def lost_camera(self, now_ns: int) -> str:
+        """Return '' or which camera has become older than it may be."""
+        for name, camera in self._spec.cameras.items():
+            refusal = self._check_age(now_ns, name, camera.max_age_s, camera.topic)
+            if refusal is not None and refusal.reason == 'stale':
+                return refusal.message
+        return ''
 
     def _check_age(self, now_ns: int, name: str, limit_s: float, topic: str) -> Refusal | None:
         newest_ns = self.newest_ns(name)

@@ -12,21 +12,24 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-Trials of the task ``pick`` in process: simulated time, no ROS, synchronous execution.
+Trials of the task ``pick`` in process: simulated time, no ROS.
 
-Chunks pass the same MotionController as on a robot; the simulation stands still while a policy
-thinks, so the result tells about the policy and not about the machine.
+Chunks pass the same scheduler and MotionController as on a robot. A chunk arrives after a delay of
+simulated time that is given, whatever the policy takes, so the result is the same on any machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faster_ros.interfaces import ActionChunk, FloatArray, Observation, RobotState
 from faster_ros.robot_spec import RobotSpec
-from faster_ros.runtime.controller import MotionController
+from faster_ros.runtime.chunk_scheduler import ChunkScheduler
+from faster_ros.runtime.controller import MotionConfig, MotionController
+from faster_ros.runtime.supervisor import Gates
 from faster_ros.sim.simulator import CameraRenderer, Simulator
+import numpy as np
 
 TIME_LIMIT_S = 12.0
 _STEPS_PER_TICK = 2  # physics steps per control period
@@ -35,8 +38,30 @@ Infer = Callable[[Observation], ActionChunk]
 
 
 @dataclass(frozen=True)
+class Execution:
+    """
+    How chunks are executed.
+
+    ``delay_s``: from observation to arrival; ``merge``, ``blend_s``: see MotionConfig;
+    ``horizon``: rows that are used before the next chunk takes over, and all rows of a chunk that
+    is executed synchronously; ``drift_m_s``: speed of the cube until the hand is near.
+    """
+
+    delay_s: float = 0.0
+    merge: str = 'smooth'
+    blend_s: float = 0.12
+    horizon: int = 3
+    drift_m_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class PickTrial:
-    """How one trial ended; ``seconds`` is simulated time."""
+    """
+    How one trial ended.
+
+    ``seconds`` is simulated time; ``jerk_rms`` (rad/s^3) is over all commands and arm joints,
+    ``waited_s`` the time without a target after the first one.
+    """
 
     seed: int
     instruction: str
@@ -44,39 +69,53 @@ class PickTrial:
     wrong_lifted: bool
     seconds: float
     fault: str
+    jerk_rms: float
+    waited_s: float
 
 
 class PickTrials:
     """Runs trials one after the other on one simulator."""
 
     def __init__(self, spec: RobotSpec, image_size: tuple[int, int] | None,
-                 execution_s: float = 0.3) -> None:
+                 execution: Execution | None = None) -> None:
         """``image_size``: width, height of rendered images, or None for a policy without eyes."""
         self.simulator = Simulator(spec)
+        self.execution = execution or Execution()
         self._spec = spec
         self._renderer = CameraRenderer(self.simulator, *image_size) if image_size else None
         self._tick_ns = round(_STEPS_PER_TICK * self.simulator.timestep_s * 1e9)
-        self._ticks_per_chunk = round(execution_s * 1e9 / self._tick_ns)
 
     def run(self, seed: int, infer: Infer) -> PickTrial:
         """Run one trial until success, fault or the time limit."""
-        simulator = self.simulator
+        simulator, how = self.simulator, self.execution
         layout = simulator.reset(seed)
-        controller = MotionController(self._spec, rate_hz=1e9 / self._tick_ns)
+        # A long delay is what is measured here, so it may not close the gate for starvation.
+        controller = MotionController(
+            self._spec, MotionConfig(how.merge, how.blend_s,
+                                     gates=Gates(starve_grace_s=0.5 + 2 * how.delay_s)),
+            rate_hz=1e9 / self._tick_ns)
+        chunks = _DelayedPolicy(infer, how)
         now_ns = 0
-        refusal = controller.arm(now_ns, self._state(now_ns))
-        fault, wrong, ticks = refusal, False, 0
+        fault, wrong = controller.arm(now_ns, self._state(now_ns)), False
+        accelerations = []
         while not fault and not simulator.succeeded() and now_ns < TIME_LIMIT_S * 1e9:
-            if ticks % self._ticks_per_chunk == 0:
-                controller.accept(infer(self._observation(now_ns, layout.instruction)), now_ns)
-            self._advance(controller, now_ns)
+            status = controller.status(now_ns)
+            if chunks.due(now_ns, status.remaining_s):
+                chunks.ask(self._observation(now_ns, layout.instruction))
+            chunk = chunks.arrived(now_ns)
+            if chunk is not None:
+                controller.accept(chunk, now_ns)
+            if how.drift_m_s:
+                simulator.drift_cube(how.drift_m_s)
+            accelerations.append(self._advance(controller, now_ns))
             status = controller.status(now_ns)
             fault = f'{status.reason}: {status.detail}' if status.mode == 'holding' else ''
             wrong = wrong or simulator.wrong_lifted()
-            ticks += 1
             now_ns += self._tick_ns
+        jerk = np.diff(accelerations, axis=0)[:, self._spec.arm_mask] / (self._tick_ns * 1e-9)
         return PickTrial(seed, layout.instruction, simulator.succeeded(), wrong, now_ns / 1e9,
-                         fault)
+                         fault, float(np.sqrt(np.mean(jerk**2))),
+                         status.starved_ticks * self._tick_ns * 1e-9)
 
     def _state(self, now_ns: int) -> RobotState:
         positions, velocities = self.simulator.state()
@@ -88,11 +127,46 @@ class PickTrials:
                   for camera in self._spec.cameras} if renderer else {}
         return Observation(now_ns, images, self.simulator.state()[0], instruction)
 
-    def _advance(self, controller: MotionController, now_ns: int) -> None:
-        """Command one control period; the set point moves linearly towards the command."""
+    def _advance(self, controller: MotionController, now_ns: int) -> FloatArray:
+        """Command one control period; returns the commanded accelerations, shape (D,)."""
         command = controller.tick(now_ns, self._state(now_ns))
-        assert command is not None
+        assert command is not None and command.accelerations is not None
         for step in range(_STEPS_PER_TICK):
             left = (_STEPS_PER_TICK - 1 - step) * self.simulator.timestep_s
             point: FloatArray = command.positions - command.velocities * left
             self.simulator.advance(point, command.velocities)
+        return command.accelerations
+
+
+class _DelayedPolicy:
+    """A policy whose chunks arrive a fixed time after their observation, one at a time."""
+
+    def __init__(self, infer: Infer, execution: Execution) -> None:
+        self._infer = infer
+        self._execution = execution
+        self._delay_ns = round(execution.delay_s * 1e9)
+        self._waits = execution.merge == 'synchronous'
+        self._scheduler = ChunkScheduler(execution.horizon, first_guess_s=execution.delay_s)
+        self._chunk: ActionChunk | None = None
+
+    def due(self, now_ns: int, remaining_s: float) -> bool:
+        """Return whether to ask now."""
+        if self._chunk is not None:
+            return False
+        return remaining_s == 0.0 if self._waits else self._scheduler.should_request(now_ns)
+
+    def ask(self, observation: Observation) -> None:
+        """Answer an observation; the chunk arrives later."""
+        chunk = self._infer(observation)
+        if self._waits:
+            chunk = replace(chunk, actions=chunk.actions[:self._execution.horizon + 1])
+        self._chunk = chunk
+
+    def arrived(self, now_ns: int) -> ActionChunk | None:
+        """Return the chunk that arrives now, if one does."""
+        chunk = self._chunk
+        if chunk is None or now_ns < chunk.start_ns + self._delay_ns:
+            return None
+        self._chunk = None
+        self._scheduler.chunk_arrived(chunk, now_ns)
+        return chunk

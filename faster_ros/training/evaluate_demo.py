@@ -14,7 +14,7 @@
 """
 ``faster_ros evaluate-demo``: the demo's policy on unseen layouts, in process.
 
-Simulated time, synchronous execution. Beside the policy stand the ceiling of its tokenizer, the
+Simulated time, chunks without delay. Beside the policy stand the ceiling of its tokenizer, the
 expert's chunks encoded and decoded, and the expert itself.
 """
 
@@ -33,7 +33,7 @@ from faster_ros.policy.action_representation import from_deltas, to_deltas
 from faster_ros.policy.checkpoint import FASTerPolicy, load_policy
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.sim.expert import PickExpert
-from faster_ros.sim.pick_trials import Infer, PickTrial, PickTrials
+from faster_ros.sim.pick_trials import Execution, Infer, PickTrial, PickTrials
 from faster_ros.sim.simulator import TEST_SEED_START
 import torch
 from tqdm import tqdm
@@ -45,13 +45,15 @@ _STATE: dict[str, Any] = {}  # one simulator and policy per worker process
 
 
 def evaluate(checkpoint: Path, spec: RobotSpec, subject: str, trials: int,
-             seed_start: int = TEST_SEED_START, workers: int = 2) -> dict[str, Any]:
+             seed_start: int = TEST_SEED_START, workers: int = 2,
+             execution: Execution | None = None) -> dict[str, Any]:
     """
     Run trials of ``policy``, ``tokenizer`` or ``expert``; return counts, interval and trials.
 
     The layouts are those of the seeds from ``seed_start``; training never uses them.
     """
-    jobs = [(checkpoint, spec, subject, seed_start + index) for index in range(trials)]
+    how = execution or Execution()
+    jobs = [(checkpoint, spec, subject, seed_start + index, how) for index in range(trials)]
     with get_context('spawn').Pool(workers) as pool:
         results = list(tqdm(pool.imap(_run_job, jobs), total=trials, unit='trial',
                             desc=f'trials of {_SUBJECTS[subject]}'))
@@ -74,8 +76,8 @@ def describe(result: dict[str, Any]) -> str:
             f"faults {len(result['faults'])}")
 
 
-def _run_job(job: tuple[Path, RobotSpec, str, int]) -> PickTrial:
-    checkpoint, spec, subject, seed = job
+def _run_job(job: tuple[Path, RobotSpec, str, int, Execution]) -> PickTrial:
+    checkpoint, spec, subject, seed, execution = job
     if 'trials' not in _STATE:
         torch.set_num_threads(1)
         policy = load_policy(checkpoint, spec)
@@ -84,6 +86,7 @@ def _run_job(job: tuple[Path, RobotSpec, str, int]) -> PickTrial:
         _STATE['trials'] = PickTrials(spec, pixels if subject == 'policy' else None)
         _STATE['infer'] = policy.infer if subject == 'policy' else _expert(
             policy, _STATE['trials'], coded=subject == 'tokenizer')
+    _STATE['trials'].execution = execution
     result: PickTrial = _STATE['trials'].run(seed, _STATE['infer'])
     return result
 

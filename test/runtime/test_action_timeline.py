@@ -18,6 +18,7 @@ from dataclasses import replace
 from faster_ros.interfaces import ActionChunk
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
+from faster_ros.runtime.blending import make_rule, RULES
 from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
@@ -38,6 +39,10 @@ def chunk(start_ms: float, value: float = 0.0, slope: float = 0.0, rows: int = 1
 
 def at(timeline: ActionTimeline, ms: float):
     return timeline.sample(T0 + round(ms * MS))
+
+
+def joined(rule: str, blend_s: float = 0.1) -> ActionTimeline:
+    return ActionTimeline(SPEC, make_rule(rule, blend_s, SPEC))
 
 
 def test_rows_are_due_by_their_time_and_interpolated_between():
@@ -63,7 +68,6 @@ def test_late_rows_are_dropped_by_time():
     timeline.merge(chunk(0, slope=1.0), T0 + 350 * MS)
     assert timeline.counters.late_steps == 4
     assert at(timeline, 350)[0] == pytest.approx(0.35)
-    assert at(timeline, 299) is None
 
 
 def test_from_rest_a_chunk_begins_with_its_first_row():
@@ -90,38 +94,98 @@ def test_a_chunk_that_is_wholly_late_is_discarded():
     assert at(timeline, 10)[0] == 1.0
 
 
-def test_the_seam_fades_from_the_executing_trajectory_to_the_new_chunk():
-    timeline = ActionTimeline(SPEC, blend_s=0.1)
+@pytest.mark.parametrize('rule, before, middle, after', [
+    ('hard_switch', 0.0, 1.0, 1.0), ('average', 0.0, 0.7, 0.7), ('ensemble', 0.0, 0.4975, 0.4975),
+    ('crossfade', 0.0, 0.5, 1.0), ('restart', 0.0, 1.0, 1.0), ('synchronous', 0.0, 0.0, 0.0),
+])
+def test_each_rule_joins_two_chunks_as_its_system_does(rule, before, middle, after):
+    timeline = joined(rule, 0.2)
     timeline.merge(chunk(0, 0.0), T0)
     timeline.merge(chunk(400, 1.0), T0 + 500 * MS)
-    assert at(timeline, 500)[0] == pytest.approx(0.0)
-    assert at(timeline, 550)[0] == pytest.approx(0.5, abs=0.01)
-    assert at(timeline, 600)[0] == pytest.approx(1.0)
-    assert at(timeline, 1000)[0] == pytest.approx(1.0)
+    assert at(timeline, 500)[0] == pytest.approx(before)
+    assert at(timeline, 600)[0] == pytest.approx(middle, abs=1e-4)
+    assert at(timeline, 700)[0] == pytest.approx(after, abs=1e-4)
+    assert at(timeline, 600)[7] == 0.04
+
+
+def test_the_chunks_own_rows_follow_where_the_executing_ones_end():
+    timeline = joined('average')
+    timeline.merge(chunk(0, 0.0), T0)
+    timeline.merge(chunk(400, 1.0), T0 + 500 * MS)
+    assert at(timeline, 1500)[0] == pytest.approx(0.7)
+    assert at(timeline, 1600)[0] == pytest.approx(1.0)
+
+
+def test_restarted_chunks_begin_with_their_first_row_and_waiting_ones_run_to_their_end():
+    restart, synchronous = joined('restart'), joined('synchronous')
+    for timeline in (restart, synchronous):
+        timeline.merge(chunk(0, slope=1.0), T0 + 200 * MS)
+        assert at(timeline, 300)[0] == pytest.approx(0.1)
+    assert not synchronous.merge(chunk(900), T0 + 1000 * MS)
+    assert synchronous.merge(chunk(1705), T0 + 1800 * MS)
+
+
+def test_an_unknown_rule_is_refused_by_name():
+    with pytest.raises(ValueError, match="'linear' is unknown; expected one of synchronous"):
+        joined('linear')
+
+
+@pytest.mark.parametrize('gap', [0.002, 0.02, 0.08])
+def test_a_smooth_seam_never_steps_in_speed_and_a_larger_one_takes_longer(gap):
+    timeline = joined('smooth', 0.12)
+    timeline.merge(chunk(0, 0.0), T0)
+    timeline.merge(chunk(400, gap), T0 + 500 * MS)
+    path = np.array([at(timeline, 500 + ms)[0] for ms in range(600)])
+    bend = np.diff(path, n=2) / 1e-3**2
+    assert path[0] == 0.0 and path[-1] == pytest.approx(gap)
+    assert (np.diff(path) >= -1e-12).all()
+    limit = SPEC.joints['fr3_joint1'].acceleration * SPEC.acceleration_scale
+    assert np.abs(bend).max() < max(0.4 * limit, 1.3 * 5.77 * gap / 0.48**2)
+    assert np.abs(np.diff(bend)).max() < 0.05 * limit
+
+
+def test_a_smooth_seam_leaves_the_trajectory_up_to_now_as_it_is():
+    timeline = joined('smooth')
+    timeline.merge(chunk(0, slope=1.0), T0)
+    timeline.merge(chunk(300, 0.3, slope=-1.0), T0 + 405 * MS)
+    before = [at(timeline, 505 - ms)[0] for ms in range(0, 90)]
+    timeline.merge(chunk(400, 2.0, slope=3.0), T0 + 505 * MS)
+    np.testing.assert_allclose([at(timeline, 505 - ms)[0] for ms in range(0, 90)], before,
+                               atol=1e-12)
+
+
+def test_a_course_that_ends_within_the_seam_slows_down_instead_of_stopping_dead():
+    timeline = joined('smooth', 0.3)
+    timeline.merge(chunk(0, slope=0.3), T0)
+    timeline.merge(chunk(1400, slope=0.3, rows=2), T0 + 1480 * MS)
+    timeline.merge(chunk(1410, 0.0, slope=0.3), T0 + 1490 * MS)
+    path = np.array([at(timeline, 1490 + ms)[0] for ms in range(0, 600, 5)])
+    assert np.abs(np.diff(path, n=2) / 0.005**2).max() < 8.0
 
 
 def test_a_seam_within_a_seam_starts_where_the_first_one_is():
-    timeline = ActionTimeline(SPEC, blend_s=0.1)
+    timeline = joined('smooth')
     timeline.merge(chunk(0, 0.0), T0)
     timeline.merge(chunk(400, 1.0), T0 + 500 * MS)
-    middle = at(timeline, 540)[0]
-    timeline.merge(chunk(450, 0.0), T0 + 540 * MS)
-    assert at(timeline, 540)[0] == pytest.approx(middle, abs=1e-9)
-    assert at(timeline, 641)[0] == pytest.approx(0.0)
+    middle = at(timeline, 640)[0]
+    timeline.merge(chunk(450, 0.0), T0 + 640 * MS)
+    assert 0.05 < middle < 0.95
+    assert at(timeline, 640)[0] == pytest.approx(middle, abs=1e-9)
+    assert at(timeline, 1200)[0] == pytest.approx(0.0)
 
 
 def test_the_seam_starts_at_the_held_pose_when_nothing_is_executing():
-    timeline = ActionTimeline(SPEC, blend_s=0.1)
+    timeline = joined('crossfade')
     timeline.merge(chunk(0, 1.0), T0, held=np.zeros(8))
     assert at(timeline, 0)[0] == pytest.approx(0.0)
     assert at(timeline, 100)[0] == pytest.approx(1.0)
 
 
 def test_without_a_blend_the_newest_chunk_rules_at_once():
-    timeline = ActionTimeline(SPEC, blend_s=0.0)
+    timeline = joined('crossfade', 0.0)
     timeline.merge(chunk(0, 0.0), T0)
     timeline.merge(chunk(400, 1.0), T0 + 500 * MS)
-    assert at(timeline, 500)[0] == pytest.approx(1.0)
+    assert at(timeline, 600)[0] == pytest.approx(1.0)
 
 
 def test_the_newest_chunks_gripper_rules_at_once_and_is_never_in_between():
@@ -184,11 +248,22 @@ def test_a_chunk_not_newer_than_the_last_is_refused(start_ms):
     assert at(timeline, 200)[0] == 1.0
 
 
+def test_the_gripper_is_told_earlier_by_its_own_latency():
+    slow = replace(SPEC, gripper=replace(SPEC.gripper, latency_s=0.2))
+    timeline = ActionTimeline(slow)
+    actions = np.zeros((8, 8))
+    actions[:4, 7] = 0.04
+    timeline.merge(ActionChunk(T0, 100 * MS, actions, SPEC.joint_names), T0)
+    assert at(timeline, 190)[7] == 0.04
+    assert at(timeline, 210)[7] == 0.0
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.floats(-50, 400), st.floats(0, 500), st.floats(-1, 1),
-                          st.floats(-0.01, 0.05)), min_size=1, max_size=12))
-def test_whatever_arrives_the_trajectory_stays_between_the_targets(arrivals):
-    timeline = ActionTimeline(SPEC)
+@given(st.sampled_from(RULES), st.lists(
+    st.tuples(st.floats(-50, 400), st.floats(0, 500), st.floats(-1, 1), st.floats(-0.01, 0.05)),
+    min_size=1, max_size=12))
+def test_whatever_arrives_the_trajectory_stays_between_the_targets(rule, arrivals):
+    timeline = joined(rule)
     now_ms, low, high = 0.0, np.inf, -np.inf
     for wait, age, value, gripper in arrivals:
         for _ in range(3):
@@ -205,8 +280,9 @@ def test_whatever_arrives_the_trajectory_stays_between_the_targets(arrivals):
             pass
 
 
-def test_a_tick_that_is_a_little_late_still_reads_the_trajectory_before_the_seam():
-    timeline = ActionTimeline(SPEC, blend_s=0.1)
+@pytest.mark.parametrize('rule', RULES[1:])
+def test_a_tick_that_is_a_little_late_still_reads_the_trajectory_before_the_seam(rule):
+    timeline = joined(rule)
     timeline.merge(chunk(0, slope=1.0), T0)
     timeline.merge(chunk(400, 1.0), T0 + 505 * MS)
     assert at(timeline, 495)[0] == pytest.approx(0.495)

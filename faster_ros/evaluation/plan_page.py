@@ -1,0 +1,104 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The HTML page of an evaluation: verdict, intervals, tables, failures; one file."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from io import BytesIO
+import json
+from pathlib import Path
+from typing import Any
+
+from faster_ros.evaluation.plan_report import evaluate, write_csv
+import jinja2
+from matplotlib.figure import Figure
+
+_TEMPLATE = jinja2.Template(
+    """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ plan }}</title><style>
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c1e21; background: #f6f7f9; margin: 0; }
+main { max-width: 960px; margin: 0 auto; padding: 24px; }
+table { border-collapse: collapse; width: 100%; background: #fff; font-size: 14px; }
+th, td { padding: 6px 10px; text-align: left; border: 1px solid #e2e5ea; }
+th { background: #eef1f5; } img { width: 100%; background: #fff; } .sub { color: #60656d; }
+</style></head><body><main><h1>{{ plan }}</h1>
+<p class="sub">{{ robot }}; {{ done }} of {{ planned }} trials
+{%- if unblinded_early %}; policies named before the evaluation was over{% endif %}</p>
+{% if verdict is defined %}<p><b>{{ verdict or 'no comparison' }}</b></p>
+<img alt="success rates with intervals" src="data:image/png;base64,{{ plot }}">
+{% for name, rows in groups %}<h2>{{ name }}</h2><table><tr><th>policy</th><th>success</th>
+<th>95% Wilson</th><th>95% exact</th><th>score</th><th>s to success, p50</th><th>failures</th>
+<th>interventions</th><th>faults</th></tr>
+{% for policy, row in rows.items() %}<tr><td>{{ policy }}</td>
+<td>{{ row.successes }} / {{ row.trials }}</td>
+<td>{{ percent(row.interval_95_wilson) }}</td><td>{{ percent(row.interval_95_exact) }}</td>
+<td>{{ '%.2f (%.2f to %.2f)' % row.score if row.score is defined else '-' }}</td>
+<td>{{ '%.1f' % row.seconds_to_success.p50 if row.seconds_to_success.p50 is not none else '-' }}
+</td><td>{{ row.failures.items() | map('join', ' ') | join(', ') or '-' }}</td>
+<td>{{ row.interventions }}</td><td>{{ row.faults }}</td></tr>
+{% endfor %}</table>{% endfor %}
+<h2>Tests</h2><table><tr><th>pair</th><th>test</th><th>difference</th><th>p</th></tr>
+{% for pair in comparisons %}{% for kind in ('paired', 'unpaired') if pair[kind] is defined %}
+<tr><td>{{ pair.second }} - {{ pair.first }}</td><td>{{ kind }}, {{ pair[kind].method }}</td>
+<td>{{ '%+.0f%%' % (100 * pair[kind].difference) }}</td>
+<td>{{ '%.3g' % pair[kind].p_value }}</td></tr>{% endfor %}{% endfor %}</table>
+{% if sequential is defined %}<p>Sequential test: e-value {{ '%.1f' % sequential.e_value }};
+decides at {{ '%.0f' % (1 / sequential.error) }}.</p>{% endif %}
+{% else %}<p>The evaluation runs; policies are named when it is over.</p>{% endif %}
+{% if voided %}<h2>Voided</h2><ul>{% for number, reasons in voided.items() %}
+<li>trial {{ number }}: {{ reasons | join('; ') }}</li>{% endfor %}</ul>{% endif %}
+<h2>Identity</h2><table>{% for name, value in identity %}
+<tr><td>{{ name }}</td><td><code>{{ value }}</code></td></tr>{% endfor %}</table>
+</main></body></html>
+""", autoescape=True)
+
+
+def write_results(folder: Path, unblind: bool = False) -> dict[str, Any]:
+    """Write results.json and report.html, and trials.csv once unblinded; return the figures."""
+    figures = evaluate(folder, unblind)
+    (folder / 'results.json').write_text(json.dumps(figures, indent=1) + '\n')
+    named = 'policies' in figures
+    if named:
+        write_csv(folder, folder / 'trials.csv')
+    (folder / 'report.html').write_text(_TEMPLATE.render(
+        **figures, percent=lambda bounds: f'{bounds[0]:.0%} to {bounds[1]:.0%}',
+        groups=[('all tasks', figures['policies']), *figures['tasks'].items()] if named else [],
+        plot=_png(interval_figure(figures['policies'])) if named else '',
+        identity=[*figures['hashes'].items(), *figures['versions'].items()]), encoding='utf-8')
+    return figures
+
+
+def interval_figure(policies: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Plot each policy's success rate with its Wilson interval."""
+    figure = Figure(figsize=(9, 0.8 + 0.6 * len(policies)), layout='constrained')
+    axis = figure.subplots()
+    for place, row in enumerate(policies.values()):
+        low, high = row['interval_95_wilson']
+        axis.plot([low, high], [place, place], color='#2f7ed8', linewidth=3)
+        if row['trials']:
+            axis.plot(row['successes'] / row['trials'], place, 'o', color='#e07b1a')
+    axis.set_yticks(range(len(policies)), list(policies))
+    axis.set_ylim(len(policies) - 0.5, -0.5)
+    axis.set_xlim(0, 1)
+    axis.set_xlabel('success rate, 95% interval (Wilson)')
+    axis.grid(alpha=0.3)
+    return figure
+
+
+def _png(figure: Figure) -> str:
+    buffer = BytesIO()
+    figure.savefig(buffer, format='png', dpi=110)
+    return b64encode(buffer.getvalue()).decode()

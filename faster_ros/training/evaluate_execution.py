@@ -1,0 +1,57 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+The demo's policy in process under delays and rules of execution; used by ``faster_ros lab``.
+
+Every cell of the table sees the same layouts, so its cells can be compared trial by trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from faster_ros.evaluation.statistics import success_rate
+from faster_ros.robot_spec import load_robot_spec
+from faster_ros.sim.pick_trials import Execution
+from faster_ros.training.evaluate_demo import evaluate
+import numpy as np
+
+
+def measure(checkpoint: Path, ways: Sequence[Execution], trials: int,
+            workers: int) -> Iterator[dict[str, Any]]:
+    """Run the trials of each way; yield its counts, interval, times and jerk."""
+    spec = load_robot_spec('fr3')
+    for way in ways:
+        result = evaluate(checkpoint, spec, 'policy', trials, workers=workers, execution=way)
+        each = result.pop('each')
+        times = [trial['seconds'] for trial in each if trial['success']]
+        yield result | {
+            'execution': asdict(way),
+            'median_s': float(np.median(times)) if times else None,
+            'jerk_rms': float(np.median([trial['jerk_rms'] for trial in each])),
+            'waited_s': float(np.mean([trial['waited_s'] for trial in each])),
+            'succeeded': [trial['success'] for trial in each]}
+
+
+def describe(cell: dict[str, Any]) -> str:
+    """Return one line of text for a cell."""
+    way = cell['execution']
+    rate = success_rate(cell['successes'], cell['trials'])
+    time = 'none' if cell['median_s'] is None else f"{cell['median_s']:.1f} s"
+    return (f"{way['delay_s'] * 1e3:4.0f} ms  {way['merge']:12} {rate}, median time of a success "
+            f"{time}, jerk {cell['jerk_rms']:.0f} rad/s^3, waited {cell['waited_s']:.1f} s, "
+            f"faults {len(cell['faults'])}")

@@ -1,0 +1,55 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The video keeps its time on a machine that is too slow for it, and never blocks a run."""
+
+import time
+
+import av
+import cv2
+from faster_ros.evaluation.trial_video import TrialVideo, VideoFrame
+import numpy as np
+import pytest
+
+LIMITS = (np.zeros(1), np.ones(1))
+TRACE = (np.array([0.0, 1.0]), np.zeros((2, 1)))
+JPEG = cv2.imencode('.jpg', np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+
+
+def frame(number: int, outcome: str = '') -> VideoFrame:
+    return VideoFrame('a trial', outcome, number / 10, {'front': JPEG}, TRACE, TRACE)
+
+
+def test_a_frame_left_out_lets_the_one_before_show_longer(tmp_path):
+    video = TrialVideo(tmp_path / 'video.mp4', ('joint',), 10.0, LIMITS)
+    for number in range(200):  # far faster than they can be drawn
+        video.add(frame(number))
+    while video.queued:
+        time.sleep(0.01)
+    video.add(frame(200, 'success'))
+    video.close()
+    with av.open(str(tmp_path / 'video.mp4')) as shown:
+        times = [image.time for image in shown.decode(video=0)]
+    assert len(times) < 200
+    assert times[0] == 0.0
+    assert times[-1] == pytest.approx(20.0)
+    assert video.picture.exists()
+
+
+def test_a_frame_that_cannot_be_drawn_is_told_at_the_end_and_blocks_nothing(tmp_path):
+    video = TrialVideo(tmp_path / 'video.mp4', ('joint',), 10.0, LIMITS)
+    video.add(VideoFrame('a trial', '', 0.0, {'front': b''}, TRACE, TRACE))
+    for number in range(50):
+        video.add(frame(number))
+    with pytest.raises(RuntimeError, match='video could not be written'):
+        video.close()
