@@ -47,8 +47,9 @@ def lost_frames(camera: CameraFacts, system: SystemFacts) -> Line:
     if len(times) < 3:
         return warning(check, f'{len(times)} different stamps; losses cannot be counted',
                        'watch longer: --seconds 10')
-    gaps = np.diff(times) / np.median(np.diff(times))
-    lost = int((np.round(gaps) - 1).clip(min=0).sum())
+    # Over the whole span: a late frame that is followed by an early one is not a lost one.
+    expected = round((times[-1] - times[0]) / np.median(np.diff(times))) + 1
+    lost = max(0, expected - len(times))
     share = lost / (len(times) + lost)
     found = f'{lost} of {len(times) + lost} lost'
     if share <= _LOST_SHARE:
@@ -64,8 +65,8 @@ def large_image_remedy(camera: CameraFacts, system: SystemFacts) -> str:
         return ''
     return ('is the machine overloaded? If not, start the camera driver with '
             f'{system.profile_variable}=<share>/faster_ros/config/fastdds_large_images.xml: the '
-            'default shared memory of Fast DDS (512 KiB) loses '
-            'large images; or take compressed:=true')
+            'default shared memory of Fast DDS (512 KiB) loses large images; or take '
+            'compressed:=true')
 
 
 def shared_memory(cameras: tuple[CameraFacts, ...], system: SystemFacts) -> Line:

@@ -24,7 +24,7 @@ _ROUNDING = 1e-3  # rad or m by which two descriptions of one limit may differ
 
 
 def limits(spec: RobotSpec, topic: str, text: str) -> Line:
-    """Compare position and speed limits with a URDF that somebody publishes on ``topic``."""
+    """Compare position and speed limits with the URDF of a topic or, without one, of a file."""
     check = 'joint limits'
     if not text:
         return ok(check, f'no {topic} to compare with; those of the robot file are used')
@@ -33,6 +33,8 @@ def limits(spec: RobotSpec, topic: str, text: str) -> Line:
     except (ElementTree.ParseError, ValueError) as error:
         return warning(check, f'{topic} is not a readable URDF: {error}',
                        'see what publishes the description')
+    if topic.endswith('.urdf'):
+        described = {spec.joint_prefix + name: values for name, values in described.items()}
     missing = [name for name in spec.arm_joint_names if name not in described]
     if missing:
         return critical(check, f"{topic} has no joint {', '.join(missing)}; it has "

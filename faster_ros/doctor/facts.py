@@ -161,7 +161,8 @@ class Facts:
 
     ``driver``: the topics with which the driver says whether it follows; ``driver_problem``: what
     it said. ``gripper_action``: the name of the gripper's action, '' if it is commanded by topic.
-    ``description``: the URDF on ``description_topic``, '' if nobody publishes one.
+    ``description``: the URDF on ``description_topic``, or else the robot file's, whose path then
+    stands for the topic; '' if there is neither.
     """
 
     spec: RobotSpec

@@ -45,7 +45,7 @@ from faster_ros.nodes import conversions, images, qos
 from faster_ros.nodes.doctor_controllers import ControllerQuery
 from faster_ros.nodes.doctor_watch import endpoints, type_name, WatchedTopic
 from faster_ros.policy.compatibility import read_config
-from faster_ros.robot_spec import RobotSpec
+from faster_ros.robot_spec import config_path, RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface
 from faster_ros.robots.driver_gate import DriverGate, Signal
 from faster_ros.robots.gripper_actions import ACTION_MODES, gripper_actions
@@ -171,7 +171,7 @@ class Examination:
         actions, missing = _gripper_needs(spec)
         if settings.checkpoint:
             missing += missing_modules()
-        description = self._description.newest
+        topic, description = self._describe()
         return Facts(
             spec=spec, joints=self._joint_facts(),
             cameras=tuple(self._camera_facts(name) for name in spec.cameras),
@@ -181,9 +181,18 @@ class Examination:
             driver_problem=self._gate.problem(time.monotonic()), gripper_action=', '.join(actions),
             gripper_served=all(self._node.count_publishers(f'{name}/_action/status')
                                for name in actions),
-            description_topic=self._description.topic,
-            description='' if description is None else description.data,
-            dry_run=settings.dry_run)
+            description_topic=topic, description=description, dry_run=settings.dry_run)
+
+    def _describe(self) -> tuple[str, str]:
+        """Return the URDF and where it comes from: the topic, else the file of the robot."""
+        watched = self._description
+        if watched.newest is not None:
+            return watched.topic, watched.newest.data
+        try:
+            file = config_path(str(Path('urdf', self._settings.spec.urdf)))
+            return str(file), file.read_text()
+        except OSError:
+            return watched.topic, ''
 
     def _joint_facts(self) -> JointFacts:
         newest = self._joints.newest

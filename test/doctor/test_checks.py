@@ -40,7 +40,7 @@ from faster_ros.doctor.facts import (
 )
 from faster_ros.doctor.report import State
 from faster_ros.policy.compatibility import read_config
-from faster_ros.robot_spec import load_robot_spec
+from faster_ros.robot_spec import config_path, load_robot_spec, robot_names
 import numpy as np
 import pytest
 
@@ -231,6 +231,10 @@ def test_lost_frames_are_counted_between_the_stamps():
     assert_line(camera_checks.lost_frames(healthy, FAST_DDS), 'ok', '0 of 90 lost')
     assert_line(camera_checks.lost_frames(lossy, FAST_DDS), 'warning', '14 of 89 lost',
                 'FASTDDS_PROFILES=<share>/faster_ros/config/fastdds_large_images.xml')
+    uneven = camera(stream=replace(healthy.stream, stamps_ns=tuple(
+        stamp + 15_000_000 * (index % 10 == 5)
+        for index, stamp in enumerate(healthy.stream.stamps_ns))))
+    assert_line(camera_checks.lost_frames(uneven, FAST_DDS), 'ok', '0 of 90 lost')
     small = replace(lossy, size_bytes=60_000)
     assert_line(camera_checks.lost_frames(small, FAST_DDS), 'warning', '14 of 89',
                 'machine or the USB bus overloaded')
@@ -348,6 +352,13 @@ def urdf(spec=SPEC, kind='revolute', **changed):
 ])
 def test_the_limits_stay_within_the_description_of_the_robot(text, state, found, remedy):
     assert_line(description_checks.limits(SPEC, '/robot_description', text), state, found, remedy)
+
+
+@pytest.mark.parametrize('robot', robot_names())
+def test_every_shipped_robot_file_stays_within_its_own_urdf(robot):
+    spec = load_robot_spec(robot, 'left_')
+    path = config_path(f'urdf/{spec.urdf}')
+    assert_line(description_checks.limits(spec, str(path), path.read_text()), 'ok', 'within')
 
 
 # Checkpoint.

@@ -212,8 +212,13 @@ def test_the_simulated_arm_is_green_and_one_without_a_driver_is_red(tmp_path):
 def test_the_robot_file_of_the_documentation_is_green_before_its_drivers(tmp_path):
     file, domain = documented_file(tmp_path), own_domain()
     robot = Robot(domain, load_robot_spec(str(file)))
+    # Something that is called as a controller manager's service and cannot be asked.
+    robot.node.create_service(Trigger, '/controller_manager/list_controllers',
+                              lambda _, response: response)
     try:
         code, report, table = examine(domain, tmp_path, f'robot:={file}')
+        (line,) = [line for line in report['lines'] if line['check'] == 'arm controller']
+        assert line['state'] == 'warning' and 'list_controllers' in line['remedy'], table
         assert [line for line in report['lines'] if line['state'] == 'critical'] == [], table
         assert code <= 1
     finally:
