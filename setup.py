@@ -79,6 +79,8 @@ setup(
             'policy_node = faster_ros.nodes.policy_node:main',
             'control_node = faster_ros.nodes.control_node:main',
             'sim_node = faster_ros.nodes.sim_node:main',
+            'libfranka_node = faster_ros.nodes.libfranka_node:main',
+            'piper_sdk_node = faster_ros.nodes.piper_sdk_node:main',
             'demo_node = faster_ros.nodes.demo_node:main',
             'faster_ros = faster_ros.cli.main:main',
         ],
