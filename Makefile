@@ -24,6 +24,9 @@ VENV := $(if $(ROS_DISTRO),.venv-$(ROS_DISTRO),.venv)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_TOOLS := $(VENV)/.ready-ros-tools
+# The vendors' SDKs and simulator want another numpy.
+VENV_DRIVERS := .venv-drivers$(if $(ROS_DISTRO),-$(ROS_DISTRO))
+READY_DRIVERS := $(VENV_DRIVERS)/.ready
 ifndef ROS_DISTRO
 # Started from inside another environment with ROS 2 wheels: leave none of it to ours.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -34,12 +37,14 @@ REQUIREMENTS := requirements.txt requirements-dev.txt \
 
 TEST_ENV := OMP_NUM_THREADS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
+PYTEST_DRIVERS := $(TEST_ENV) PYTHONPATH=$(CURDIR):$$PYTHONPATH \
+	$(VENV_DRIVERS)/bin/python -m pytest -m drivers -s test/drivers
 
-.PHONY: help demo test test-fast test-slow lint fix train-demo train-smoke evaluate-demo \
-	venv rendering clean distclean
+.PHONY: help demo test test-fast test-slow test-drivers test-drivers-long lint fix train-demo \
+	train-smoke evaluate-demo venv rendering clean distclean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) rendering ## watch a policy drive the simulated arm; results under out/demo
 	$(BIN)/faster_ros demo $(ARGS)
@@ -53,6 +58,14 @@ test-fast: $(READY) rendering
 test-slow: $(READY) $(READY_TOOLS) rendering ## the slow tests: colcon install, training, demo
 	@mkdir -p "$$HOME"
 	$(PYTEST) -m slow --timeout=1500 $(ARGS)
+
+test-drivers: $(READY_DRIVERS) ## the control path against libfranka's protocol and piper_sdk
+	@mkdir -p "$$HOME"
+	$(PYTEST_DRIVERS) --timeout=300 $(ARGS)
+
+test-drivers-long: $(READY_DRIVERS) ## ten minutes of robot time of chunks against franka-sim
+	@mkdir -p "$$HOME"
+	FASTER_ROS_DRIVER_SECONDS=600 $(PYTEST_DRIVERS) -k ten_minutes --timeout=3600 $(ARGS)
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check
@@ -78,6 +91,10 @@ $(READY): $(REQUIREMENTS) setup.py setup.cfg .ci/setup_env.sh
 
 $(READY_TOOLS): requirements-ros-tools.txt $(READY)
 	@.ci/setup_env.sh ros-tools $(VENV)
+	@touch $@
+
+$(READY_DRIVERS): requirements-drivers.txt .ci/setup_env.sh
+	@.ci/setup_env.sh drivers $(VENV_DRIVERS)
 	@touch $@
 
 rendering:

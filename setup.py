@@ -82,6 +82,8 @@ setup(
             'doctor_node = faster_ros.nodes.doctor_node:main',
             'sim_node = faster_ros.nodes.sim_node:main',
             'expert_node = faster_ros.nodes.expert_node:main',
+            'libfranka_node = faster_ros.nodes.libfranka_node:main',
+            'piper_sdk_node = faster_ros.nodes.piper_sdk_node:main',
             'demo_node = faster_ros.nodes.demo_node:main',
             'faster_ros = faster_ros.cli.main:main',
         ],

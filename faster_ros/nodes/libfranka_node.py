@@ -241,10 +241,12 @@ def _set(trajectories: TrajectoryController, message: _Trajectory, now_ns: int,
 def _serve_hand(inbox: Connection, outbox: Connection, address: str, spec: RobotSpec) -> None:
     """Be the process of the hand."""
     try:
-        hand = FrankaHand(address, spec.gripper)
+        _follow_hand(inbox, outbox, FrankaHand(address, spec.gripper))
     except OSError as error:
         outbox.send(_HandReport(None, str(error)))
-        return
+
+
+def _follow_hand(inbox: Connection, outbox: Connection, hand: FrankaHand) -> None:
     width: float | None = None
     while (messages := received(inbox)) is not None:
         for message in messages:

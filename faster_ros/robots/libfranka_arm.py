@@ -16,9 +16,8 @@ An FR3 driven by libfranka itself, without ros2_control: the loop of 1 kHz, free
 
 The robot wants a position every millisecond and stops itself (a reflex) when a step, a kink or
 too many lost cycles reach it. The loop samples a joint trajectory controller on the robot's own
-time and lets ``Follower`` go there inside the vendor's acceleration and jerk limits, from the
-position, velocity and acceleration that the robot says it was commanded last: the way libfranka's
-rate limiting goes, so a lost cycle, which the robot bridges by itself, leaves no kink. Called by
+time and lets ``Follower`` go there inside the vendor's acceleration and jerk limits, also across
+cycles that were lost. Called by
 ``nodes/libfranka_node.py``, in a process of its own; pylibfranka is imported when it is used.
 """
 
@@ -34,16 +33,19 @@ from faster_ros.robots.optional_messages import load_sdk
 import numpy as np
 
 _CYCLE_S = 0.001
-_STIFFNESS = 60.0  # 1/s, at which the follower closes a gap
-# Shares of what libfranka's rate_limiting.h allows an FR3. An answer that comes late meets a
-# robot that went on at constant acceleration: the rest is for the kink that this makes.
-_JERK = 0.2 * 5000.0  # rad/s^3
+# Shares of what libfranka's rate_limiting.h allows an FR3. A robot that misses an answer goes on
+# at constant acceleration; the less the acceleration changes, the smaller the kink that makes.
+_JERK = 0.06 * 5000.0  # rad/s^3
 _ACCELERATION_SHARE = 0.6
-_LARGEST_GAP = 0.03  # rad between trajectory and set point; more is not a motion but a step
+_STIFFNESS = 25.0  # 1/s, at which the follower closes a gap; twice this x acceleration = jerk
+_CLOSING_RAD_S = 0.3
+_LARGEST_GAP = 0.1  # rad between trajectory and set point; more is not a motion but a step
 _REPORT_CYCLES = 10
 _REST_RAD_S = 1e-4
 _RETRY_S = 0.05
-_SAME_RAD = 1e-9
+_WARM_UP_CYCLES = 300
+_MOST_LOST_CYCLES = 20  # in a row, after which the robot stops by itself
+_ASTRAY_RAD = 0.01
 
 
 class Trajectories(Protocol):
@@ -64,31 +66,36 @@ class Follower:
     """
     The next set point towards a trajectory: continuous up to the acceleration.
 
-    It goes on from the set point that counts for the robot. That is the one sent last, also where
-    the robot's state was sent before it arrived and still shows the one before; in all other
-    cases the robot has bridged lost cycles by itself, and its own word counts.
+    A robot that misses cycles goes on at constant acceleration; the follower reckons the same, so
+    its next set point meets the robot where it is. The robot's own word counts only when it is
+    far away: its state may have been sent before the last answer arrived.
     """
 
     def __init__(self, acceleration: FloatArray, start: FloatArray) -> None:
         """``acceleration``: the vendor's limits, rad/s^2; ``start``: where the robot holds."""
         self._acceleration = _ACCELERATION_SHARE * acceleration
         self._last: Motion = start, np.zeros(len(start)), np.zeros(len(start))
-        self._before = start
 
-    def base(self, told: Motion) -> Motion:
+    def base(self, told: Motion, elapsed_s: float) -> Motion:
         """Return what the next set point goes on from; ``told``: by the robot's state."""
-        ours = self._last[0], self._before
-        known = any(np.abs(told[0] - sent).max() < _SAME_RAD for sent in ours)
-        return self._last if known else told
+        position, speed, push = self._last
+        for _ in range(min(round(elapsed_s / _CYCLE_S), _MOST_LOST_CYCLES) - 1):
+            speed = speed + push * _CYCLE_S
+            position = position + speed * _CYCLE_S
+        far = np.abs(told[0] - position).max() > _ASTRAY_RAD
+        return told if far else (position, speed, push)
 
     def step(self, positions: FloatArray, velocities: FloatArray, base: Motion) -> FloatArray:
         """Return the set point after ``base``, one cycle on, towards a moving target."""
         held, speed, push = base
-        wanted = (_STIFFNESS**2 * (positions - held) + 2 * _STIFFNESS * (velocities - speed))
+        gap = np.abs(positions - held)
+        # A gap, as late messages leave it, is closed no faster than the arm can stop from.
+        closing = np.minimum(0.5 * _STIFFNESS * gap, np.sqrt(self._acceleration * gap))
+        closing = np.copysign(np.minimum(closing, _CLOSING_RAD_S), positions - held)
+        wanted = 2 * _STIFFNESS * (velocities + closing - speed)
         wanted = np.clip(wanted, -self._acceleration, self._acceleration)
         push = push + np.clip(wanted - push, -_JERK * _CYCLE_S, _JERK * _CYCLE_S)
         speed = speed + push * _CYCLE_S
-        self._before = self._last[0]
         self._last = held + speed * _CYCLE_S, speed, push
         return self._last[0]
 
@@ -105,7 +112,7 @@ class RobotClock:
     def __init__(self, wall_ns: int) -> None:
         self.rate = 1.0
         self._now_ns = wall_ns
-        self._difference_s = 0.0
+        self._difference_s = self._drift = 0.0
 
     def advance(self, elapsed_s: float, wall_ns: int) -> int:
         """Return the time ``elapsed_s`` of the robot after the last call."""
@@ -114,7 +121,9 @@ class RobotClock:
             self._now_ns, self._difference_s, self.rate = wall_ns, 0.0, 1.0
             return wall_ns
         self._difference_s += 0.02 * (difference_s - self._difference_s)
-        self.rate = 1.0 + min(max(10.0 * self._difference_s, -0.4), 0.4)
+        self._drift += 20.0 * self._difference_s * elapsed_s  # a simulator's seconds are longer
+        self._drift = min(max(self._drift, -0.5), 0.5)
+        self.rate = 1.0 + self._drift + min(max(10.0 * self._difference_s, -0.3), 0.3)
         self._now_ns += round(elapsed_s * self.rate * 1e9)
         return self._now_ns
 
@@ -154,6 +163,7 @@ class FrankaLoop:
 
     def run(self) -> None:
         """Serve the arm until ``stopping``; then let the trajectory end and release the arm."""
+        self._guard(self._warm_up)
         while not self.stopping:
             if self._wants_control:
                 self._wants_control = False
@@ -180,7 +190,20 @@ class FrankaLoop:
             self.problem = _first_line(error)
             if self._last is not None:  # with its old stamp: whoever needs a new one will see
                 self._report(replace(self._last, problem=self.problem))
+            self._tend(self)
             time.sleep(_RETRY_S)
+
+    def _warm_up(self) -> None:
+        """Run every line of the loop before the robot counts its cycles: first times are slow."""
+        state = self._robot.read_once()
+        held = np.array(state.q)
+        clock, follower = RobotClock(self._wall_ns()), Follower(self._acceleration, held)
+        for _ in range(_WARM_UP_CYCLES):
+            self._watch()
+            clock.advance(_CYCLE_S, self._wall_ns())
+            positions, velocities = self._trajectories.sample(self.now_ns)
+            _step_problem(positions, held)
+            follower.step(positions, velocities, follower.base((held, held, held), _CYCLE_S))
 
     def _control(self) -> None:
         """Follow the trajectories; returns when a motion has ended, raises on a reflex."""
@@ -196,7 +219,8 @@ class FrankaLoop:
             state, elapsed = control.readOnce()
             self.now_ns = clock.advance(elapsed.to_sec(), self._wall_ns())
             base = follower.base(
-                (np.array(state.q_d), np.array(state.dq_d), np.array(state.ddq_d)))
+                (np.array(state.q_d), np.array(state.dq_d), np.array(state.ddq_d)),
+                elapsed.to_sec())
             self._tend(self)
             positions, velocities = self._trajectories.sample(self.now_ns)
             problem = problem or _step_problem(positions, base[0])

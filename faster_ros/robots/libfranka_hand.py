@@ -42,8 +42,11 @@ class FrankaHand:
         self.problem = ''
 
     def width(self) -> float:
-        """Return the measured distance of the fingers in m."""
-        return float(self._hand.read_once().width)
+        """Return the measured distance of the fingers in m, or raise an OSError."""
+        try:
+            return float(self._hand.read_once().width)
+        except RuntimeError as error:
+            raise OSError(f'the Franka Hand does not answer: {error}') from error
 
     def home(self) -> None:
         """Measure the fingers' range, which moves them."""

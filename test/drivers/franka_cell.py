@@ -21,6 +21,8 @@ import subprocess
 import sys
 import time
 
+import control_path
+from control_path import LEAD_NS, ROWS, STEP_NS
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.interfaces import ActionChunk
 from faster_ros.nodes import conversions, diagnostics, qos
@@ -35,19 +37,20 @@ from trajectory_msgs.msg import JointTrajectory
 
 PORT = 1337  # libfranka's; the hand's is 1338
 MODEL = Path(sys.prefix) / 'share' / 'fr3_mjcf' / 'fr3.xml'  # put there by .ci/setup_env.sh
-LEAD_S = 0.02  # control_node's command_lead: a set point is due this much after its stamp
+LEAD_S = LEAD_NS * 1e-9  # control_node's: a set point is due this much after its stamp
 
 
 class FrankaSim:
     """The vendor protocol's server, with motion limits and communication constraints enforced."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, patience_s: float) -> None:
+        """``patience_s``: see recorded_franka_sim.py."""
         self._file, self.log = folder / 'record.json', folder / 'franka_sim.log'
         self.stopped = False
         with self.log.open('w') as output:
             self._popen = subprocess.Popen(
                 [sys.executable, str(Path(__file__).with_name('recorded_franka_sim.py')),
-                 str(self._file), '--port', str(PORT), '--enforce-motion-limits',
+                 str(self._file), str(patience_s), '--port', str(PORT), '--enforce-motion-limits',
                  '--enforce-comm-constraints', '--gripper-object-width', '0.04'],
                 env=os.environ | {'PYTHONPATH': str(ROOT), 'FR3_MJCF': str(MODEL)}, stdout=output,
                 stderr=subprocess.STDOUT)
@@ -158,75 +161,46 @@ class Cell(Peer):
 
 
 class Demonstration:
-    """Chunks as a policy sends them: about four a second, of 1 s, each a little different."""
-
-    STEP_S = 1 / 30
-    ROWS = 30
+    """Chunks as a policy sends them: about four a second, of 1 s, some of them troublesome."""
 
     def __init__(self, cell: Cell, seed: int) -> None:
         self._cell = cell
         self._random = np.random.default_rng(seed)
-        self._home = cell.measured()
-        self._start_ns = cell.now_ns()
-        count = len(self._home) - 1
-        self._periods = self._random.uniform(4.0, 9.0, (2, count))
-        self.sent = {'plain': 0, 'late': 0, 'contradicting': 0, 'out of order': 0}
-
-    def pose(self, time_ns: np.ndarray) -> np.ndarray:
-        """Return the demonstrated joints (N, D) at times in ns: at rest at the start."""
-        seconds = (time_ns - self._start_ns)[:, None] * 1e-9
-        swing = sum(np.sin(2 * np.pi * seconds / period) for period in self._periods)
-        joints = np.tile(self._home, (len(time_ns), 1))
-        joints[:, :-1] += 0.12 * np.clip(seconds / 3.0, 0.0, 1.0) ** 2 * swing
-        joints[:, -1] = np.where(np.sin(seconds[:, 0]) > 0, 0.04, 0.0)
-        return joints
+        self._start_ns = 0
+        self._swing = None
+        self.sent = dict.fromkeys(('plain', 'late', 'contradicting', 'out of order'), 0)
 
     def run(self, seconds: float) -> None:
         """Send chunks at uneven times until it is over."""
+        self._swing = control_path.Demonstration(self._cell.measured()[:-1], seed=7)
+        self._start_ns = self._cell.now_ns()
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self._send(self._random.choice(
-                list(self.sent), p=[0.85, 0.05, 0.05, 0.05]))
+            self._send(self._random.choice(list(self.sent), p=[0.85, 0.05, 0.05, 0.05]))
             time.sleep(self._random.uniform(0.15, 0.35))
 
     def _send(self, kind: str) -> None:
         delay_s = {'late': 0.8, 'out of order': 0.6}.get(kind, self._random.uniform(0.08, 0.3))
         start_ns = self._cell.now_ns() - round(delay_s * 1e9)
-        times = start_ns + np.arange(self.ROWS) * round(self.STEP_S * 1e9)
-        actions = self.pose(times)
-        actions[:, :-1] += self._random.normal(0.0, 0.002, actions[:, :-1].shape)
+        times = (start_ns - self._start_ns + np.arange(ROWS) * STEP_NS) * 1e-9
+        joints = self._swing.pose(np.maximum(times, 0.0))
+        joints += self._random.normal(0.0, 0.002, joints.shape)
         if kind == 'contradicting':
-            actions[:, :-1] += self._random.choice([-0.15, 0.15], actions.shape[1] - 1)
+            joints += self._random.choice([-0.15, 0.15], joints.shape[1])
+        gripper = np.where(np.sin(times) > 0, 0.04, 0.0)
         self.sent[kind] += 1
-        self._cell.send(start_ns, self.STEP_S, actions)
+        self._cell.send(start_ns, STEP_NS * 1e-9, np.column_stack([joints, gripper]))
 
+    def tracking(self) -> dict:
+        """Return how the measured arm followed the set points; see control_path.tracking."""
+        names = self._cell.spec.arm_joint_names
 
-def tracking(cell: Cell) -> dict:
-    """
-    Return how the measured arm follows the set points, in rad and s.
+        def table(messages):
+            rows = [dict(zip(message.name, message.position)) for message in messages]
+            times = np.array([conversions.to_ns(message.header.stamp) - self._start_ns
+                              for message in messages]) * 1e-9
+            return times, np.array([[row[name] for name in names] for row in rows])
 
-    ``raw``: RMSE at one and the same time. ``lag_s`` and ``compensated``: the delay at which the
-    RMSE is smallest, and that RMSE. ``speed``: the fastest commanded joint in rad/s.
-    """
-    names = cell.spec.arm_joint_names
-    commands = list(cell.commands)
-    times = np.array([conversions.to_ns(message.header.stamp) for message in commands]) * 1e-9
-    begin = times[0]
-    points = np.array([message.position[:len(names)] for message in commands])
-    states = [message for message in list(cell.states)
-              if begin + 1.0 < conversions.to_ns(message.header.stamp) * 1e-9 < times[-1]]
-    when = np.array([conversions.to_ns(message.header.stamp) for message in states]) * 1e-9 - begin
-    measured = np.array([[dict(zip(message.name, message.position))[name] for name in names]
-                         for message in states])
-    due = times - begin + LEAD_S
-
-    def rmse(lag_s: float) -> float:
-        wanted = np.array([np.interp(when - lag_s, due, column) for column in points.T]).T
-        return float(np.sqrt(np.mean((measured - wanted) ** 2)))
-
-    lags = np.arange(-0.03, 0.1, 0.001)
-    errors = [rmse(lag) for lag in lags]
-    best = int(np.argmin(errors))
-    speed = max(np.abs(message.velocity[:len(names)]).max() for message in commands)
-    return {'raw': rmse(0.0), 'lag_s': float(lags[best]), 'compensated': errors[best],
-            'speed': float(speed)}
+        times, points = table(list(self._cell.commands))
+        when, measured = table(list(self._cell.states))
+        return control_path.tracking(times + LEAD_S, points, when, measured)
