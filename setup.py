@@ -62,6 +62,7 @@ setup(
             'ros-rmw-fastrtps-cpp==9.3.3',
             'ros-common-interfaces==5.5.1',
         ],
+        'data': ['pyarrow>=15', 'rosbags>=0.11'],
         'sim': ['mujoco>=3.3'],
         'vlm': ['transformers>=5'],
         'dev': ['hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'ruff', 'types-PyYAML'],
@@ -78,6 +79,7 @@ setup(
         'console_scripts': [
             'policy_node = faster_ros.nodes.policy_node:main',
             'control_node = faster_ros.nodes.control_node:main',
+            'doctor_node = faster_ros.nodes.doctor_node:main',
             'sim_node = faster_ros.nodes.sim_node:main',
             'expert_node = faster_ros.nodes.expert_node:main',
             'demo_node = faster_ros.nodes.demo_node:main',

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.robot_spec import config_path, RobotSpec
@@ -53,8 +54,8 @@ class Kinematics:
     """
 
     def __init__(self, spec: RobotSpec) -> None:
-        full = pin.buildModelFromUrdf(str(config_path(f'urdf/{spec.urdf}')))
-        names = spec.arm_joint_names
+        full = pin.buildModelFromUrdf(str(config_path(str(Path('urdf', spec.urdf)))))
+        names = [spec.urdf_name(name) for name in spec.arm_joint_names]
         missing = [name for name in names if not full.existJointName(name)]
         if missing:
             raise ValueError(f"urdf/{spec.urdf} lacks joint {', '.join(missing)} of robot "
@@ -64,9 +65,10 @@ class Kinematics:
         order = [self._model.idx_qs[self._model.getJointId(name)] for name in names]
         if order != list(range(len(names))):
             raise ValueError(f'joints of robot {spec.robot} must be listed from base to tool')
-        if not self._model.existFrame(spec.tool_frame):
-            raise ValueError(f"urdf/{spec.urdf} lacks the frame '{spec.tool_frame}'")
-        self._frame = self._model.getFrameId(spec.tool_frame)
+        tool = spec.urdf_name(spec.tool_frame)
+        if not self._model.existFrame(tool):
+            raise ValueError(f"urdf/{spec.urdf} lacks the frame '{tool}'")
+        self._frame = self._model.getFrameId(tool)
         self._data = self._model.createData()
         self._samples: tuple[FloatArray, FloatArray] | None = None
         self._lower = spec.limit_array('lower')[:len(names)] + spec.position_margin

@@ -90,6 +90,16 @@ class SmallDataFasterVq:
         self.model: FASTerVQ | None = None
         self.log: list[str] = []
 
+    @staticmethod
+    def of(model: FASTerVQ) -> SmallDataFasterVq:
+        """Return a tokenizer that is fitted already."""
+        config = model.config
+        tokenizer = SmallDataFasterVq(
+            SmallDataSettings(config.codes_per_level, config.levels, config.codebook_size),
+            config.groups)
+        tokenizer.model = model
+        return tokenizer
+
     @property
     def spec(self) -> TokenizerSpec:
         """Return slots x levels tokens, coarse level first."""
