@@ -1,6 +1,7 @@
 # Every target makes its own environment first; nothing but git, make and python3 is needed.
 #
 #   ARGS="..."      extra arguments of the command behind a target
+#   ROBOT=...       the arm of `make demo`: fr3 (default), panda, ur5e, piper, ...
 #   PIP_ARGS="..."  extra arguments of every pip install (an index with CPU wheels, a proxy)
 #   PYTHON=...      the Python (3.10 to 3.12) to build the environment on
 
@@ -9,6 +10,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 ARGS ?=
+ROBOT ?= fr3
 PIP_ARGS ?=
 PYTHON ?=
 MUJOCO_GL ?= egl
@@ -47,7 +49,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) rendering ## watch a policy drive the simulated arm; results under out/demo
-	$(BIN)/faster_ros demo $(ARGS)
+	$(BIN)/faster_ros demo --robot $(ROBOT) $(ARGS)
 
 test: lint test-fast ## lint and the fast tests
 

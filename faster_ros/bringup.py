@@ -186,7 +186,7 @@ def demo_graph(
         return graph
     if trials < 0:
         trials = _POLICY_TRIALS if policy else _EXPERT_TRIALS
-    parameters = {
+    parameters: dict[str, Value] = {
         'robot': robot,
         'leader': leaders[0].name,
         'checkpoint': (checkpoint or default_checkpoint()) if policy else '',
@@ -199,7 +199,7 @@ def demo_graph(
 
 
 def _streamed(robot: str, spec: RobotSpec, folder: Path) -> str:
-    """Return a robot whose gripper takes a topic; writes its file where the gripper is an action."""
+    """Return a robot whose gripper takes a topic; where it is an action, a file that says so."""
     if spec.gripper.mode in _GRIPPER_TOPICS:
         return robot
     folder.mkdir(parents=True, exist_ok=True)
@@ -253,7 +253,7 @@ class Graph:
 
 GRAPHS = {
     'demo': Graph(
-        DEMO_ARGUMENTS, demo_graph, 'a simulated robot that a policy or the scripted expert drives'
+        DEMO_ARGUMENTS, demo_graph, 'a simulated robot that a policy or an expert drives'
     ),
     'policy': Graph(
         POLICY_ARGUMENTS, policy_graph, 'doctor, policy and control for a running robot'

@@ -102,4 +102,5 @@ def test_the_scene_that_the_shipped_policy_was_trained_in_is_as_it_was(fr3):
     np.testing.assert_array_equal(model.camera('wrist').pos, [0.0, 0.0, 0.0])
     assert model.cam_fovy.tolist() == [44.0, 70.0]
     fr3.reset(7)
-    np.testing.assert_allclose(fr3.cube_position('red')[:2], [0.6173504354436523, -0.11387652070576043], atol=1e-12)
+    np.testing.assert_allclose(
+        fr3.cube_position('red')[:2], [0.6173504354436523, -0.11387652070576043], atol=1e-12)
