@@ -34,10 +34,10 @@ import torch
 H, D, TOKENS = 10, 4, 12
 GROUPS = {'position': [0, 1, 2], 'gripper': [3]}
 MAKERS = {
-    'vq_bet': lambda: vq_bet(TOKENS, 32, effort=0.1),
-    'vq_vla': lambda: vq_vla(TOKENS, 32, effort=0.3),
-    'carp': lambda: carp(TOKENS, 64, effort=0.1),
-    'quest': lambda: quest(TOKENS, effort=0.2),
+    'vq_bet': lambda: vq_bet(TOKENS, 32, effort=0.05),
+    'vq_vla': lambda: vq_vla(TOKENS, 32, effort=0.2),
+    'carp': lambda: carp(TOKENS, 64, effort=0.05),
+    'quest': lambda: quest(TOKENS, effort=0.1),
     'omnisat': lambda: OmniSat(GROUPS, TOKENS, 32),
     'spatial': lambda: SpatialGrid(GROUPS),
 }

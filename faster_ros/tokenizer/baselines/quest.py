@@ -42,7 +42,7 @@ def quest(tokens: int = 8, seed: int = 0, effort: float = 1.0) -> TrainedTokeniz
     Published defaults: 32 rows to 8 tokens of 1000 codes; kernels of 5 and 3, a causal encoder
     of 2 layers and a decoder of 4, 256 wide with 4 heads, L1. Here each latent step gets as many
     tokens as there are to spare, or spans more than 4 rows where there are too few; width 64, 1
-    and 2 layers and, at ``effort`` 1, 1000 steps of 32 chunks, for a fit in about a minute.
+    and 2 layers and, at ``effort`` 1, 800 steps of 1600 rows, for a fit in about a minute.
     """
     def design(rows: int, columns: int) -> Design:
         stride, steps, groups = layout(rows, tokens)
@@ -54,7 +54,7 @@ def quest(tokens: int = 8, seed: int = 0, effort: float = 1.0) -> TrainedTokeniz
                              _Decoder(rows, steps, groups, columns)))
 
     return TrainedTokenizer(TokenizerSpec(_NAME, _CODES, None, _SOURCE), design,
-                            Training(round(1000 * effort), 32, 1e-3, seed))
+                            Training(round(800 * effort), 1600, seed))
 
 
 def layout(rows: int, tokens: int) -> tuple[int, int, int]:

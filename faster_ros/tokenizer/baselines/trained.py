@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import math
+from typing import Protocol
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.tokenizer.config import TokenizerConfig
@@ -37,24 +38,40 @@ from torch.nn import functional
 _COMMITMENT = 0.25
 _PLACED = 1024  # chunks whose latents the codebooks are first placed on
 _ENCODED = 256  # chunks that are encoded or decoded at once
+_SMALLEST_BATCH = 8
 _WARM = 0.3  # share of the steps before codes are used, so that they begin at real latents
 _WARM_UP = 50  # steps in which the learning rate rises
 
 
 @dataclass(frozen=True)
 class Training:
-    """How long a network is trained: ``steps`` of ``batch`` chunks with AdamW, one cosine."""
+    """
+    How long a network is trained, with AdamW and one cosine of the learning rate.
 
-    steps: int = 1500
-    batch: int = 128
+    Each of ``steps`` sees chunks of ``rows`` time steps in all, so that long chunks take no
+    longer; it does not look at the clock, so that a seed gives the same codes on any machine.
+    """
+
+    steps: int
+    rows: int
+    seed: int
     rate: float = 2e-3
-    seed: int = 0
+
+
+class Quantizer(Protocol):
+    """A module between latents (B, T, width) and codes (B, levels, codes of a level)."""
+
+    def __call__(self, latent: Tensor) -> Quantized:
+        """Return codes and what is decoded from them; in training the codes learn as well."""
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """Return the latent of codes; -1 adds nothing."""
 
 
 class CodedAutoencoder(nn.Module):
     """Encoder -> (B, T, width) -> quantizer -> decoder; chunks are (B, H, D)."""
 
-    def __init__(self, encoder: nn.Module, quantizer: nn.Module, decoder: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, quantizer: Quantizer, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder, self.quantizer, self.decoder = encoder, quantizer, decoder
 
@@ -63,7 +80,7 @@ class CodedAutoencoder(nn.Module):
         latent = self.encoder(chunks)
         if not coded:
             return functional.l1_loss(self.decoder(latent), chunks)
-        quantized: Quantized = self.quantizer(latent)
+        quantized = self.quantizer(latent)
         error = functional.l1_loss(self.decoder(quantized.latent), chunks)
         return error + _COMMITMENT * quantized.commitment
 
@@ -98,7 +115,7 @@ class TrainedTokenizer:
         return self._design.spec if self._design else self._unfitted
 
     def fit(self, chunks: FloatArray) -> None:
-        """Train for the given steps; the same seed gives the same codes."""
+        """Train for the given steps."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._training.seed)
             design = self._make_design(chunks.shape[1], chunks.shape[2])
@@ -136,11 +153,12 @@ def _train(network: CodedAutoencoder, chunks: Tensor, training: Training) -> Non
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(
         (step + 1) / _WARM_UP, (1 + math.cos(math.pi * step / training.steps)) / 2))
     warm = round(_WARM * training.steps)
+    batch = max(_SMALLEST_BATCH, training.rows // chunks.shape[1])
     for step in range(training.steps):
         if step == warm:
             with torch.no_grad():
                 network(_drawn(chunks, _PLACED), coded=True)
-        loss = network(_drawn(chunks, training.batch), coded=step >= warm)
+        loss = network(_drawn(chunks, batch), coded=step >= warm)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)

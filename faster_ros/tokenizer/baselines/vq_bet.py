@@ -43,8 +43,8 @@ def vq_bet(tokens: int = _LEVELS, codes: int = 128, seed: int = 0,
     Published defaults: one hidden layer of 128, latent 512, L1 and commitment; VQ-BeT windows of
     10 rows to 4 levels of 32 codes, MiniVLA 8 rows to 7 levels of 128 codes. Here a chunk is cut
     into windows of about 8 rows, longer ones where the tokens allow fewer than 7 for each. The
-    latent has 64 numbers, as many as 128 hidden ones need; ``effort`` 1 is 2000 steps of 128
-    chunks, minutes less than published.
+    latent has 64 numbers, and ``effort`` 1 is 2000 steps of 4000 rows, for a fit in about a
+    minute.
     """
     def design(rows: int, columns: int) -> Design:
         windows = max(1, min(-(-rows // _WINDOW), round(tokens / _LEVELS)))
@@ -60,7 +60,7 @@ def vq_bet(tokens: int = _LEVELS, codes: int = 128, seed: int = 0,
                              _Decoder(numbers, rows, columns)))
 
     return TrainedTokenizer(TokenizerSpec(_NAME, codes, None, _SOURCE), design,
-                            Training(round(2000 * effort), 128, seed=seed))
+                            Training(round(2000 * effort), 4000, seed))
 
 
 class _Encoder(nn.Module):
@@ -86,5 +86,4 @@ class _Decoder(nn.Module):
 
 
 def _mlp(inputs: int, outputs: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(inputs, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _HIDDEN),
-                         nn.ReLU(), nn.Linear(_HIDDEN, outputs))
+    return nn.Sequential(nn.Linear(inputs, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, outputs))

@@ -35,7 +35,7 @@ from torch.nn import functional
 
 _WINDOW = 5  # rows
 _LEVELS = 4
-_CHANNELS = (8, 16, 16, 32)
+_CHANNELS = (16, 32)
 _LATENT = 128
 _NAME, _SOURCE = 'VQ-VLA', 'VQ-VLA: causal convolutions, 5 rows to 4 levels of 256 codes'
 
@@ -48,8 +48,8 @@ def vq_vla(tokens: int = _LEVELS, codes: int = 256, seed: int = 0,
     Published defaults: 5 rows to 4 levels of 256 codes of 128 numbers; channels 128, 256, 256,
     512, time and action-type embeddings; 400 000 steps of 1024 windows at 5e-5. Here a chunk is
     cut into windows of 5 rows, longer ones where there are fewer than 4 tokens for each; the
-    action type is one for each column, channels are a sixteenth and ``effort`` 1 is 600 steps of
-    32 chunks, for a fit in about a minute.
+    action type is one for each column, there are two resolutions of 16 and 32 channels, and
+    ``effort`` 1 is 400 steps of 1000 rows, for a fit in about a minute.
     """
     def design(rows: int, columns: int) -> Design:
         windows = max(1, min(-(-rows // _WINDOW), tokens // _LEVELS))
@@ -65,7 +65,7 @@ def vq_vla(tokens: int = _LEVELS, codes: int = 256, seed: int = 0,
                              _Decoder(rows, shape)))
 
     return TrainedTokenizer(TokenizerSpec(_NAME, codes, None, _SOURCE), design,
-                            Training(round(600 * effort), 32, seed=seed))
+                            Training(round(400 * effort), 1000, seed))
 
 
 class _CausalConv(nn.Conv2d):
@@ -79,8 +79,9 @@ class _CausalConv(nn.Conv2d):
 class _Block(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.SiLU(), _CausalConv(channels, channels, 3),
-                                  nn.SiLU(), _CausalConv(channels, channels, 3))
+        self.body = nn.Sequential(
+            nn.GroupNorm(4, channels), nn.SiLU(), _CausalConv(channels, channels, 3),
+            nn.GroupNorm(4, channels), nn.SiLU(), _CausalConv(channels, channels, 3))
 
     def forward(self, image: Tensor) -> Tensor:
         """Return an image of the same shape."""
