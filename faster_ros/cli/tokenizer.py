@@ -51,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     fit = jobs.add_parser('fit', help=text, description=text)
     text = 'measure a fitted tokenizer on recordings it was not fitted to'
     apply = jobs.add_parser('apply', help=text, description=text)
-    for job, run in ((compare, _compare), (fit, _fit), (apply, _apply)):
+    text = "run the paper's ablations of FASTerVQ: encoder, K, levels, DCT loss, grouping"
+    ablate = jobs.add_parser('ablate', help=text, description=text)
+    for job, run in ((compare, _compare), (fit, _fit), (apply, _apply), (ablate, _ablate)):
         job.set_defaults(run=run, seeds=1)
         job.add_argument('data', nargs='+', type=Path,
                          help='recordings of one robot: LeRobotDatasets, rosbag2 or MCAP files of '
@@ -62,9 +64,10 @@ def _parser() -> argparse.ArgumentParser:
                          help='what to read of a LeRobotDataset (%(default)s)')
         job.add_argument('--topic', action='append', default=[], metavar='NAME',
                          help='JointState topic of bags; give it again for a second arm')
-    for job in (compare, fit):
+    for job in (compare, fit, ablate):
         job.add_argument('--horizon', type=float, default=1.0, metavar='S',
                          help='seconds of a chunk (%(default)s)')
+    for job in (compare, fit):
         job.add_argument('--seconds', type=float, default=_SECONDS,
                          help='budget of a fit of FASTerVQ (%(default)g); it ends with the step '
                               'that is running then')
@@ -78,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
                          help='tokenizer.json of FAST+, to measure it too')
     compare.add_argument('--methods', nargs='+', metavar='NAME',
                          help='only tokenizers whose name contains one of these')
+    ablate.add_argument('--seeds', type=int, default=3,
+                        help='splits of the episodes and initialisations (%(default)s)')
+    ablate.add_argument('--steps', type=int, default=1500,
+                        help='training steps of each variant, of 128 chunks (%(default)s)')
+    ablate.add_argument('--out', type=Path, default=Path('out/tokenizer_ablate'),
+                        help='folder of the table as Markdown, CSV and JSON (%(default)s)')
     apply.add_argument('--tokenizer', type=Path, required=True, metavar='DIR',
                        help='folder that `fit` wrote')
     apply.add_argument('--zero-shot', action='store_true',
@@ -135,6 +144,23 @@ def _apply(options: argparse.Namespace) -> int:
     for warning in warnings:
         print(warning)
     _write_outcome(options, recording, [summarise([result])], [[result]], remarks + warnings)
+    return 0
+
+
+def _ablate(options: argparse.Namespace) -> int:
+    from faster_ros.evaluation import tokenizer_report
+    from faster_ros.training.ablate_tokenizer import ablation_makers
+    from faster_ros.training.compare_tokenizers import compare, summarise
+
+    if options.steps < 1:
+        raise ValueError(f'--steps must be at least 1, got {options.steps}')
+    recording, _ = _read(options)
+    makers = ablation_makers(recording, options.horizon, options.steps)
+    results = compare(recording, makers, options.horizon, options.seeds)
+    rows = [summarise(result) for result in results]
+    budget = f'{options.steps} steps of 128 chunks for each variant, {options.seeds} seeds'
+    print(tokenizer_report.write_ablation(options.out, rows, budget))
+    print(f'The table is in {options.out}')
     return 0
 
 

@@ -231,24 +231,27 @@ def _decodability(tokenizer: Tokenizer, sequences: Sequence[IntArray]) -> dict[s
     rng = np.random.default_rng(0)
     size = tokenizer.spec.vocabulary
     picked = [sequences[index] for index in rng.integers(len(sequences), size=_DAMAGED)]
-    shares = {'random': 0, 'corrupted': 0, 'truncated': 0}
+    damaged: dict[str, list[IntArray]] = {'random': [], 'corrupted': [], 'truncated': []}
     for sequence in picked:
-        damaged = sequence.copy()
+        wrong = sequence.copy()
         place = rng.integers(len(sequence))
-        damaged[place] = (damaged[place] + rng.integers(1, size)) % size
-        shares['random'] += _decodes(tokenizer, rng.integers(size, size=len(sequence)))
-        shares['corrupted'] += _decodes(tokenizer, damaged)
-        shares['truncated'] += _decodes(tokenizer,
-                                        sequence[:rng.integers(1, max(2, len(sequence)))])
-    return {f'decodes_{kind}': count / len(picked) for kind, count in shares.items()}
+        wrong[place] = (wrong[place] + rng.integers(1, size)) % size
+        damaged['random'].append(rng.integers(size, size=len(sequence)))
+        damaged['corrupted'].append(wrong)
+        damaged['truncated'].append(sequence[:rng.integers(1, max(2, len(sequence)))])
+    return {f'decodes_{kind}': _decoding(tokenizer, some) / len(picked)
+            for kind, some in damaged.items()}
 
 
-def _decodes(tokenizer: Tokenizer, sequence: IntArray) -> bool:
+def _decoding(tokenizer: Tokenizer, sequences: Sequence[IntArray]) -> int:
+    """Return how many sequences decode: all at once where that works, else one by one."""
     try:
-        chunk = tokenizer.decode([sequence])
+        chunks = tokenizer.decode(sequences)
     except ValueError:
-        return False
-    return bool(np.isfinite(chunk).all() and np.abs(chunk).max() <= LIMIT)
+        if len(sequences) == 1:
+            return 0
+        return sum(_decoding(tokenizer, [sequence]) for sequence in sequences)
+    return int((np.isfinite(chunks) & (np.abs(chunks) <= LIMIT)).all((1, 2)).sum())
 
 
 def _times(tokenizer: Tokenizer, chunks: FloatArray) -> dict[str, float]:
