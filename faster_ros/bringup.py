@@ -224,6 +224,30 @@ def _simulated(robot: str, spec: RobotSpec, folder: Path) -> str:
     return str(file)
 
 
+def read_arguments(arguments: Sequence[Argument], texts: Mapping[str, str]) -> dict[str, Value]:
+    """Return the values of arguments as they were typed; those not typed are left out."""
+    known = {argument.name: argument for argument in arguments}
+    for name in texts:
+        if name not in known:
+            raise ValueError(f"unknown argument '{name}'; expected {', '.join(known)}")
+    return {name: known[name].read(text) for name, text in texts.items()}
+
+
+def describe(arguments: Sequence[Argument]) -> str:
+    """Return the arguments with description, choices and default, for a terminal."""
+    lines = ['Arguments, as NAME:=VALUE']
+    for argument in arguments:
+        choices = f' One of: {", ".join(argument.choices)}.' if argument.choices else ''
+        lines += [f"  '{argument.name}' (default '{as_text(argument.default)}')",
+                  f'      {argument.description}.{choices}']
+    return '\n'.join(lines)
+
+
+def as_text(value: Value) -> str:
+    """Return a value as it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 @dataclass(frozen=True)
 class Graph:
     """A job by name: its arguments and the function that makes its processes."""
