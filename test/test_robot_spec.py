@@ -96,7 +96,7 @@ def two_arms():
     data = fr3()
     of_an_arm = ('base_frame', 'tool_frame', 'joints', 'gripper', 'home', 'command_mode',
                  'command_topic', 'command_speed_percent', 'driver_ready_topic',
-                 'driver_speed_topic', 'state_topic')
+                 'driver_speed_topic', 'state_topic', 'driver_gates', 'recovery', 'workspace')
     arm = {key: data.pop(key) for key in of_an_arm}
     data['base_frame'] = 'table'
     arms = {name: copy.deepcopy(arm) for name in ('a', 'b')}
