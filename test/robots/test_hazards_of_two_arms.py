@@ -43,7 +43,7 @@ def state(positions, now: int = T0) -> RobotState:
 
 
 def command(spec: RobotSpec, positions, base=None) -> JointCommand:
-    return JointCommand(T0, np.array(positions, dtype=float), np.zeros(len(positions)), base)
+    return JointCommand(T0, np.array(positions, dtype=float), np.zeros(len(positions)), base=base)
 
 
 def reach(spec: RobotSpec) -> MotionController:
