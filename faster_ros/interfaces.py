@@ -68,7 +68,8 @@ class ActionChunk:
     Joint targets on a time grid; row k is due at ``start_ns + k * step_ns``.
 
     ``start_ns`` is the stamp of the observation that the chunk answers.
-    ``actions``: shape (H, D). ``names``: the D joints, in column order.
+    ``actions``: shape (H, D). ``names``: the D joints, in column order. A mobile base adds two
+    columns, its velocities in m/s and rad/s (``RobotSpec.action_names``).
     """
 
     start_ns: int
@@ -78,18 +79,36 @@ class ActionChunk:
 
 
 @dataclass(frozen=True)
+class PoseChunk:
+    """
+    Tool poses on a time grid, which is that of an ActionChunk.
+
+    ``frame``: the frame of all poses. ``tools``: tool frame -> (H, 7), x, y, z in m and the
+    quaternion x, y, z, w. ``grippers``: joint -> (H,) in m or rad.
+    """
+
+    start_ns: int
+    step_ns: int
+    frame: str
+    tools: Mapping[str, FloatArray]
+    grippers: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True)
 class JointCommand:
     """
     One set point that is sent to the arm.
 
     ``positions``, ``velocities`` and, where they are known, ``accelerations``: shape (D,), due
-    at ``stamp_ns``, and derivatives of each other.
+    at ``stamp_ns``, and derivatives of each other. ``base``: shape (2,), what a mobile base is to
+    drive in m/s and rad/s.
     """
 
     stamp_ns: int
     positions: FloatArray
     velocities: FloatArray
     accelerations: FloatArray | None = None
+    base: FloatArray | None = None
 
 
 class Policy(Protocol):

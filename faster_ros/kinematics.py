@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.robot_spec import config_path, RobotSpec
@@ -53,8 +55,8 @@ class Kinematics:
     """
 
     def __init__(self, spec: RobotSpec) -> None:
-        full = pin.buildModelFromUrdf(str(config_path(f'urdf/{spec.urdf}')))
-        names = spec.arm_joint_names
+        full = pin.buildModelFromUrdf(str(config_path(str(Path('urdf', spec.urdf)))))
+        names = [spec.urdf_name(name) for name in spec.arm_joint_names]
         missing = [name for name in names if not full.existJointName(name)]
         if missing:
             raise ValueError(f"urdf/{spec.urdf} lacks joint {', '.join(missing)} of robot "
@@ -64,10 +66,14 @@ class Kinematics:
         order = [self._model.idx_qs[self._model.getJointId(name)] for name in names]
         if order != list(range(len(names))):
             raise ValueError(f'joints of robot {spec.robot} must be listed from base to tool')
-        if not self._model.existFrame(spec.tool_frame):
-            raise ValueError(f"urdf/{spec.urdf} lacks the frame '{spec.tool_frame}'")
-        self._frame = self._model.getFrameId(spec.tool_frame)
+        tool, base = (spec.urdf_name(frame) for frame in (spec.tool_frame, spec.base_frame))
+        for frame in (tool, base):
+            if not self._model.existFrame(frame):
+                raise ValueError(f"urdf/{spec.urdf} lacks the frame '{frame}'")
+        self._frame = self._model.getFrameId(tool)
         self._data = self._model.createData()
+        pin.framesForwardKinematics(self._model, self._data, pin.neutral(self._model))
+        self._base = self._data.oMf[self._model.getFrameId(base)].copy()
         self._samples: tuple[FloatArray, FloatArray] | None = None
         self._lower = spec.limit_array('lower')[:len(names)] + spec.position_margin
         self._upper = spec.limit_array('upper')[:len(names)] - spec.position_margin
@@ -76,26 +82,29 @@ class Kinematics:
     def forward(self, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the tool's position (3,) in m and rotation matrix (3, 3)."""
         pin.framesForwardKinematics(self._model, self._data, positions)
-        pose = self._data.oMf[self._frame]
+        pose = self._base.actInv(self._data.oMf[self._frame])
         return pose.translation.copy(), pose.rotation.copy()
 
     def jacobian(self, positions: FloatArray) -> FloatArray:
         """Return the (6, A) tool Jacobian, linear rows first, axes of the base frame."""
-        return np.array(pin.computeFrameJacobian(self._model, self._data, positions, self._frame,
-                                                 pin.ReferenceFrame.LOCAL_WORLD_ALIGNED))
+        jacobian = pin.computeFrameJacobian(self._model, self._data, positions, self._frame,
+                                            pin.ReferenceFrame.LOCAL_WORLD_ALIGNED)
+        turn = self._base.rotation.T
+        return np.concatenate([turn @ jacobian[:3], turn @ jacobian[3:]])
 
     def solve(self, target: FloatArray, rotation: FloatArray, start: FloatArray,
-              tolerance: float = 1e-4) -> InverseSolution | None:
+              tolerance: float = 1e-4, attempts: int = _ATTEMPTS + 1) -> InverseSolution | None:
         """
         Return joints within the limits whose tool is at ``target`` with ``rotation``, or None.
 
         Damped least squares: the damping falls with the error, a joint that is pushed against its
         limit is left out, and the null space drifts towards the middle of the joints' ranges. The
         first attempt begins at ``start``, further ones at those of many random joints whose tool
-        is nearest to the target. ``tolerance``: error in m and rad together. Deterministic.
+        is nearest to the target. ``tolerance``: error in m and rad together. ``attempts``: 1 stays
+        near the start. Deterministic.
         """
-        goal, iterations = pin.SE3(rotation, target), 0
-        for attempt, begin in enumerate(self._beginnings(start, goal)):
+        goal, iterations = self._base * pin.SE3(rotation, target), 0
+        for attempt, begin in enumerate(islice(self._beginnings(start, goal), attempts)):
             q, used = self._descend(begin, goal, tolerance)
             iterations += used
             if q is not None:

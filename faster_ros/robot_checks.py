@@ -20,18 +20,20 @@ What is of the wrong type or missing is found before, by ``strict_yaml.py``. Cal
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
+from faster_ros.robot_parts import JointLimits
 import numpy as np
 
-if TYPE_CHECKING:
-    from faster_ros.robot_parts import JointLimits
-    from faster_ros.robot_spec import RobotSpec
-
+RobotSpec = Any  # it is made of what is checked here
 # How the arm is commanded, and how the gripper is; robots/ has one writer for each.
-COMMAND_MODES = ('joint_trajectory', 'forward_position', 'forward_velocity', 'joint_state')
+COMMAND_MODES = ('joint_trajectory', 'forward_position', 'forward_velocity', 'joint_state',
+                 'ee_pose', 'ee_pose_matrix', 'ee_twist')
 GRIPPER_MODES = ('joint_trajectory', 'forward_position', 'joint_state', 'gripper_command',
                  'parallel_gripper_command', 'franka')
+DRIVER_GATES = ('ur_safety_mode', 'piper_status', 'franka_mode', 'controller_active')
+RECOVERIES = ('none', 'simulation', 'franka', 'multipanda', 'ur', 'piper', 'agx_piper')
+WALLS = ('x_min', 'x_max', 'y_min', 'y_max', 'z_min', 'z_max')
 
 
 def check_arm(spec: RobotSpec, source: str) -> None:
@@ -41,6 +43,7 @@ def check_arm(spec: RobotSpec, source: str) -> None:
     _check_gripper_and_home(spec, source)
     _check_commands(spec, source)
     _check_driver_names(spec, source)
+    _check_safety(spec, source)
 
 
 def check_robot(spec: RobotSpec, source: str) -> None:
@@ -52,6 +55,9 @@ def check_robot(spec: RobotSpec, source: str) -> None:
     for name, camera in spec.cameras.items():
         _check_positive(camera, ('width', 'height', 'rate_hz', 'max_age_s'), f'cameras.{name}.',
                         source)
+    if spec.base is not None:
+        _check_positive(spec.base, ('linear_velocity', 'linear_acceleration', 'angular_velocity',
+                                    'angular_acceleration'), 'base.', source)
     _check_topics(spec, source)
 
 
@@ -134,6 +140,21 @@ def _check_commands(spec: RobotSpec, source: str) -> None:
     if not 1 <= spec.command_speed_percent <= 100:
         raise ValueError(f"{source}: 'command_speed_percent' must be in [1, 100], got "
                          f'{spec.command_speed_percent}')
+
+
+def _check_safety(spec: RobotSpec, source: str) -> None:
+    for key, values, known in (('workspace', spec.workspace, WALLS),
+                               ('driver_gates', spec.driver_gates, DRIVER_GATES),
+                               ('recovery', [spec.recovery], RECOVERIES)):
+        for value in values:
+            if value not in known:
+                raise ValueError(f"{source}: '{key}' must be of {', '.join(known)}, got "
+                                 f"'{value}'")
+    walls = spec.workspace
+    for low, high in zip(WALLS[::2], WALLS[1::2]):
+        if walls.get(low, -np.inf) >= walls.get(high, np.inf):
+            raise ValueError(f"{source}: 'workspace.{low}' must be below 'workspace.{high}', got "
+                             f'{walls[low]} and {walls[high]}')
 
 
 def _check_gripper_and_home(spec: RobotSpec, source: str) -> None:

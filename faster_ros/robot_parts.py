@@ -79,6 +79,10 @@ class DriverSpec:
     ``command_speed_percent`` goes with every command of mode joint_state. ``driver_ready_topic``
     (std_msgs/Bool) and ``driver_speed_topic`` (std_msgs/Float64, percent) may be ``none``.
     ``driver_names``: joint -> its name in the driver's messages, where that is another one.
+    ``driver_gates``: kind -> topic, or name of the controller. ``recovery``: what ~/recover does.
+    ``workspace``: walls in m for the tool in the base frame, such as ``z_min``. ``joint_prefix``
+    stands before the joints and frames of a loaded spec, ``driver_namespace`` before the topics
+    of arm and gripper; the URDF has neither.
     """
 
     tool_frame: str
@@ -90,3 +94,28 @@ class DriverSpec:
     driver_speed_topic: str
     state_topic: str
     driver_names: dict[str, str] = field(default_factory=dict)
+    driver_gates: dict[str, str] = field(default_factory=dict)
+    recovery: str = 'none'
+    workspace: dict[str, float] = field(default_factory=dict)
+    joint_prefix: str = ''
+    driver_namespace: str = ''
+
+
+@dataclass(frozen=True)
+class BaseSpec:
+    """
+    A mobile base that takes velocities (geometry_msgs/Twist), in m/s and rad/s.
+
+    The limits are what this package commands at most, in m/s, m/s^2, rad/s and rad/s^2.
+    """
+
+    topic: str
+    linear_velocity: float
+    linear_acceleration: float
+    angular_velocity: float
+    angular_acceleration: float
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Return the names of the two columns of a chunk."""
+        return 'base_linear_x', 'base_angular_z'

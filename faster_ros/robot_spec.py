@@ -32,15 +32,14 @@ from typing import Any
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.robot_checks import check_arm, check_robot
-from faster_ros.robot_parts import CameraSpec, DriverSpec, GripperSpec, JointLimits
+from faster_ros.robot_naming import NO_TOPIC, with_names
+from faster_ros.robot_parts import BaseSpec, CameraSpec, DriverSpec, GripperSpec, JointLimits
 from faster_ros.strict_yaml import read_layered, StrictReader
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ['CameraSpec', 'config_path', 'DriverSpec', 'GripperSpec', 'JointLimits',
+__all__ = ['BaseSpec', 'CameraSpec', 'config_path', 'DriverSpec', 'GripperSpec', 'JointLimits',
            'load_robot_spec', 'NO_TOPIC', 'RobotSpec']
-
-NO_TOPIC = 'none'
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ class RobotSpec:
     order of every joint vector in the package. ``velocity_scale`` and ``acceleration_scale`` are
     the shares of the vendor's limits that this package uses. ``driver`` is of a robot with one
     arm, and its entries are also attributes of the spec; ``arms`` are of one with several, each
-    a RobotSpec with one arm. To serve both, ask ``parts``, ``arm_mask`` and ``grippers``.
+    a RobotSpec with one arm. To serve both, ask ``parts``, ``arm_mask`` and ``grippers``. A mobile
+    ``base`` adds velocities to the columns of a chunk, not to the joints.
     """
 
     robot: str
@@ -67,6 +67,7 @@ class RobotSpec:
     state_rate_hz: float
     state_max_age_s: float
     cameras: dict[str, CameraSpec]
+    base: BaseSpec | None = None
     driver: DriverSpec | None = None
     arms: dict[str, RobotSpec] = field(default_factory=dict)
 
@@ -83,6 +84,11 @@ class RobotSpec:
     def joint_names(self) -> tuple[str, ...]:
         """Return all D controlled joints, each arm first, its gripper last."""
         return tuple(self.joints)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """Return the columns of a chunk: the joints, then the velocities of a base."""
+        return self.joint_names + (self.base.names if self.base else ())
 
     @property
     def arm_mask(self) -> NDArray[np.bool_]:
@@ -109,6 +115,10 @@ class RobotSpec:
     def home_positions(self) -> FloatArray:
         """Return the home pose, shape (D,)."""
         return np.array([self.home[name] for name in self.joints])
+
+    def urdf_name(self, name: str) -> str:
+        """Return the name that a joint or a frame has in the URDF."""
+        return name.removeprefix(self.joint_prefix)
 
     def limit_array(self, field: str) -> FloatArray:
         """Return one vendor limit (``lower``, ``upper``, ``velocity``, ...) of all joints."""
@@ -176,6 +186,31 @@ class RobotSpec:
         """Return the topic of the one arm's joint states."""
         return self._only.state_topic
 
+    @property
+    def driver_gates(self) -> dict[str, str]:
+        """Return what else the one arm's driver says: kind -> topic, or name of a controller."""
+        return self._only.driver_gates
+
+    @property
+    def recovery(self) -> str:
+        """Return which sequence ``~/recover`` runs for the one arm."""
+        return self._only.recovery
+
+    @property
+    def joint_prefix(self) -> str:
+        """Return what stands before the joints and frames of the one arm, and not in its URDF."""
+        return self._only.joint_prefix
+
+    @property
+    def driver_namespace(self) -> str:
+        """Return the namespace before the topics of the one arm."""
+        return self._only.driver_namespace
+
+    @property
+    def workspace(self) -> dict[str, float]:
+        """Return the walls for the tool of the one arm in its base frame, m."""
+        return self._only.workspace
+
     def to_dict(self) -> dict[str, Any]:
         """Return the same plain mapping that the YAML file holds."""
         data: dict[str, Any] = _plain(self)
@@ -211,19 +246,34 @@ def config_path(name: str) -> Path:
     raise FileNotFoundError(f'{name} of package faster_ros not found; looked in {looked}')
 
 
-def load_robot_spec(robot: str) -> RobotSpec:
-    """Load a robot by name (``fr3`` -> ``config/fr3.yaml``) or by the path of a YAML file."""
+def robot_names() -> tuple[str, ...]:
+    """Return the robots that come with the package: the names of ``config/*.yaml``."""
+    return tuple(sorted(file.stem for file in config_path('config').glob('*.yaml')))
+
+
+def load_robot_spec(robot: str, joint_prefix: str = '', driver_namespace: str = '') -> RobotSpec:
+    """
+    Load a robot by name (``fr3`` -> ``config/fr3.yaml``) or by the path of a YAML file.
+
+    ``joint_prefix`` and ``driver_namespace`` replace those of the file unless they are empty.
+    """
     path = Path(robot)
     if path.suffix not in ('.yaml', '.yml'):
-        known = sorted(file.stem for file in config_path('config').glob('*.yaml'))
-        if robot not in known:
-            raise ValueError(f"robot '{robot}' is unknown; expected one of {', '.join(known)} "
-                             'or the path of a .yaml file')
+        if robot not in robot_names():
+            raise ValueError(f"robot '{robot}' is unknown; expected one of "
+                             f"{', '.join(robot_names())} or the path of a .yaml file")
         path = config_path(f'config/{robot}.yaml')
-    return RobotSpec.from_dict(read_layered(path, _ARM_KEYS), str(path))
+    spec = RobotSpec.from_dict(read_layered(path, _ARM_KEYS), str(path))
+    if spec.arms:
+        if joint_prefix or driver_namespace:
+            raise ValueError(f'{path}: joint_prefix and driver_namespace are of robots with one '
+                             f"arm; this one has {', '.join(spec.arms)}")
+        return spec
+    return with_names(spec, joint_prefix or spec.joint_prefix,
+                      driver_namespace or spec.driver_namespace)
 
 
-_NESTED = {'JointLimits': JointLimits, 'GripperSpec': GripperSpec, 'CameraSpec': CameraSpec}
+_NESTED = {kind.__name__: kind for kind in (BaseSpec, CameraSpec, GripperSpec, JointLimits)}
 _DRIVER_KEYS = tuple(entry.name for entry in fields(DriverSpec))
 _ARM_KEYS = ('base_frame', 'joints', 'home', *_DRIVER_KEYS)  # the rest is the whole robot's
 
@@ -261,7 +311,7 @@ def _arm_data(arm: Any, shared: dict[str, Any], source: str) -> Any:
     if not isinstance(arm, dict) or not set(arm) <= set(_ARM_KEYS):
         raise ValueError(f"{source} must be a mapping with keys of an arm ("
                          f"{', '.join(_ARM_KEYS)}), got {arm!r}")
-    return shared | arm
+    return {key: value for key, value in shared.items() if key != 'base'} | arm
 
 
 def _prefixed(prefix: str, arm: RobotSpec) -> RobotSpec:

@@ -30,11 +30,12 @@ def test_every_robot_has_a_row_with_its_modes_and_topics(robot):
               if line.startswith('| `') and f'`{robot}`' in line.split('|')[1]]
     if 'as `fr3`' in row:
         row = row.replace('as `fr3`', f'{spec.command_mode} `{spec.command_topic}`')
-    assert f'{spec.command_mode} `{spec.command_topic}`' in row
-    assert f'`{spec.state_topic}`' in row
-    assert spec.gripper.mode == 'joint_state' or spec.gripper.mode in row
-    if spec.gripper.mode not in ('joint_state', 'joint_trajectory'):
-        assert f'`{spec.gripper.topic}`' in row
+    for arm, _ in spec.parts.values():
+        assert f'{arm.command_mode} `{arm.command_topic}`' in row
+        assert f'`{arm.state_topic}`' in row
+        assert arm.gripper.mode == 'joint_state' or arm.gripper.mode in row
+        if arm.gripper.mode not in ('joint_state', 'joint_trajectory'):
+            assert f'`{arm.gripper.topic}`' in row
 
 
 @pytest.mark.parametrize('mode', [*COMMAND_MODES, *GRIPPER_MODES])

@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 ROBOTS = sorted(file.stem for file in config_path('config').glob('*.yaml'))
+ONE_ARM = [name for name in ROBOTS if not load_robot_spec(name).arms]
 
 
 def fr3():
@@ -91,6 +92,87 @@ def test_a_mistake_in_a_robot_file_is_named(path, value, message):
         RobotSpec.from_dict(changed(path, value), 'my_arm.yaml')
 
 
+def two_arms():
+    """Return the mapping of a robot of two FR3 arms."""
+    data = fr3()
+    of_an_arm = ('base_frame', 'tool_frame', 'joints', 'gripper', 'home', 'command_mode',
+                 'command_topic', 'command_speed_percent', 'driver_ready_topic',
+                 'driver_speed_topic', 'state_topic', 'workspace', 'driver_gates', 'recovery')
+    arm = {key: data.pop(key) for key in of_an_arm}
+    data['base_frame'] = 'table'
+    arms = {name: copy.deepcopy(arm) for name in ('a', 'b')}
+    for name, part in arms.items():
+        for key in ('command_topic', 'state_topic'):
+            part[key] = f'/{name}{part[key]}'
+        part['gripper']['topic'] = f"/{name}{part['gripper']['topic']}"
+    return data | {'arms': arms}
+
+
+def test_two_arms_are_one_vector_of_joints_with_unique_names():
+    spec, one = RobotSpec.from_dict(two_arms(), 'two.yaml'), load_robot_spec('fr3')
+    names = one.joint_names
+    assert spec.joint_names == (*(f'a_{name}' for name in names), *(f'b_{name}' for name in names))
+    assert spec.gripper_indices == [7, 15]
+    assert list(spec.arm_mask) == ([True] * 7 + [False]) * 2
+    assert spec.state_topics == ('/a/joint_states', '/b/joint_states')
+    np.testing.assert_array_equal(spec.home_positions, np.tile(one.home_positions, 2))
+    for arm, part in spec.parts.values():
+        assert arm.driver_joint_names == names
+        assert arm.joint_names == spec.joint_names[part]
+        assert arm.gripper.joint == arm.joint_names[-1]
+    assert RobotSpec.from_dict(spec.to_dict(), 'again') == spec
+
+
+def test_one_arm_is_the_only_part_of_its_robot():
+    spec = load_robot_spec('fr3')
+    assert spec.parts == {'': (spec, slice(0, 8))}
+    assert spec.driver_joint_names == spec.action_names == spec.joint_names
+
+
+@pytest.mark.parametrize('name', ['gripper', 'gripper_index', 'arm_joint_names', 'tool_frame',
+                                  'command_mode', 'command_topic', 'command_speed_percent',
+                                  'driver_ready_topic', 'driver_speed_topic', 'state_topic',
+                                  'driver_joint_names'])
+def test_what_belongs_to_one_arm_is_refused_for_two(name):
+    with pytest.raises(ValueError, match='has arms a, b; this serves robots with one arm only'):
+        getattr(RobotSpec.from_dict(two_arms(), 'two.yaml'), name)
+
+
+@pytest.mark.parametrize('arm, key, value, message', [
+    ('b', 'joints', {}, "arms.b: 'joints' must be a mapping with entries"),
+    ('b', 'velocity_scale', 0.1, 'arms.b must be a mapping with keys of an arm'),
+    ('a', 'command_mode', 'servo', "arms.a: 'command_mode' must be one of"),
+    ('b', 'state_topic', '/a/joint_states', "'arms.a.state_topic' and 'arms.b.state_topic' are"),
+    ('b', 'state_topic', '/a/fr3_arm_controller/joint_trajectory',
+     "'arms.a.command_topic' and 'arms.b.state_topic' are both"),
+    ('b', 'driver_names', {'fr3_joint9': 'x'}, "arms.b: 'driver_names' has fr3_joint9; expected"),
+    ('b', 'driver_names', {'fr3_joint1': 'fr3_joint2'}, 'gives two joints one name'),
+])
+def test_a_mistake_in_one_of_two_arms_is_named(arm, key, value, message):
+    data = two_arms()
+    data['arms'][arm][key] = value
+    with pytest.raises(ValueError, match=f'two.yaml: .*{message}'):
+        RobotSpec.from_dict(data, 'two.yaml')
+
+
+def test_a_robot_with_arms_states_nothing_of_an_arm_beside_them():
+    with pytest.raises(ValueError, match="unknown key 'command_topic'"):
+        RobotSpec.from_dict(two_arms() | {'command_topic': '/x'}, 'two.yaml')
+    with pytest.raises(ValueError, match="'arms' must be a mapping of two arms or more"):
+        RobotSpec.from_dict(two_arms() | {'arms': {'a': {}}}, 'two.yaml')
+
+
+def test_the_cobot_magic_is_fourteen_joints_and_two_of_its_base():
+    spec = load_robot_spec('cobot_magic')
+    joints = [*(f'joint{n}' for n in range(1, 7)), 'gripper']
+    assert spec.joint_names == tuple(f'{side}_{joint}' for side in ('left', 'right')
+                                     for joint in joints)
+    assert spec.action_names == spec.joint_names
+    mobile = load_robot_spec('cobot_magic_mobile')
+    assert mobile.joint_names == spec.joint_names
+    assert mobile.action_names == (*spec.joint_names, 'base_linear_x', 'base_angular_z')
+
+
 def test_a_missing_key_is_named():
     data = fr3()
     del data['state_topic']
@@ -130,9 +212,38 @@ def test_a_file_may_state_only_what_differs_from_another(tmp_path):
 
 
 def test_every_shipped_file_has_its_keys_in_the_same_order():
-    order = list(fr3())
+    required = list(fr3())
+    place = required.index('joints')
+    order = [*required[:place], 'arms', *required[place:], 'driver_names', 'base']
     for file in config_path('config').glob('*.yaml'):
         keys = [key for key in yaml.safe_load(file.read_text()) if key != 'based_on']
         assert keys == [key for key in order if key in keys], file.name
         if 'based_on' not in file.read_text():
-            assert keys == order, file.name
+            assert keys == required, file.name
+
+
+@pytest.mark.parametrize('robot', ONE_ARM)
+def test_a_prefix_and_a_namespace_rename_joints_frames_and_topics_but_no_camera(robot):
+    plain, left = load_robot_spec(robot), load_robot_spec(robot, 'left_', 'left')
+    assert left.joint_names == tuple(f'left_{name}' for name in plain.joint_names)
+    assert list(left.home) == list(left.joints)
+    assert left.gripper.joint == f'left_{plain.gripper.joint}'
+    assert left.tool_frame == f'left_{plain.tool_frame}'
+    for key in ('command_topic', 'state_topic', 'driver_ready_topic', 'driver_speed_topic'):
+        topic = getattr(plain, key)
+        assert getattr(left, key) == ('none' if topic == 'none' else f'/left{topic}')
+    assert left.gripper.topic == f'/left{plain.gripper.topic}'
+    assert left.cameras == plain.cameras
+    assert RobotSpec.from_dict(left.to_dict(), 'again') == left
+
+
+def test_a_file_may_state_prefix_and_namespace_and_arguments_replace_them(tmp_path):
+    file = tmp_path / 'left.yaml'
+    file.write_text(f"based_on: {config_path('config/ur5e.yaml')}\nrobot: left_ur5e\n"
+                    'joint_prefix: left_\ndriver_namespace: /left\n')
+    assert load_robot_spec(str(file)).joint_names[0] == 'left_shoulder_pan_joint'
+    assert load_robot_spec(str(file)).state_topic == '/left/joint_states'
+    assert load_robot_spec(str(file), 'a_').joint_names[0] == 'a_shoulder_pan_joint'
+    written = tmp_path / 'written.yaml'
+    written.write_text(yaml.safe_dump(load_robot_spec(str(file)).to_dict(), sort_keys=False))
+    assert load_robot_spec(str(written)).joint_names[0] == 'left_shoulder_pan_joint'

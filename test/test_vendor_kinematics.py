@@ -13,6 +13,7 @@
 # limitations under the License.
 """Every arm's tool pose agrees with its vendor's published numbers; its inverse is found."""
 
+import dataclasses
 from xml.etree import ElementTree
 
 from faster_ros.cli.ik_benchmark import benchmark
@@ -22,6 +23,8 @@ import numpy as np
 import pytest
 
 ROBOTS = sorted(file.stem for file in config_path('config').glob('*.yaml'))
+ARMS = {f'{robot} {name}'.strip(): arm for robot in ROBOTS
+        for name, (arm, _) in load_robot_spec(robot).parts.items()}
 H = np.pi / 2
 # d1, a2, a3, d4, d5, d6 in m (universal-robots.com, "DH parameters for calculations of
 # kinematics and dynamics").
@@ -80,14 +83,14 @@ def published(robot, joints):
     """Return the tool pose by the vendor's table."""
     if robot in UR:
         return classic(UR[robot], joints)
-    if 'piper' in robot:
+    if 'piper' in robot or 'cobot_magic' in robot:
         return craig(PIPER, joints) @ shift(0, 0.1358)
     return craig(FRANKA, [*joints, 0.0]) @ shift(0, 0.1034)
 
 
-@pytest.mark.parametrize('robot', ROBOTS)
+@pytest.mark.parametrize('robot', ARMS)
 def test_the_tool_pose_agrees_with_the_published_table(robot):
-    spec = load_robot_spec(robot)
+    spec = ARMS[robot]
     kinematics, rng = Kinematics(spec), np.random.default_rng(0)
     arm = len(spec.arm_joint_names)
     for _ in range(50):
@@ -109,9 +112,31 @@ def test_a_piper_at_zero_is_where_its_sdk_says():
     np.testing.assert_allclose(flange, [0.056128, 0.0, 0.213266], atol=1e-6)
 
 
-@pytest.mark.parametrize('robot', ROBOTS)
+def test_the_arms_of_a_cobot_magic_stand_where_its_description_says():
+    for arm, side in (ARMS['cobot_magic left'], 0.3), (ARMS['cobot_magic right'], -0.3):
+        own = Kinematics(arm)
+        shared = Kinematics(dataclasses.replace(arm, base_frame='base_link'))
+        joints = arm.home_positions[:6] + 0.1
+        np.testing.assert_allclose(shared.forward(joints)[0] - own.forward(joints)[0],
+                                   [0.23, side, 0.78], atol=1e-9)
+
+
+def test_poses_and_their_inverse_are_seen_from_the_base_frame():
+    spec = ARMS['cobot_magic left']
+    turned = Kinematics(dataclasses.replace(spec, base_frame='camera_f_color_optical_frame'))
+    joints = np.array([0.1, 0.5, -1.0, 0.3, 0.4, 0.5])
+    position, rotation = turned.forward(joints)
+    solution = turned.solve(position, rotation, joints + 0.02)
+    assert solution is not None
+    np.testing.assert_allclose(turned.forward(solution.positions)[0], position, atol=1e-4)
+    step = np.eye(6)[3] * 1e-6
+    slope = (turned.forward(joints + step)[0] - turned.forward(joints - step)[0]) / 2e-6
+    np.testing.assert_allclose(turned.jacobian(joints)[:3, 3], slope, atol=1e-6)
+
+
+@pytest.mark.parametrize('robot', ARMS)
 def test_the_limits_of_urdf_and_robot_file_are_the_same(robot):
-    spec = load_robot_spec(robot)
+    spec = ARMS[robot]
     tree = ElementTree.parse(config_path(f'urdf/{spec.urdf}'))
     joints = {joint.get('name'): joint.find('limit') for joint in tree.iter('joint')}
     for name in spec.arm_joint_names:

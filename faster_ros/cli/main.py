@@ -21,13 +21,37 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from importlib import import_module
 import os
 from pathlib import Path
 import sys
 
-from faster_ros.bringup import Argument, default_checkpoint, DEMO_ARGUMENTS, GRAPHS, Process
+from faster_ros.bringup import (
+    Argument,
+    default_checkpoint,
+    DEMO_ARGUMENTS,
+    describe,
+    DOCTOR_ARGUMENTS,
+    GRAPHS,
+    Process,
+    read_arguments,
+)
 
 Job = Callable[[argparse.Namespace, list[str]], int]
+# Jobs with arguments of their own: the module whose main() takes them, and what it is for.
+MODULES = {
+    'evaluate-demo': ('faster_ros.training.evaluate_demo',
+                      'measure the policy of the demo in process'),
+    'eval': ('faster_ros.cli.evaluation',
+             'plan and report blinded trials of policies, with intervals and tests'),
+    'lab': ('faster_ros.cli.lab',
+            'measure what delay does to each rule of joining chunks, with or without a policy'),
+    'stop-benchmark': ('faster_ros.nodes.stop_benchmark',
+                       'measure how soon the arm brakes after ~/stop, and after a lost stream'),
+    'tokenizer': ('faster_ros.cli.tokenizer',
+                  'fit FASTerVQ to your own recordings, and compare action tokenizers on them'),
+}
+WITH_CHECKPOINT = ('evaluate-demo', 'lab')  # these are told which one the package has
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,6 +101,23 @@ def _parser() -> argparse.ArgumentParser:
         ),
     )
 
+    bringup.add_argument(
+        '--show-args', action='store_true', help='print the arguments of the graph and end'
+    )
+
+    doctor = _add(
+        jobs, 'doctor', _doctor, 'examine a robot before its first motion; moves nothing'
+    )
+    doctor.add_argument(
+        'arguments',
+        nargs='*',
+        metavar='NAME:=VALUE',
+        help=', '.join(f'{argument.name}: {_help(argument)}' for argument in DOCTOR_ARGUMENTS),
+    )
+    doctor.add_argument('--robot', help='the same as robot:=...')
+    doctor.add_argument('--seconds', type=float, default=3.0, help='how long to watch (3)')
+    doctor.add_argument('--json', type=Path, metavar='FILE', help='write the report there, too')
+
     train = _add(
         jobs,
         'train',
@@ -92,29 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     inverse.add_argument('robots', nargs='+', metavar='ROBOT', help='fr3, ur5e, ... or a file')
     inverse.add_argument('--poses', type=int, default=1000, help='random reachable poses (1000)')
 
-    _add(
-        jobs,
-        'evaluate-demo',
-        _evaluate_demo,
-        'measure the policy of the demo in process; further arguments go to the evaluation',
-        takes_rest=True,
-    )
-
-    _add(
-        jobs,
-        'lab',
-        _lab,
-        'measure what delay does to each rule of joining chunks, with or without a policy',
-        takes_rest=True,
-    )
-
-    _add(
-        jobs,
-        'tokenizer',
-        _tokenizer,
-        'fit FASTerVQ to your own recordings, and compare action tokenizers on them',
-        takes_rest=True,
-    )
+    for name, (_, text) in MODULES.items():
+        _add(jobs, name, _module, text, takes_rest=True)
     return parser
 
 
@@ -148,17 +168,38 @@ def _demo(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _bringup(options: argparse.Namespace, _: list[str]) -> int:
-    texts = {}
-    for word in options.arguments:
-        name, separator, value = word.partition(':=')
-        if not separator:
-            raise ValueError(f"expected NAME:=VALUE, got '{word}'")
-        texts[name] = value
-    processes = GRAPHS[options.graph].processes(texts)
+    if options.show_args:
+        print(describe(GRAPHS[options.graph].arguments))
+        return 0
+    processes = GRAPHS[options.graph].processes(_typed(options.arguments))
     _check_checkpoint(processes)
     if options.graph == 'demo':
         _prepare_simulation()
     return _run(processes, None)
+
+
+def _typed(words: Sequence[str]) -> dict[str, str]:
+    """Return the arguments that were typed as launch takes them."""
+    texts = {}
+    for word in words:
+        name, separator, value = word.partition(':=')
+        if not separator:
+            raise ValueError(f"expected NAME:=VALUE, got '{word}'")
+        texts[name] = value
+    return texts
+
+
+def _doctor(options: argparse.Namespace, _: list[str]) -> int:
+    from faster_ros.cli.doctor import doctor, NOT_EXAMINED
+
+    try:
+        texts = _typed(options.arguments)
+        if options.robot:
+            texts['robot'] = options.robot
+        return doctor(read_arguments(DOCTOR_ARGUMENTS, texts), options.seconds, options.json)
+    except (ValueError, OSError) as error:
+        print(f'faster_ros doctor: {error}', file=sys.stderr)
+        return NOT_EXAMINED
 
 
 def _run(processes: Sequence[Process], log_folder: Path | None) -> int:
@@ -199,22 +240,10 @@ def _ik_benchmark(options: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
-def _evaluate_demo(_: argparse.Namespace, rest: list[str]) -> int:
-    from faster_ros.training.evaluate_demo import main as evaluate_demo
-
-    return evaluate_demo(rest, Path(default_checkpoint()))
-
-
-def _lab(_: argparse.Namespace, rest: list[str]) -> int:
-    from faster_ros.cli.lab import main as lab
-
-    return lab(rest, Path(default_checkpoint()))
-
-
-def _tokenizer(_: argparse.Namespace, rest: list[str]) -> int:
-    from faster_ros.cli.tokenizer import main as tokenizer
-
-    return tokenizer(rest)
+def _module(options: argparse.Namespace, rest: list[str]) -> int:
+    module = import_module(MODULES[options.name][0])
+    extra = [Path(default_checkpoint())] if options.name in WITH_CHECKPOINT else []
+    return int(module.main(rest, *extra))
 
 
 if __name__ == '__main__':

@@ -109,7 +109,7 @@ class TrialRecord:
         """Return the line that is printed when the trial has ended."""
         inference = quantiles(self.inference_ms).p50
         return (
-            f'{self.number:>4}/{trials}  {self.instruction:<22} {self.outcome:<12} '
+            f'{self.number:>4}/{trials}  {self.instruction:<30} {self.outcome:<12} '
             f'{self.seconds:5.1f} s   inference '
             + (f'{inference:5.1f} ms' if inference is not None else '    -')
         )
@@ -151,6 +151,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         for name, counts in summary['camera_frames'].items()
     )
     rows = [
+        ('led by', summary['led_by']),
         ('success', str(rate)),
         ('wrong cube lifted', str(summary['wrong_cube'])),
         ('camera stamp to chunk', _in_words(summary['capture_to_chunk_ms'])),
@@ -158,7 +159,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         ('command period deviation', _in_words(summary['command_period_deviation_ms'])),
         ('late steps dropped', str(summary.get('late_steps', 0))),
         ('starved control ticks', str(summary.get('starved_ticks', 0))),
-        ('camera frames received', cameras),
+        ('camera frames received', cameras or 'not measured'),
     ]
     return [f'  {name:<26}{text}' for name, text in rows]
 

@@ -20,67 +20,38 @@ thread on the steady clock; stamps are on the ROS clock. It imports neither torc
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from math import inf
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 import sys
 from threading import Lock
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from faster_ros.interfaces import RobotState
+from faster_ros.interfaces import ActionChunk, RobotState
 from faster_ros.nodes import conversions, diagnostics, qos
+from faster_ros.nodes.control_parameters import ControlParameters, deadman_text, make_controller
+from faster_ros.nodes.control_services import ControlServices
+from faster_ros.nodes.doctor_verdict import VerdictGate
 from faster_ros.nodes.driver_link import DriverLink
+from faster_ros.nodes.driver_signals import DriverSignals
 from faster_ros.nodes.paced_thread import PacedThread
-from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.parameters import declare
 from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.spinning import run_node
-from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.robots.arm_interface import CommandOptions
 from faster_ros.runtime.clock_offset import ClockOffset
-from faster_ros.runtime.controller import MotionConfig, MotionController
 from faster_ros.runtime.joint_states import JointStates
 from faster_ros.runtime.latency import LatencyWindow
 from faster_ros.runtime.scheduling import request_real_time
-from faster_ros.runtime.supervisor import Gates
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import String
-from std_srvs.srv import SetBool, Trigger
-from trajectory_msgs.msg import JointTrajectory
+from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 _STATUS_RATE_HZ = 10.0
 _LONGEST_STOP_S = 1.0
-
-
-@dataclass(frozen=True)
-class ControlParameters:
-    """Parameters of control_node."""
-
-    robot: str = parameter('fr3', 'robot name or path of its YAML file')
-    rate_hz: float = parameter(0.0, "commands per second in Hz; 0 takes the robot file's rate",
-                               0.0, 1000.0)
-    merge: str = parameter('smooth', 'how chunks are joined: smooth, crossfade, average, '
-                           'ensemble, hard_switch, restart or synchronous')
-    blend: float = parameter(0.12, 'shortest length of the seam between two chunks in s',
-                             0.0, 1.0)
-    command_lead: float = parameter(0.02, 'time from sending a set point to its due time in s',
-                                    0.001, 0.2)
-    actuation_latency: float = parameter(0.0, 'measured delay of the arm behind its set points '
-                                         'in s, made up for by commanding earlier', 0.0, 0.5)
-    engage_distance: float = parameter(0.1, 'largest distance of the first target from the '
-                                       'measured pose in rad', 0.001, 3.2)
-    tracking_error: float = parameter(0.3, 'largest distance between commanded and measured '
-                                      'joint in rad', 0.001, 3.2)
-    starve_grace: float = parameter(0.5, 'time without actions after which the arm must be '
-                                    'armed again in s', 0.0, 60.0)
-    stamp_commands: bool = parameter(True, 'state when a trajectory starts; false lets the '
-                                     'receiver start it on arrival')
-    gripper_repeat: float = parameter(1.0, 'time after which an unchanged gripper command is '
-                                      'sent again in s', 0.05, 60.0)
-    dry_run: bool = parameter(False, 'command nothing: every topic gets the prefix /dry_run, no '
-                              'action is called, and the arm need not follow')
-    realtime_priority: int = parameter(20, 'SCHED_FIFO priority to ask for; 0 asks for none',
-                                       0, 99)
 
 
 class ControlNode(Node):
@@ -92,14 +63,9 @@ class ControlNode(Node):
         # Before any thread starts: the loop waits for Python's lock, so all must be as urgent.
         priority = parameters.realtime_priority
         self._real_time = priority > 0 and request_real_time(priority)
-        spec = self._spec = load_robot_spec(parameters.robot)
+        spec = self._spec = parameters.load()
         rate_hz = parameters.rate_hz or spec.command_rate_hz
-        gates = Gates(parameters.engage_distance,
-                      inf if parameters.dry_run else parameters.tracking_error,
-                      parameters.starve_grace)
-        self._controller = MotionController(spec, MotionConfig(
-            parameters.merge, parameters.blend,
-            parameters.command_lead + parameters.actuation_latency, gates), rate_hz)
+        self._controller = make_controller(spec, parameters, rate_hz)
         self._lock = Lock()  # of the controller: the loop and the callbacks use it
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._states = JointStates(spec)
@@ -108,12 +74,16 @@ class ControlNode(Node):
         self._chunk_age = LatencyWindow(warm_up=0)
         self._incomplete = ''
         self._sent = 0
+        self._driver_problems: dict[str, str] = {}
+        self._driver_speeds: dict[str, float] = {}
         self._last_mode = ''
         self._thread = PacedThread(rate_hz, self._tick, self._loop_failed)
         self._driver = DriverLink(self, spec, CommandOptions(
             round(parameters.command_lead * 1e9), parameters.stamp_commands,
-            round(parameters.gripper_repeat * 1e9), parameters.dry_run), self._log,
-            self._on_driver)
+            round(parameters.gripper_repeat * 1e9), parameters.dry_run), self._log)
+        self._control_services = ControlServices(
+            self, spec, self._controller, self._lock, self._driver,
+            VerdictGate(self, spec.robot, parameters.require_doctor), lambda: self._state)
         self._connect(spec)
         self._log_table(spec, rate_hz)
         self._thread.start()
@@ -122,13 +92,33 @@ class ControlNode(Node):
         self._command_topic = self.create_publisher(JointState, '~/command', qos.COMMAND)
         self._status_topic = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.STATUS)
-        self._polled = [self._subscribe_states(name, arm)
-                        for name, (arm, _) in spec.parts.items()]
+        # What may have to stop the arm is read in the loop itself: no callback can delay it.
+        self._polled = [
+            *(self._subscribe_states(name, arm) for name, (arm, _) in spec.parts.items()),
+            PolledSubscription(self, String, 'policy/problem', self._on_policy_problem,
+                               qos.LATCHED)]
+        if self._config.deadman_topic:
+            self._polled.append(PolledSubscription(self, Joy, self._config.deadman_topic,
+                                                   self._on_joy, qos.HISTORY))
         self.create_subscription(JointTrajectory, 'policy/chunk', self._on_chunk, qos.COMMAND)
-        self.create_subscription(String, 'policy/problem', self._on_policy_problem, qos.LATCHED)
-        self.create_service(SetBool, '~/arm', self._on_arm)
-        self.create_service(Trigger, '~/reset', self._on_reset)
+        if self._config.pose_chunks:
+            self._connect_pose_chunks(spec)
+        for name, (arm, _) in spec.parts.items():
+            DriverSignals(self, arm, self._driver.commanded_s, partial(self._on_driver, name))
         self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
+
+    def _connect_pose_chunks(self, spec: RobotSpec) -> None:
+        from faster_ros.runtime.pose_solver import PoseSolver  # with the kinematics: few need it
+
+        solver = PoseSolver(spec)
+
+        def on_chunk(message: MultiDOFJointTrajectory) -> None:
+            with self._lock:
+                start = self._controller.goes_on_from(self._state)
+            self._take_chunk(lambda: solver.to_joints(
+                conversions.pose_chunk_from_message(message, spec), start))
+
+        self.create_subscription(MultiDOFJointTrajectory, 'policy/chunk_ee', on_chunk, qos.COMMAND)
 
     def _log_table(self, spec: RobotSpec, rate_hz: float) -> None:
         self.get_logger().info('\n'.join([
@@ -141,6 +131,7 @@ class ControlNode(Node):
             f'  limits   {spec.velocity_scale:.0%} of velocity, {spec.acceleration_scale:.0%} of '
             'acceleration',
             f'  priority {self._priority_text()}',
+            f'  deadman  {deadman_text(self._config)}',
             '  disarmed: call ~/arm to allow motion']))
 
     def _priority_text(self) -> str:
@@ -150,6 +141,7 @@ class ControlNode(Node):
 
     def stop(self) -> None:
         """Brake the arm, wait until it stands, end the loop."""
+        self._control_services.recovery.cancel()
         with self._lock:
             self._controller.disarm(self._now_ns())
         deadline = time.monotonic() + _LONGEST_STOP_S
@@ -173,12 +165,24 @@ class ControlNode(Node):
             self._driver.pause()
             return
         self._driver.send(command, self._state)
-        self._command_topic.publish(conversions.command_to_state(command, self._spec.joint_names))
+        self._command_topic.publish(
+            conversions.command_to_state(command, self._spec.action_names))
         self._sent += 1
 
-    def _on_driver(self, problem: str) -> None:
+    def _on_driver(self, name: str, problem: str, speed: float) -> None:
+        self._driver_problems[name], self._driver_speeds[name] = problem, speed
         with self._lock:
-            self._controller.note_driver(problem)
+            self._controller.note_driver(next(filter(None, self._driver_problems.values()), ''))
+            self._controller.note_driver_speed(self._driver_speed, self._now_ns())
+
+    @property
+    def _driver_speed(self) -> float:
+        """Return the speed of the slowest arm: all follow one timeline."""
+        return min(self._driver_speeds.values(), default=1.0)
+
+    def _on_joy(self, message: Joy, _: object) -> None:
+        with self._lock:
+            self._controller.note_buttons(message.buttons, self._now_ns())
 
     def _loop_failed(self, error: Exception) -> None:
         if not self.context.ok():
@@ -213,9 +217,12 @@ class ControlNode(Node):
             self._log.solved('joint state', 'joint states are complete again')
 
     def _on_chunk(self, message: JointTrajectory) -> None:
+        self._take_chunk(lambda: conversions.chunk_from_message(message))
+
+    def _take_chunk(self, read: Callable[[], ActionChunk]) -> None:
         now_ns = self._now_ns()
         try:
-            chunk = conversions.chunk_from_message(message)
+            chunk = read()
         except ValueError as error:
             with self._lock:
                 self._controller.refuse_chunk(str(error), now_ns)
@@ -224,31 +231,9 @@ class ControlNode(Node):
         with self._lock:
             self._controller.accept(chunk, now_ns)
 
-    def _on_policy_problem(self, message: String) -> None:
+    def _on_policy_problem(self, message: String, _: object) -> None:
         with self._lock:
             self._controller.note_policy_problem(message.data, self._now_ns())
-
-    def _on_arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        with self._lock:
-            if request.data:
-                response.message = self._driver.rival() or self._controller.arm(
-                    self._now_ns(), self._state)
-            else:
-                self._controller.disarm(self._now_ns())
-        response.success = not response.message
-        if not response.success:
-            self.get_logger().warning(f'arming refused: {response.message}')
-        elif request.data:
-            self._driver.restart()
-            self._log_change('running', '')
-        return response
-
-    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        with self._lock:
-            self._controller.reset(self._now_ns())
-        response.success = True
-        response.message = 'trajectory forgotten; waiting for a chunk observed from now on'
-        return response
 
     def _publish_status(self) -> None:
         now_ns = self._now_ns()
@@ -263,7 +248,8 @@ class ControlNode(Node):
         monitor = self._thread.monitor
         state = self._state
         values = asdict(status) | {
-            'commands_sent': self._sent,
+            'commands_sent': self._sent, 'driver_speed': self._driver_speed,
+            'recovery': self._control_services.recovery.progress,
             'state_age_s': None if state is None else (now_ns - state.stamp_ns) * 1e-9,
             'chunk_age_p50_s': self._chunk_age.p50, 'chunk_age_p99_s': self._chunk_age.p99,
             'period_deviation_p50_ms': monitor.quantile_ms(0.5),

@@ -21,13 +21,20 @@ the nodes; images are in ``images.py``, what an arm's driver is sent is in ``rob
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 from builtin_interfaces.msg import Duration, Time
-from faster_ros.interfaces import ActionChunk, JointCommand, RobotState
+from faster_ros.interfaces import ActionChunk, JointCommand, PoseChunk, RobotState
 from faster_ros.robot_spec import RobotSpec
+from geometry_msgs.msg import Transform
 import numpy as np
 from sensor_msgs.msg import JointState
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from trajectory_msgs.msg import (
+    JointTrajectory,
+    JointTrajectoryPoint,
+    MultiDOFJointTrajectory,
+    MultiDOFJointTrajectoryPoint,
+)
 
 
 def to_ns(time: Time | Duration) -> int:
@@ -88,20 +95,55 @@ def chunk_from_message(message: JointTrajectory) -> ActionChunk:
     if widths != [len(message.joint_names)]:
         raise ValueError(f"chunk has rows of {', '.join(map(str, widths))} positions; expected "
                          f'{len(message.joint_names)}, one per joint name')
+    actions = np.array([point.positions for point in points], dtype=float)
+    return ActionChunk(to_ns(message.header.stamp), _step_ns(points), actions,
+                       tuple(message.joint_names))
+
+
+def pose_chunk_from_message(message: MultiDOFJointTrajectory, spec: RobotSpec) -> PoseChunk:
+    """
+    Return the chunk of a trajectory of tool poses, with the same times as a joint chunk.
+
+    A name that is a gripper's joint has its position as ``translation.x``, and nothing else.
+    """
+    if not message.points:
+        raise ValueError('chunk of poses has no points; expected at least one')
+    names = list(message.joint_names)
+    widths = sorted({len(point.transforms) for point in message.points})
+    if widths != [len(names)] or len(set(names)) < len(names):
+        raise ValueError(f"chunk of poses has rows of {', '.join(map(str, widths))} transforms; "
+                         f"expected one for each of {', '.join(names) or 'no names'}, once")
+    poses = np.array([[_pose(transform) for transform in point.transforms]
+                      for point in message.points])
+    grippers = [gripper.joint for gripper in spec.grippers]
+    columns = {name: poses[:, index] for index, name in enumerate(names)}
+    return PoseChunk(to_ns(message.header.stamp), _step_ns(message.points),
+                     message.header.frame_id,
+                     {name: pose for name, pose in columns.items() if name not in grippers},
+                     {name: pose[:, 0] for name, pose in columns.items() if name in grippers})
+
+
+def _pose(transform: Transform) -> list[float]:
+    place, turn = transform.translation, transform.rotation
+    return [place.x, place.y, place.z, turn.x, turn.y, turn.z, turn.w]
+
+
+def _step_ns(points: Sequence[JointTrajectoryPoint | MultiDOFJointTrajectoryPoint]) -> int:
+    """Return the step of a time grid that begins at 0, or the ValueError of another one."""
     times = [to_ns(point.time_from_start) for point in points]
     step_ns = times[1] - times[0] if len(times) > 1 else 1
     if step_ns <= 0 or any(time != index * step_ns for index, time in enumerate(times)):
         raise ValueError('chunk has points at '
                          f"{', '.join(f'{time * 1e-9:g}' for time in times[:4])} ... s; expected "
                          'evenly spaced times from 0')
-    actions = np.array([point.positions for point in points], dtype=float)
-    return ActionChunk(to_ns(message.header.stamp), step_ns, actions, tuple(message.joint_names))
+    return step_ns
 
 
 def command_to_state(command: JointCommand, names: tuple[str, ...]) -> JointState:
-    """Return a command as it is recorded."""
+    """Return a command as it is recorded: a row of a chunk, and the velocities of the joints."""
     message = JointState(name=list(names))
     message.header.stamp = to_time(command.stamp_ns)
-    message.position = array('d', command.positions)
-    message.velocity = array('d', command.velocities)
+    base: list[float] = [] if command.base is None else command.base.tolist()
+    message.position = array('d', [*command.positions, *base])
+    message.velocity = array('d', [*command.velocities, *(np.nan for _ in base)])
     return message

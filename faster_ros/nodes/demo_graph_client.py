@@ -42,6 +42,7 @@ from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
 
+EXPERT_NODE = 'expert_node'  # leads without images and without a lifecycle
 _CALL_S = 5.0
 _POLLING_RATE_HZ = 50.0
 _FIRST_FRAMES = 10  # of each camera until policy_node counts as running
@@ -55,16 +56,22 @@ class DemoFault(RuntimeError):
 
 class DemoGraphClient:
     """
-    Newest values of sim_node, policy_node and control_node, and calls to their services.
+    Newest values of sim_node, control_node and the leader, and calls to their services.
 
     ``record``: gets the samples of the running trial; None between trials. ``stopping``: ends a
     call that waits.
     """
 
-    def __init__(self, node: Node, spec: RobotSpec, stopping: Event) -> None:
+    def __init__(
+        self, node: Node, spec: RobotSpec, stopping: Event, leader: str, images: bool
+    ) -> None:
+        """``leader``: the node that publishes chunks; ``images``: take them for the video."""
         self._node = node
         self._spec = spec
         self._stopping = stopping
+        self._leader = leader
+        self._has_eyes = leader != EXPERT_NODE
+        self._images = images or self._has_eyes
         self.record: TrialRecord | None = None
         self.on_front_image: Callable[[], None] = lambda: None
         self.jpegs: dict[str, bytes] = {}
@@ -78,11 +85,12 @@ class DemoGraphClient:
         self._clients: dict[str, Client[Any, Any]] = {
             'seed': node.create_client(SetParameters, 'sim_node/set_parameters'),
             'sim': node.create_client(Trigger, 'sim_node/reset'),
-            'policy': node.create_client(Trigger, 'policy_node/reset'),
+            'policy': node.create_client(Trigger, f'{leader}/reset'),
             'control': node.create_client(Trigger, 'control_node/reset'),
             'arm': node.create_client(SetBool, 'control_node/arm'),
-            'lifecycle': node.create_client(ChangeState, 'policy_node/change_state'),
         }
+        if self._has_eyes:
+            self._clients['lifecycle'] = node.create_client(ChangeState, f'{leader}/change_state')
         self._polling = self._subscribe()
         self._polling.start()
 
@@ -91,8 +99,8 @@ class DemoGraphClient:
         topics: list[tuple[type[Any], str, Callable[[Any, dict[str, int]], None], QoSProfile]] = [
             (String, 'sim_node/task', self._on_task, qos.STATUS),
             (DiagnosticStatus, 'control_node/status', self._on_control, qos.STATUS),
-            (DiagnosticStatus, 'policy_node/status', self._on_policy, qos.STATUS),
-            (Float64MultiArray, 'policy_node/timing', self._on_timing, qos.STATUS),
+            (DiagnosticStatus, f'{self._leader}/status', self._on_policy, qos.STATUS),
+            (Float64MultiArray, f'{self._leader}/timing', self._on_timing, qos.STATUS),
             (JointState, 'control_node/command', self._on_command, qos.COMMAND),
             (JointState, spec.state_topic, self._on_state, qos.COMMAND),
             *(
@@ -103,6 +111,7 @@ class DemoGraphClient:
                     qos.SENSOR,
                 )
                 for name, camera in spec.cameras.items()
+                if self._images
             ),
         ]
         return PollingThread(
@@ -118,12 +127,12 @@ class DemoGraphClient:
         waits = {
             'sim_node': bool(self.task),
             'control_node': bool(self.control),
-            'policy_node (it loads torch and the checkpoint)': self.policy_text
-            not in ('', 'not active'),
-            'camera images at policy_node': all(
+            f'{self._leader}{" (it loads torch and the checkpoint)" * self._has_eyes}':
+            self.policy_text not in ('', 'not active'),
+            f'camera images at {self._leader}': all(
                 received >= _FIRST_FRAMES for received, _ in self.frames().values()
             ),
-            'compressed images': len(self.jpegs) == len(self._spec.cameras),
+            'compressed images': len(self.jpegs) == len(self._spec.cameras) * self._images,
             'a first chunk': int(self.policy.get('chunks') or 0) >= _FIRST_CHUNKS,
             'services': all(client.service_is_ready() for client in self._clients.values()),
         }
@@ -167,8 +176,10 @@ class DemoGraphClient:
         self._call('policy', Trigger.Request())
         return instruction
 
-    def retire_policy(self) -> None:
+    def retire_leader(self) -> None:
         """Free the processor of inference and rendering: policy_node becomes unconfigured."""
+        if not self._has_eyes:
+            return
         for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
             self._call('lifecycle', ChangeState.Request(transition=Transition(id=transition)))
 
@@ -184,13 +195,14 @@ class DemoGraphClient:
         return totals
 
     def frames(self) -> dict[str, tuple[int, int]]:
-        """Return the running totals of received and missed images at policy_node."""
+        """Return the running totals of received and missed images at the policy."""
         return {
             name: (
                 int(self.policy.get(f'{name}_received') or 0),
                 int(self.policy.get(f'{name}_missed') or 0),
             )
             for name in self._spec.cameras
+            if self._has_eyes
         }
 
     def _call(self, name: str, request: Any) -> Any:

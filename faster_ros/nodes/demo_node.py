@@ -37,7 +37,7 @@ from faster_ros.evaluation.trial_record import (
     TrialRecord,
 )
 from faster_ros.evaluation.trial_video import TrialVideo, VideoFrame
-from faster_ros.nodes.demo_graph_client import DemoFault, DemoGraphClient
+from faster_ros.nodes.demo_graph_client import DemoFault, DemoGraphClient, EXPERT_NODE
 from faster_ros.nodes.parameters import declare, parameter
 from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec
@@ -55,6 +55,8 @@ class DemoParameters:
     """Parameters of demo_node."""
 
     robot: str = parameter('fr3', 'robot name or path of its YAML file')
+    leader: str = parameter('policy_node', 'who leads the arm: policy_node, or expert_node, which '
+                            'knows where the cube is')
     checkpoint: str = parameter('', 'folder of the policy, for the report')
     trials: int = parameter(10, 'number of layouts', 1, 100000)
     seed_start: int = parameter(1_000_000, 'seed of the first layout', 0, 2_000_000_000)
@@ -74,7 +76,10 @@ class DemoNode(Node):
         self._spec = load_robot_spec(self._config.robot)
         self._out = Path(self._config.out)
         self._stopping = Event()
-        self._client = DemoGraphClient(self, self._spec, self._stopping)
+        self._expert = self._config.leader == EXPERT_NODE
+        self._client = DemoGraphClient(
+            self, self._spec, self._stopping, self._config.leader, self._config.video
+        )
         self._records: list[TrialRecord] = []
         self._video: TrialVideo | None = None
         self._thread = Thread(target=self._run, name='trials', daemon=True)
@@ -91,7 +96,7 @@ class DemoNode(Node):
             self._client.check_that_only_the_simulator_listens()
             self._run_trials()
             if not self._stopping.is_set():
-                self._client.retire_policy()
+                self._client.retire_leader()
                 self._write_results()
                 self.exit_code = 0
         except DemoFault as fault:
@@ -145,7 +150,7 @@ class DemoNode(Node):
         client = self._client
         client.record = None
         client.arm(False)
-        instruction = client.reset(seed)
+        instruction = ('expert: ' if self._expert else '') + client.reset(seed)
         # The arm was put back in no time: control_node must not start from where it was.
         self._stopping.wait(_SETTLE_S)
         counters, frames = client.counters(), client.frames()
@@ -166,7 +171,7 @@ class DemoNode(Node):
             name: (received - frames[name][0], missed - frames[name][1])
             for name, (received, missed) in client.frames().items()
         }
-        record.thumbnail_jpeg = client.jpegs[next(iter(self._spec.cameras))]
+        record.thumbnail_jpeg = client.jpegs.get(next(iter(self._spec.cameras)), b'')
         return record
 
     def _watch(self, record: TrialRecord) -> str:
@@ -209,7 +214,9 @@ class DemoNode(Node):
         context: dict[str, Any] = {
             'title': 'faster_ros demo',
             'robot': self._spec.robot,
-            'checkpoint': config.checkpoint,
+            'led_by': 'the scripted expert, no policy' if self._expert else 'the policy',
+            'checkpoint': 'none (the scripted expert leads)' if self._expert
+            else config.checkpoint,
             'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
             'time_limit_s': config.time_limit,
         }

@@ -15,27 +15,21 @@
 DriverLink: the topics and actions between ``control_node`` and the drivers of one robot.
 
 ``robots.ArmInterface`` makes the messages; this publishes them, watches for silence where silence
-would let the arm move on, drives a gripper that is an action, and passes on what the driver says
-about itself.
+would let the arm move on, and drives a gripper that is an action.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import time
-from typing import Any
 
 from faster_ros.interfaces import JointCommand, RobotState
 from faster_ros.nodes import diagnostics, qos
 from faster_ros.nodes.gripper_client import GripperClient
-from faster_ros.robot_spec import NO_TOPIC, RobotSpec
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface, CommandOptions, DRY_RUN, Outgoing
-from faster_ros.robots.driver_gate import DriverGate
 from faster_ros.robots.gripper_actions import ACTION_MODES
 from rclpy.action.client import ActionClient
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from std_msgs.msg import Bool, Float64
 
 _WATCH_PERIOD_S = 0.05
 
@@ -44,16 +38,14 @@ class DriverLink:
     """``send``, ``pause`` and ``rest`` belong to the control loop, all else to the executor."""
 
     def __init__(self, node: Node, spec: RobotSpec, options: CommandOptions,
-                 log: diagnostics.EdgeLog, on_problem: Callable[[str], None]) -> None:
-        """``on_problem`` is told why the driver cannot follow, or '' when it can."""
+                 log: diagnostics.EdgeLog) -> None:
         self._node = node
         self._spec = spec
         self._log = log
         self._arm = ArmInterface(spec, options)
-        self._gates = [DriverGate(arm) for arm, _ in spec.parts.values()]
-        self._on_problem = on_problem
         self._prefix = DRY_RUN if options.dry_run else ''
         self._sent_at = time.monotonic()
+        self._sending_since: float | None = None
         self._publishers = {topic: node.create_publisher(kind, topic, qos.COMMAND)
                             for topic, kind in self._arm.topics.items()}
         self._grippers = {} if options.dry_run else {
@@ -64,25 +56,6 @@ class DriverLink:
             node.create_timer(_WATCH_PERIOD_S, self._follow_grippers)
         if self._arm.silence_moves:
             node.create_timer(_WATCH_PERIOD_S, self._watch)
-        self._listen()
-
-    def _listen(self) -> None:
-        for (arm, _), gate in zip(self._spec.parts.values(), self._gates):
-            self._hear(Bool, arm.driver_ready_topic, gate.ready, qos.LATCHED)
-            self._hear(Float64, arm.driver_speed_topic, gate.speed, qos.SENSOR)
-        self._on_problem(self._driver_problem())
-
-    def _hear(self, kind: Any, topic: str, note: Callable[[Any], None],
-              quality: QoSProfile) -> None:
-        def on_message(message: Any) -> None:
-            note(message.data)
-            self._on_problem(self._driver_problem())
-
-        if topic != NO_TOPIC:
-            self._node.create_subscription(kind, topic, on_message, quality)
-
-    def _driver_problem(self) -> str:
-        return next((gate.problem for gate in self._gates if gate.problem), '')
 
     def table(self, rate_hz: float) -> list[str]:
         """Return the lines of the start-up table."""
@@ -93,17 +66,20 @@ class DriverLink:
             lines += [f'  arm      {whose}{arm.command_mode} on {self._prefix}{arm.command_topic} '
                       f'at {rate_hz:g} Hz',
                       f'  gripper  {whose}{arm.gripper.mode} on {where}{arm.gripper.topic}']
-        return lines
+        base = self._spec.base
+        return lines + ([f'  base     Twist on {self._prefix}{base.topic}'] if base else [])
 
     def send(self, command: JointCommand, state: RobotState | None) -> None:
         """Publish one command; ``state`` is the measured one."""
         self._publish(self._arm.write(command, state))
         self._sent_at = time.monotonic()
+        self._sending_since = self._sending_since or self._sent_at
         for index, gripper in self._grippers.items():
             gripper.position = float(command.positions[index])
 
     def pause(self) -> None:
         """Publish what belongs into a period without a command."""
+        self._sending_since = None
         self._publish(self._arm.rest())
 
     def rest(self) -> None:
@@ -112,20 +88,28 @@ class DriverLink:
             self._publish(outgoing)
             time.sleep(0.005)
 
+    def commanded_s(self) -> float:
+        """Return for how long commands have been sent without a pause."""
+        since = self._sending_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def restart(self) -> None:
         """Leave each gripper as it is until the commands say otherwise."""
         for gripper in self._grippers.values():
             gripper.restart()
 
     def rival(self) -> str:
-        """Return '' or who else commands an arm whose command topic is easily shared."""
-        for arm, _ in self._spec.parts.values():
-            topic = self._prefix + arm.command_topic
-            others = self._node.count_publishers(topic) - 1
-            if arm.command_mode == 'joint_state' and others >= 1:
-                return (f'{others} other publishers on {topic}, which moves the arm; expected '
-                        'none (a leader arm, a joint_state_publisher or a driver that reports '
-                        'there?)')
+        """Return '' or who else commands an arm or a base whose topic is easily shared."""
+        shared = [(arm.command_topic, 'arm', 'a leader arm, a joint_state_publisher or a driver '
+                   'that reports there') for arm, _ in self._spec.parts.values()
+                  if arm.command_mode == 'joint_state']
+        if self._spec.base is not None:
+            shared.append((self._spec.base.topic, 'base', 'a joystick or a navigation stack'))
+        for topic, what, who in shared:
+            others = self._node.count_publishers(self._prefix + topic) - 1
+            if others >= 1:
+                return (f'{others} other publishers on {self._prefix}{topic}, which moves the '
+                        f'{what}; expected none ({who}?)')
         return ''
 
     def _publish(self, outgoing: Outgoing) -> None:

@@ -36,10 +36,10 @@ from faster_ros.interfaces import ActionChunk, Observation, Policy
 from faster_ros.nodes import conversions, diagnostics, images, qos
 from faster_ros.nodes.lifecycle import SafeLifecycleNode
 from faster_ros.nodes.paced_thread import PacedThread
-from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.parameters import declare, parameter, RobotParameters
 from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.spinning import run_node
-from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.inference_worker import InferenceWorker
 from faster_ros.runtime.joint_states import JointStates
 from faster_ros.runtime.observation_buffer import Refusal
@@ -62,10 +62,9 @@ _WARM_UP_CALLS = 3     # the first calls of a network are many times slower than
 
 
 @dataclass(frozen=True)
-class PolicyParameters:
+class PolicyParameters(RobotParameters):
     """Parameters of policy_node."""
 
-    robot: str = parameter('fr3', 'robot name or path of its YAML file')
     checkpoint: str = parameter('', 'folder of the trained policy')
     device: str = parameter('auto', 'where the policy runs: auto, cpu or cuda')
     instruction: str = parameter('', 'the task until a message on the topic says another')
@@ -100,7 +99,7 @@ class PolicyNode(SafeLifecycleNode):
         super().__init__('policy_node')
         self._config = declare(self, PolicyParameters)
         self._load_policy = load_policy
-        self._spec = load_robot_spec(self._config.robot)
+        self._spec = self._config.load()
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._session = PolicySession(self._spec, self._config.execution_horizon)
         self._session.instruction = self._config.instruction
@@ -186,6 +185,8 @@ class PolicyNode(SafeLifecycleNode):
             for polled in self._polled:
                 polled.poll()
             new = sum(camera.received for camera in buffer.cameras.values()) > before
+            if self._worker is not None and self._session.watch(self._now_ns()):
+                self._tell(self._session.problem)
             if (new and buffer.is_complete(self._now_ns())) or due_ns >= self._retry_ns:
                 self._retry_ns = due_ns + _RETRY_NS
                 self._request()
@@ -298,7 +299,7 @@ class PolicyNode(SafeLifecycleNode):
         return chunk
 
     def _on_chunk(self, observation: Observation, chunk: ActionChunk) -> None:
-        self._tell('')
+        self._tell(self._session.problem)
         self._chunk_topic.publish(conversions.chunk_to_message(chunk))
         now_ns = self._now_ns()
         self._session.chunk_arrived(chunk, now_ns, self._inference_s)

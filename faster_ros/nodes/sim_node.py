@@ -14,9 +14,9 @@
 """
 A simulated arm behind the topics of a real one.
 
-Publishes camera images, camera_info and joint states with true stamps and follows
-JointTrajectory messages by the rules of the joint_trajectory_controller. ``~/reset`` lays out the
-episode of parameter ``seed``; ``~/task`` tells how it goes.
+Publishes camera images, camera_info and joint states with true stamps and follows commands as the
+robot's driver does (``sim_driver.py``, ``sim_ur.py``). ``~/reset`` lays out the episode of
+parameter ``seed``; ``~/task`` tells how it goes.
 """
 
 from __future__ import annotations
@@ -27,28 +27,26 @@ import sys
 
 from faster_ros.interfaces import RobotState
 from faster_ros.nodes import qos
-from faster_ros.nodes.conversions import to_ns, to_time
+from faster_ros.nodes.conversions import to_time
 from faster_ros.nodes.parameters import declare, parameter
-from faster_ros.nodes.polling import NO_PUBLISHER_EVENTS, PolledSubscription
+from faster_ros.nodes.polling import NO_PUBLISHER_EVENTS
 from faster_ros.nodes.sim_cameras import CameraSettings, CameraStreams
+from faster_ros.nodes.sim_driver import SimDriver
+from faster_ros.nodes.sim_ur import SimulatedUr
 from faster_ros.nodes.spinning import run_node
-from faster_ros.robot_spec import load_robot_spec
+from faster_ros.robot_spec import load_robot_spec, NO_TOPIC
+from faster_ros.sim.followers import AGX_TOPIC
 from faster_ros.sim.real_time import RealTimeSimulation
 from faster_ros.sim.simulator import Simulator
-from faster_ros.sim.trajectory_controller import (
-    TrajectoryController,
-    TrajectoryPoint,
-    TrajectoryRejected,
-)
+from geometry_msgs.msg import PointStamped
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory
 
 _TASK_RATE_HZ = 10.0
-_REPEATED_REJECTION_NS = 1_000_000_000  # the same rejection is logged once in this time
+_TRUTH_RATE_HZ = 20.0
 
 
 @dataclass(frozen=True)
@@ -73,14 +71,14 @@ class SimNode(Node):
         super().__init__('sim_node')
         seed = self._declare_seed()
         parameters = declare(self, SimParameters)
-        spec = load_robot_spec(parameters.robot)
+        spec = self._spec = load_robot_spec(parameters.robot)
         simulator = Simulator(spec)
         self.simulation = RealTimeSimulation(
             simulator,
             self._now_ns,
             spec.state_rate_hz,
             on_state=self._publish_state,
-            take_commands=self._take_commands,
+            take_commands=lambda now_ns: self._driver.poll(now_ns),
         )
         self.cameras = CameraStreams(
             self,
@@ -99,15 +97,15 @@ class SimNode(Node):
         self._task = self.create_publisher(
             String, '~/task', qos.STATUS, event_callbacks=NO_PUBLISHER_EVENTS
         )
-        self._command_time_ns = 0
-        self._rejected = 0
-        self._last_rejection = ('', 0)
-        self._commands = [
-            self._follow(spec.command_topic, self.simulation.arm),
-            self._follow(spec.gripper.topic, self.simulation.gripper),
-        ]
+        self._truth = self.create_publisher(
+            PointStamped, '~/true_cube', qos.STATUS, event_callbacks=NO_PUBLISHER_EVENTS
+        )
+        is_ur = NO_TOPIC not in (spec.driver_ready_topic, spec.driver_speed_topic)
+        self._ur = SimulatedUr(self, spec, self.simulation) if is_ur else None
+        self._driver = SimDriver(self, spec, self.simulation.followers, self._driver_runs)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_timer(1.0 / _TASK_RATE_HZ, self._publish_task)
+        self.create_timer(1.0 / _TRUTH_RATE_HZ, self._publish_truth)
         self.simulation.reset(seed)
         self.get_logger().info(
             f'robot {spec.robot}: physics {1 / simulator.timestep_s:.0f} Hz, joints on '
@@ -143,42 +141,40 @@ class SimNode(Node):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _follow(self, topic: str, controller: TrajectoryController) -> PolledSubscription:
-        def follow(message: JointTrajectory, _: object) -> None:
-            try:
-                _set_trajectory(controller, message, self._command_time_ns)
-            except TrajectoryRejected as rejection:
-                self._rejected += 1
-                self._log_rejection(f'trajectory on {topic} rejected: {rejection}')
-
-        return PolledSubscription(self, JointTrajectory, topic, follow, qos.COMMAND)
-
-    def _take_commands(self, now_ns: int) -> None:
-        self._command_time_ns = now_ns
-        for subscription in self._commands:
-            subscription.poll()
-
-    def _log_rejection(self, text: str) -> None:
-        now_ns = self._now_ns()
-        last_text, last_ns = self._last_rejection
-        if text != last_text or now_ns - last_ns > _REPEATED_REJECTION_NS:
-            self.get_logger().warning(text)
-            self._last_rejection = (text, now_ns)
+    def _driver_runs(self) -> bool:
+        return self._ur is None or self._ur.running
 
     def _publish_state(self, state: RobotState) -> None:
         message = JointState()
         message.header.stamp = to_time(state.stamp_ns)
         message.name = list(self.simulation.joint_names)
         message.position = state.positions.tolist()
-        message.velocity = state.velocities.tolist()
+        message.velocity = self._shown_velocities(state.velocities.tolist())
         if self.context.ok():
             self._states.publish(message)
+
+    def _shown_velocities(self, velocities: list[float]) -> list[float]:
+        """Return what the driver tells: piper_ros leaves the gripper out, agx_arm_ros sends 0."""
+        if self._spec.command_topic == AGX_TOPIC:
+            return [0.0] * len(velocities)
+        return velocities[:-1] if self._spec.command_mode == 'joint_state' else velocities
+
+    def _publish_truth(self) -> None:
+        """Publish what no robot knows: where the cube to pick is."""
+        if self._truth.get_subscription_count() == 0:
+            return
+        stamp_ns, cube = self.simulation.told_cube()
+        message = PointStamped()
+        message.header.stamp = to_time(stamp_ns)
+        message.header.frame_id = self._spec.base_frame
+        message.point.x, message.point.y, message.point.z = cube.tolist()
+        self._truth.publish(message)
 
     def _publish_task(self) -> None:
         if self.failure is not None:
             raise RuntimeError('a thread of sim_node failed') from self.failure
         values = asdict(self.simulation.task())
-        values['rejected_trajectories'] = self._rejected
+        values['rejected_trajectories'] = self._driver.rejected
         values['frames'] = self.cameras.frame_count
         self._task.publish(String(data=json.dumps(values)))
 
@@ -188,20 +184,6 @@ class SimNode(Node):
         response.message = layout.instruction
         self.get_logger().debug(f'episode {layout.seed}: {layout.instruction}')
         return response
-
-
-def _set_trajectory(
-    controller: TrajectoryController, message: JointTrajectory, now_ns: int
-) -> None:
-    if any(len(point.effort) for point in message.points):
-        raise TrajectoryRejected('expected no effort values, got some')
-    points = [
-        TrajectoryPoint(
-            to_ns(point.time_from_start), point.positions, point.velocities, point.accelerations
-        )
-        for point in message.points
-    ]
-    controller.set_trajectory(message.joint_names, to_ns(message.header.stamp), points, now_ns)
 
 
 def make_node() -> SimNode:

@@ -27,10 +27,12 @@ from typing import Any
 
 from faster_ros.interfaces import JointCommand, RobotState
 from faster_ros.robot_spec import RobotSpec
+from faster_ros.robots.base_command import BaseWriter
 from faster_ros.robots.forward_commands import ForwardPositionWriter, ForwardVelocityWriter
 from faster_ros.robots.gripper import ForwardGripperWriter, OnChange
 from faster_ros.robots.joint_state_command import JointStateWriter
 from faster_ros.robots.joint_trajectory import TrajectoryWriter
+from faster_ros.robots.zero_when_silent import ZeroWhenSilent
 import numpy as np
 
 DRY_RUN = '/dry_run'
@@ -63,10 +65,11 @@ class _Channel:
     part: slice
 
     def write(self, command: JointCommand, state: RobotState | None) -> Any:
-        part = self.part
+        part, accelerations = self.part, command.accelerations
         return self.writer.write(
             replace(command, positions=command.positions[part],
-                    velocities=command.velocities[part]),
+                    velocities=command.velocities[part],
+                    accelerations=None if accelerations is None else accelerations[part]),
             state and replace(state, positions=state.positions[part],
                               velocities=state.velocities[part]))
 
@@ -87,8 +90,10 @@ class ArmInterface:
         for arm, part in spec.parts.values():
             self._add(arm.command_topic, _arm_writer(arm, options), part)
             self._add(arm.gripper.topic, _gripper_writer(arm, options), part)
+        if spec.base is not None:
+            self._add(spec.base.topic, BaseWriter(), slice(0, 0))
         self._moving = [channel for channel in self._channels
-                        if isinstance(channel.writer, ForwardVelocityWriter)]
+                        if isinstance(channel.writer, ZeroWhenSilent)]
         self.topics = {channel.topic: channel.writer.message_type for channel in self._channels}
 
     def _add(self, topic: str, writer: Any, part: slice) -> None:
@@ -97,10 +102,12 @@ class ArmInterface:
 
     def write(self, command: JointCommand, state: RobotState | None) -> Outgoing:
         """Return the messages of one command; all are made before any can be sent."""
-        if not (np.isfinite(command.positions).all() and np.isfinite(command.velocities).all()):
+        base = np.zeros(2) if command.base is None else command.base
+        if not all(np.isfinite(values).all()
+                   for values in (command.positions, command.velocities, base)):
             raise ValueError('expected a finite command of all joints, got positions '
                              f'{command.positions} and velocities {command.velocities} of '
-                             f"{', '.join(self._names)}")
+                             f"{', '.join(self._names)}, and {base} of a base")
         return _existing((channel.topic, channel.write(command, state))
                          for channel in self._channels)
 
@@ -127,6 +134,12 @@ def _arm_writer(spec: RobotSpec, options: CommandOptions) -> Any:
     if spec.command_mode == 'joint_trajectory':
         return TrajectoryWriter(spec, slice(0, spec.gripper_index), options.lead_ns,
                                 options.stamped)
+    if spec.command_mode.startswith('ee_'):
+        from faster_ros.robots import ee_commands  # with the kinematics: few arms need it
+
+        return {'ee_pose': ee_commands.EePoseWriter,
+                'ee_pose_matrix': ee_commands.EePoseMatrixWriter,
+                'ee_twist': ee_commands.EeTwistWriter}[spec.command_mode](spec)
     return {'forward_position': ForwardPositionWriter, 'forward_velocity': ForwardVelocityWriter,
             'joint_state': JointStateWriter}[spec.command_mode](spec)
 

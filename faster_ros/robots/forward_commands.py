@@ -15,9 +15,8 @@
 Commands for ros2_control's forward controllers: one Float64MultiArray, in joint order.
 
 These controllers have no timeout: they write the last command for ever. For positions that is a
-hold. For velocities it is an arm that keeps moving, so zeros are sent when the commands end
-(``rest``) and whenever the loop falls silent (``late``). What is sent here is not interpolated
-any more, so it has to come at 250 to 500 Hz.
+hold. For velocities it is an arm that keeps moving, so zeros follow. What is sent here is not
+interpolated any more, so it has to come at 250 to 500 Hz.
 """
 
 from __future__ import annotations
@@ -27,10 +26,9 @@ from typing import Any
 
 from faster_ros.interfaces import FloatArray, JointCommand, RobotState
 from faster_ros.robot_spec import RobotSpec
+from faster_ros.robots.zero_when_silent import ZeroWhenSilent
 import numpy as np
 
-ZEROS_AT_REST = 10
-SILENCE_S = 0.1  # between two velocity commands, before zeros are sent
 # Controllers that read an exact 0 of the first joint as "no message" are known (multipanda).
 _ALMOST_ZERO = 1e-9
 _PULL = 2.0  # 1/s, share of the position error that goes into the velocity
@@ -52,7 +50,7 @@ class ForwardPositionWriter:
             data=array('d', np.where(positions == 0.0, _ALMOST_ZERO, positions)))
 
 
-class ForwardVelocityWriter:
+class ForwardVelocityWriter(ZeroWhenSilent):
     """
     Writes the arm's velocities in rad/s, with a pull towards the commanded positions.
 
@@ -62,14 +60,14 @@ class ForwardVelocityWriter:
     def __init__(self, spec: RobotSpec) -> None:
         from std_msgs.msg import Float64MultiArray
 
+        super().__init__()
         self.message_type = Float64MultiArray
         self._arm = slice(0, spec.gripper_index)
         self._limit = (spec.limit_array('velocity') * spec.velocity_scale)[self._arm]
-        self._zeros_due = 0
 
     def write(self, command: JointCommand, state: RobotState | None = None) -> Any:
         """Return the message for one command; ``state`` is the measured one."""
-        self._zeros_due = ZEROS_AT_REST
+        self.told()
         velocities = command.velocities[self._arm]
         if np.any(velocities) and state is not None:
             error = command.positions[self._arm] - state.positions[self._arm]
@@ -77,17 +75,8 @@ class ForwardVelocityWriter:
                 velocities = velocities + _PULL * error
         return self._message(np.clip(velocities, -self._limit, self._limit))
 
-    def rest(self) -> Any:
-        """Return zeros for a period without a command, or None when enough were sent."""
-        if self._zeros_due == 0:
-            return None
-        self._zeros_due -= 1
-        return self._message(np.zeros_like(self._limit))
-
-    def late(self, silent_s: float) -> Any:
-        """Return zeros if the last command is ``silent_s`` old and was not followed by rest."""
-        if self._zeros_due == 0 or silent_s < SILENCE_S:
-            return None
+    def zero(self) -> Any:
+        """Return zeros for all joints of the arm."""
         return self._message(np.zeros_like(self._limit))
 
     def _message(self, velocities: FloatArray) -> Any:

@@ -14,21 +14,30 @@
 """
 MotionController: from chunks to limited commands, one call per control period.
 
-The timeline says what is due, the supervisor whether it may be done, the limiter how fast. The
-same object runs in ``control_node`` and, without ROS, in the simulator's evaluation. It reads no
-clock: the same calls give the same commands.
+The timeline says what is due, the supervisor whether it may be done, the limiter how fast; the
+timeline lives in the time of the dilated clock, which a slowed arm slows. The same object runs in
+``control_node`` and, without ROS, in the simulator's evaluation. It reads no clock: the same
+calls give the same commands.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from faster_ros.interfaces import ActionChunk, FloatArray, JointCommand, RobotState
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
+from faster_ros.runtime.base_motion import BaseMotion
 from faster_ros.runtime.blending import make_rule
+from faster_ros.runtime.deadman import Deadman
+from faster_ros.runtime.dilated_clock import DilatedClock
 from faster_ros.runtime.limiter import Limiter
 from faster_ros.runtime.supervisor import Gates, Mode, Supervisor
+from faster_ros.runtime.workspace import stopping_place
+import numpy as np
+
+_STAY_RAD = 0.01  # a smaller distance is the arm's own error, which a hold must not follow
 
 
 @dataclass(frozen=True)
@@ -75,21 +84,27 @@ class MotionController:
     """Timeline, supervisor and limiter of one robot; not thread-safe."""
 
     def __init__(self, spec: RobotSpec, config: MotionConfig | None = None,
-                 rate_hz: float | None = None) -> None:
+                 rate_hz: float | None = None, deadman: Deadman | None = None) -> None:
         """``rate_hz``: how often ``tick`` is called; by default the robot's command rate."""
         config = config or MotionConfig()
-        self._limiter = Limiter(spec, 1.0 / (rate_hz or spec.command_rate_hz))
+        self._arm = spec.arm_mask
+        self._period_s = 1.0 / (rate_hz or spec.command_rate_hz)
+        self._limiter = Limiter(spec, self._period_s)
         self._timeline = ActionTimeline(
             spec, make_rule(config.merge, config.blend_s, spec),
             config.actuation_latency_s + self._limiter.delay_s)
-        self._supervisor = Supervisor(spec, config.gates)
+        self._supervisor = Supervisor(spec, config.gates, deadman)
+        self._clock = DilatedClock()
+        self._hold_at: FloatArray | None = None
+        self._last_due_ns = 0  # on the wall clock, of the newest chunk at full speed
+        self._base = None if spec.base is None else BaseMotion(spec, self._period_s)
         self._problem = ''
         self._policy_problem = ''
 
     @property
     def moving(self) -> bool:
-        """Return whether the arm is commanded to move."""
-        return self._limiter.moving
+        """Return whether an arm or a base is commanded to move."""
+        return self._limiter.moving or (self._base is not None and self._base.moving)
 
     def arm(self, now_ns: int, state: RobotState | None) -> str:
         """
@@ -99,29 +114,49 @@ class MotionController:
         """
         if self._supervisor.mode is Mode.RUNNING:
             return ''
-        if self._limiter.moving:
+        if self.moving:
             return 'the arm is still braking; arm again when it stands'
         refusal = self._supervisor.arm(now_ns, state)
         if not refusal:
             assert state is not None
             self._limiter.start(state.positions)
-            self._timeline.reset(now_ns)
+            self._clock.restart(now_ns)
+            self._flush(now_ns)
         return refusal
 
     def disarm(self, now_ns: int) -> None:
         """Brake to a stop, then command nothing."""
         self._supervisor.disarm()
-        self._timeline.reset(now_ns)
+        self._flush(now_ns)
+
+    def stop(self, detail: str, now_ns: int) -> None:
+        """Disarm, and state who wanted it."""
+        self._supervisor.disarm('stopped', detail)
+        self._flush(now_ns)
+
+    def hold_measured(self, now_ns: int, state: RobotState | None) -> str:
+        """Command the measured pose in the next period; returns '' or why that cannot be."""
+        problem = self._supervisor.state_problem(now_ns, state)
+        if self._supervisor.mode is Mode.RUNNING or self.moving:
+            return 'the arm is armed or moves; expected one that stands'
+        if problem is not None:
+            return f'{problem[0]}: {problem[1]}'
+        assert state is not None
+        self._hold_at = state.positions
+        return ''
 
     def reset(self, now_ns: int) -> None:
         """Forget the trajectory, brake and wait for a chunk observed from now on."""
-        self._timeline.reset(now_ns)
+        self._flush(now_ns)
         self._supervisor.await_chunk()
 
     def trip(self, reason: str, detail: str, now_ns: int) -> None:
         """Hold for a reason that was found outside, such as a failure of the control loop."""
         if self._supervisor.trip(reason, detail):
-            self._timeline.reset(now_ns)
+            self._flush(now_ns)
+
+    def _flush(self, now_ns: int) -> None:
+        self._timeline.reset(self._clock.at(now_ns))
 
     def note_incomplete_state(self, detail: str) -> None:
         """Tell that joint states lack a joint, or with '' that they are complete again."""
@@ -133,9 +168,18 @@ class MotionController:
         if problem and self._supervisor.engaged:
             self.trip('policy_problem', problem, now_ns)
 
+    def note_buttons(self, buttons: Sequence[int], now_ns: int) -> None:
+        """Tell which buttons are held, 1 each; only a deadman cares."""
+        if self._supervisor.deadman is not None:
+            self._supervisor.deadman.hear(buttons, now_ns)
+
     def note_driver(self, problem: str) -> None:
         """Tell why the driver cannot follow commands, or with '' that it can."""
         self._supervisor.driver_problem = problem
+
+    def note_driver_speed(self, share: float, now_ns: int) -> None:
+        """Tell at which share of its speed the driver moves the arm, 0 to 1."""
+        self._clock.set_speed(share, now_ns)
 
     def accept(self, chunk: ActionChunk, now_ns: int) -> bool:
         """
@@ -146,15 +190,28 @@ class MotionController:
         """
         supervisor = self._supervisor
         from_rest = supervisor.mode is Mode.RUNNING and not supervisor.engaged
+        # A stamp from the future stays as far from now, however slowly the time passes.
+        seen_ns = min(chunk.start_ns, now_ns)
+        dilated = replace(chunk, start_ns=self._clock.at(seen_ns) + chunk.start_ns - seen_ns)
         try:
-            merged = self._timeline.merge(chunk, now_ns, self._limiter.positions, from_rest)
+            joints = dilated if self._base is None else self._base.joints_of(dilated)
+            merged = self._timeline.merge(joints, self._clock.at(now_ns),
+                                          self._limiter.positions, from_rest)
         except OutOfOrderError as error:
             self._problem = str(error)
             return False
         except ValueError as error:
             self.refuse_chunk(str(error), now_ns)
             return False
-        self._problem = '' if merged else self._problem
+        if merged:
+            self._problem = supervisor.check_chunk(joints.actions)
+            if self._problem:
+                self._flush(now_ns)
+                return False
+            begin_ns = now_ns if from_rest else chunk.start_ns
+            self._last_due_ns = begin_ns + (len(chunk.actions) - 1) * chunk.step_ns
+            if self._base is not None:
+                self._base.take(dilated, self._clock.at(now_ns) if from_rest else None)
         return merged
 
     def refuse_chunk(self, problem: str, now_ns: int) -> None:
@@ -165,31 +222,59 @@ class MotionController:
     def tick(self, now_ns: int, state: RobotState | None) -> JointCommand | None:
         """Return the command of this period, or None when nothing is to be sent."""
         supervisor, limiter = self._supervisor, self._limiter
-        if supervisor.mode is Mode.DISARMED and not limiter.moving:
+        held, self._hold_at = self._hold_at, None
+        if held is not None and supervisor.mode is Mode.DISARMED:
+            return JointCommand(now_ns, held, 0.0 * held, base=self._drive(None))
+        if supervisor.mode is Mode.DISARMED and not self.moving:
             return None
+        if supervisor.mode is Mode.HOLDING and supervisor.driver_problem and state is not None:
+            self._stay_with(state)
         target = None
         if supervisor.mode is Mode.RUNNING:
             faults = supervisor.faults
             target = self._target(now_ns, state)
             if supervisor.faults != faults:
-                self._timeline.reset(now_ns)
+                self._flush(now_ns)
         positions = limiter.hold() if target is None else limiter.step(target)
-        return JointCommand(now_ns, positions, limiter.velocities, limiter.accelerations)
+        return JointCommand(now_ns, positions, limiter.velocities, limiter.accelerations,
+                            self._drive(None if target is None else self._clock.at(now_ns)))
+
+    def _drive(self, due_ns: int | None) -> FloatArray | None:
+        return None if self._base is None else self._base.step(due_ns)
+
+    def goes_on_from(self, state: RobotState | None) -> FloatArray | None:
+        """Return the joints (D,) that a new chunk goes on from: the last command, or the arm."""
+        if self._supervisor.engaged:
+            return self._limiter.positions
+        return None if state is None else state.positions
+
+    def _stay_with(self, state: RobotState) -> None:
+        """Hold an arm that its driver has stopped where it is, so that it stays when released."""
+        limiter = self._limiter
+        away = np.abs(limiter.positions - state.positions)[self._arm]
+        if not limiter.moving and away.max() > _STAY_RAD:
+            limiter.start(np.where(self._arm, state.positions, limiter.positions))
 
     def _target(self, now_ns: int, state: RobotState | None) -> FloatArray | None:
         """Return what the arm should go to, if anything is due and no gate is closed."""
         supervisor = self._supervisor
-        if not supervisor.check_state(now_ns, state, self._limiter.positions):
+        limiter = self._limiter
+        if not supervisor.check_state(now_ns, state, limiter.positions):
             return None
         assert state is not None
-        target = self._timeline.sample(now_ns)
-        if target is None:
+        target = self._timeline.sample(self._clock.at(now_ns))
+        # However slowly the arm follows them, actions are not followed past their end: by then
+        # a policy that works has sent newer ones.
+        if target is None or now_ns > self._last_due_ns:
             supervisor.no_target(now_ns)
             return None
+        supervisor.check_stop(stopping_place(limiter.point, limiter.speed,
+                                             limiter.acceleration_limit, self._period_s))
         # A chunk is joined to where the arm is; at the gate its own distance has to show.
-        asked = target if supervisor.engaged else self._timeline.aim(now_ns)
+        asked = target if supervisor.engaged else self._timeline.aim(self._clock.at(now_ns))
         assert asked is not None
-        return target if supervisor.check_target(asked, state) else None
+        may_move = supervisor.mode is Mode.RUNNING and supervisor.check_target(asked, state)
+        return target if may_move else None
 
     def status(self, now_ns: int) -> MotionStatus:
         """Return the state, the reason of a hold and the counters."""
@@ -199,7 +284,7 @@ class MotionController:
             mode=supervisor.mode.value, reason=supervisor.reason,
             detail=supervisor.detail or (self._policy_problem if waiting else ''),
             waiting=waiting,
-            problem=self._problem, remaining_s=self._timeline.remaining_s(now_ns),
+            problem=self._problem, remaining_s=self._timeline.remaining_s(self._clock.at(now_ns)),
             chunks_merged=counters.merged, chunks_rejected=counters.rejected,
             chunks_discarded=counters.discarded, late_steps=counters.late_steps,
             starved_ticks=supervisor.starved_ticks, clamped_ticks=self._limiter.clamped_ticks,

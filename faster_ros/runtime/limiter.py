@@ -92,6 +92,16 @@ class Limiter:
         return self._curve.accelerations
 
     @property
+    def point(self) -> FloatArray:
+        """Return the point that the curve follows ``delay_s`` later, shape (D,)."""
+        return self._point
+
+    @property
+    def speed(self) -> FloatArray:
+        """Return the velocities of the point, shape (D,)."""
+        return self._speed
+
+    @property
     def moving(self) -> bool:
         """Return whether the arm is commanded to move."""
         speed = np.abs(self._speed[self._arm]).max()

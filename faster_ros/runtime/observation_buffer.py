@@ -156,6 +156,14 @@ class ObservationBuffer:
                            'states around the time of the images; synchronise the clocks')
         return Observation(common_ns, images, positions, instruction)
 
+    def lost_camera(self, now_ns: int) -> str:
+        """Return '' or which camera has become older than it may be."""
+        for name, camera in self._spec.cameras.items():
+            refusal = self._check_age(now_ns, name, camera.max_age_s, camera.topic)
+            if refusal is not None and refusal.reason == 'stale':
+                return refusal.message
+        return ''
+
     def _check_age(self, now_ns: int, name: str, limit_s: float, topic: str) -> Refusal | None:
         newest_ns = self.newest_ns(name)
         what = f'joint states on {topic}' if name == 'joints' else f"camera '{name}' on {topic}"

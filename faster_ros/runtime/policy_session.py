@@ -54,6 +54,13 @@ class PolicySession:
         with self._lock:
             self._scheduler.reset()
 
+    def watch(self, now_ns: int) -> bool:
+        """Return whether a camera was lost just now: a problem even while the policy is busy."""
+        if self.problem:
+            return False
+        self.problem = self.buffer.lost_camera(now_ns)
+        return bool(self.problem)
+
     def request(self, now_ns: int) -> Observation | Refusal | None:
         """Return the observation to answer now, why there is none, or None if none is due."""
         with self._lock:

@@ -22,8 +22,12 @@ only by an explicit arm, which is refused with a reason while its preconditions 
     joint_state_stale        the newest one is older than state_max_age_s, or from the future
     joint_state_not_finite   a measured position is NaN or infinite
     joint_missing            joint states come, but none of that age has all joints
+    joint_outside_limits     a measured position is far outside the range: other units, other arm
+    deadman_released         the deadman button is released, or its topic is silent
     driver_not_ready         the driver says that motion would not reach the arm as commanded
+    outside_workspace        the tool is outside its box, or could not stop inside it
     chunk_invalid            a chunk with NaN, wrong joints, wrong width or no rows
+    chunk_jump               two rows of a chunk are too far from each other
     policy_problem           the policy cannot answer: a stale camera, a refused instruction ...
     chunk_starved            the trajectory ran out, and for starve_grace_s nothing followed
     too_far_at_engage        a first target is too far from the measured pose
@@ -42,6 +46,8 @@ from enum import Enum
 
 from faster_ros.interfaces import FloatArray, RobotState
 from faster_ros.robot_spec import RobotSpec
+from faster_ros.runtime.deadman import Deadman
+from faster_ros.runtime.workspace import Workspace
 import numpy as np
 
 _REST_RAD_S = 0.1  # an arm that moves faster than this is not armed
@@ -57,22 +63,36 @@ class Mode(str, Enum):
 
 @dataclass(frozen=True)
 class Gates:
-    """Thresholds: rad between target and arm, rad between command and arm, s without actions."""
+    """
+    Thresholds in rad and s.
+
+    ``engage_distance``: between the first target and the arm. ``tracking_error``: between command
+    and arm. ``starve_grace_s``: without actions. ``chunk_jump``: between two rows of a chunk.
+    ``limit_tolerance``: of the arm beyond the vendor's range.
+    """
 
     engage_distance: float = 0.1
     tracking_error: float = 0.3
     starve_grace_s: float = 0.5
+    chunk_jump: float = 0.5
+    limit_tolerance: float = 0.1
 
 
 class Supervisor:
     """The state, the reason of a hold in one word and in one sentence; not thread-safe."""
 
-    def __init__(self, spec: RobotSpec, gates: Gates) -> None:
-        """Begin disarmed."""
+    def __init__(self, spec: RobotSpec, gates: Gates, deadman: Deadman | None = None) -> None:
+        """Begin disarmed; without ``deadman`` no button has to be held."""
         self._spec = spec
         self._gates = gates
         self._arm = spec.arm_mask
         self._max_age_ns = round(spec.state_max_age_s * 1e9)
+        slack = np.where(self._arm, gates.limit_tolerance, np.inf)
+        self._lowest = spec.limit_array('lower') - slack
+        self._highest = spec.limit_array('upper') + slack
+        self._workspaces = [(Workspace(arm), place) for arm, place in spec.parts.values()
+                            if arm.workspace]
+        self.deadman = deadman
         self.mode = Mode.DISARMED
         self.reason = ''
         self.detail = ''
@@ -87,7 +107,7 @@ class Supervisor:
         """Allow motion; returns '' or the sentence that says why not."""
         if self.mode is Mode.RUNNING:
             return ''
-        problem = self._state_problem(now_ns, state)
+        problem = self._problem(now_ns, state)
         if problem is not None:
             return f'{problem[0]}: {problem[1]}'
         assert state is not None
@@ -96,13 +116,16 @@ class Supervisor:
             index = int(np.argmax(fast))
             return (f'{self._spec.joint_names[index]} moves at {state.velocities[index]:.2f} '
                     f'rad/s; expected an arm at rest (below {_REST_RAD_S} rad/s)')
+        outside = self._outside(state.positions)
+        if outside:
+            return f'outside_workspace: {outside}'
         self.mode, self.reason, self.detail = Mode.RUNNING, '', ''
         self.await_chunk()
         return ''
 
-    def disarm(self) -> None:
+    def disarm(self, reason: str = '', detail: str = '') -> None:
         """Forbid motion until the next arm."""
-        self.mode, self.reason, self.detail = Mode.DISARMED, '', ''
+        self.mode, self.reason, self.detail = Mode.DISARMED, reason, detail
         self.await_chunk()
 
     def await_chunk(self) -> None:
@@ -121,7 +144,7 @@ class Supervisor:
 
     def check_state(self, now_ns: int, state: RobotState | None, commanded: FloatArray) -> bool:
         """Check the measured state, and that it follows ``commanded`` (D,)."""
-        problem = self._state_problem(now_ns, state)
+        problem = self._problem(now_ns, state)
         if problem is None:
             assert state is not None
             error = np.abs(commanded - state.positions) * self._arm
@@ -149,6 +172,29 @@ class Supervisor:
         self.engaged = True
         return True
 
+    def check_chunk(self, actions: FloatArray) -> str:
+        """Return '' or where the rows of a chunk, (H, D), jump; closes the gate."""
+        steps = np.abs(np.diff(actions, axis=0)) * self._arm
+        if steps.max(initial=0.0) <= self._gates.chunk_jump:
+            return ''
+        row, column = np.unravel_index(int(np.argmax(steps)), steps.shape)
+        detail = (f'chunk jumps from {actions[row, column]:.3f} to {actions[row + 1, column]:.3f} '
+                  f'rad for {self._spec.joint_names[column]} in row {row + 1}; limit '
+                  f'{self._gates.chunk_jump:g} rad')
+        self.trip('chunk_jump', detail)
+        return detail
+
+    def check_stop(self, positions: FloatArray) -> None:
+        """Check the joints (D,) at which the arm would stand if it braked now."""
+        problem = self._outside(positions)
+        if problem:
+            self.trip('outside_workspace', f'the arm would stop with its tool {problem}')
+
+    def _outside(self, positions: FloatArray) -> str:
+        """Return '' or which arm's tool is behind which wall."""
+        problems = (workspace.problem(positions[place]) for workspace, place in self._workspaces)
+        return next(filter(None, problems), '')
+
     def no_target(self, now_ns: int) -> None:
         """Note a tick without a target; closes the gate after the grace."""
         if not self.engaged:
@@ -160,10 +206,17 @@ class Supervisor:
             self.trip('chunk_starved', 'the actions ran out and no chunk came for '
                       f'{self._gates.starve_grace_s:g} s; is the policy running?')
 
-    def _state_problem(self, now_ns: int, state: RobotState | None) -> tuple[str, str] | None:
-        topic = state.topic if state and state.topic else ', '.join(self._spec.state_topics)
+    def _problem(self, now_ns: int, state: RobotState | None) -> tuple[str, str] | None:
+        released = '' if self.deadman is None else self.deadman.problem(now_ns)
+        if released:
+            return 'deadman_released', released
         if self.driver_problem:
             return 'driver_not_ready', self.driver_problem
+        return self.state_problem(now_ns, state)
+
+    def state_problem(self, now_ns: int, state: RobotState | None) -> tuple[str, str] | None:
+        """Return the gate and what is wrong with the measured state, or None."""
+        topic = state.topic if state and state.topic else ', '.join(self._spec.state_topics)
         if self.incomplete_state and (
                 state is None or now_ns - state.stamp_ns > self._max_age_ns):
             return 'joint_missing', self.incomplete_state
@@ -179,4 +232,13 @@ class Supervisor:
             index = int(np.argmin(np.isfinite(state.positions)))
             return 'joint_state_not_finite', (f'{self._spec.joint_names[index]} measured as '
                                               f'{state.positions[index]} on {topic}')
+        beyond = np.maximum(self._lowest - state.positions, state.positions - self._highest)
+        if beyond.max() > 0:
+            index = int(np.argmax(beyond))
+            name = self._spec.joint_names[index]
+            limits = self._spec.joints[name]
+            return 'joint_outside_limits', (
+                f'{name} measured at {state.positions[index]:.3f} on {topic}; expected '
+                f'[{limits.lower:g}, {limits.upper:g}] rad, give or take '
+                f'{self._gates.limit_tolerance:g}; are these degrees, or of another arm?')
         return None

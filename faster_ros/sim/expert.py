@@ -20,14 +20,19 @@ pose alone, so that any state, also one that a policy or a disturbance led to, g
 
 from __future__ import annotations
 
+import math
+
 from faster_ros.interfaces import FloatArray
 from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import RobotSpec
-from faster_ros.sim.simulator import CUBE_HALF_SIZE, Simulator
+from faster_ros.sim.hand import hand_of
+from faster_ros.sim.scene import CUBE_HALF_SIZE, fingertip_depth
+from faster_ros.sim.simulator import Simulator
+from faster_ros.sim.workspace import tool_place, workspace_of
 import numpy as np
 
-_DOWN = np.diag([1.0, -1.0, -1.0])  # tool z points at the table
-_GRASP_HEIGHT = 0.022  # m, tool above the table when the fingers close
+_CLEARANCE = 0.015  # m between the fingertips and the table when they close
+_LEANING_CLEARANCE = 0.005  # m, of fingers that lean: only their lowest edge comes so close
 _HOVER_HEIGHT = 0.10  # m, travel height above the table
 _LIFT_HEIGHT = 0.17  # m
 _FUNNEL_SLOPE = 4.0  # m of height per m of horizontal distance, around the cube
@@ -37,8 +42,12 @@ _SPEED = 0.32  # m/s
 _JOINT_SPEED = 1.0  # rad/s, largest in a plan
 _SLOW_GAIN = 4.0  # 1/s, speed per distance near the target
 _TURN_SPEED = 1.0  # rad/s, back to the downward attitude
-_FINGER_SPEED = 0.08  # m/s that the plan expects of a closing finger
+_ACCELERATION = 5.0  # rad/s^2 that these speeds need; a weaker arm goes slower, brakes as far
+_FINGER_SPEED = 0.08  # m/s that the plan expects of a closing finger at most
+_GRASP_S = 0.04  # a hold is believed when the fingers are this long away from it
+_GRASP_GAP = (0.001, 0.004)  # m, but at least and at most
 _EMPTY = 0.014  # m, finger position below which nothing is held
+_UPRIGHT = 0.6  # cosine; a tool that leans more is first brought over the table
 
 
 class PickExpert:
@@ -48,56 +57,84 @@ class PickExpert:
         self._spec = spec
         self._kinematics = Kinematics(spec)
         self._step_s = step_s
-        self._posture = spec.home_positions[:-1]
+        self._hand = hand_of(spec)
+        self._workspace = workspace_of(spec, self._hand)
+        weakest = float(spec.limit_array('acceleration')[:-1].min()) * spec.acceleration_scale
+        self._pace = min(1.0, math.sqrt(weakest / _ACCELERATION))
+        limits = spec.joints[spec.gripper.joint]
+        speed = abs(self._hand.fingers[0].scale) * limits.velocity * spec.velocity_scale
+        self._finger_speed = min(_FINGER_SPEED, speed)
+        self._gap = float(np.clip(_GRASP_S * speed, *_GRASP_GAP))
+        clearance = _LEANING_CLEARANCE if self._workspace.lean else _CLEARANCE
+        self._grasp_height = clearance + fingertip_depth(spec, self._hand, self._workspace)
 
     def plan(self, simulator: Simulator, horizon: int) -> FloatArray:
-        """Return joint targets (horizon, D); row 0 is the measured pose itself."""
-        spec = self._spec
+        """Return joint targets (horizon, D) for the simulator's state; row 0 is that pose."""
         positions, _ = simulator.state()
-        cube = simulator.cube_position(simulator.layout.colour)
-        joints, finger = positions[:-1], float(positions[-1])
-        tool, rotation = self._kinematics.forward(joints)
-        holding = _holds(tool, finger, cube)
+        return self.plan_from(positions, simulator.cube_position(simulator.layout.colour), horizon)
+
+    def plan_from(self, positions: FloatArray, cube: FloatArray, horizon: int) -> FloatArray:
+        """Return joint targets (horizon, D) from measured joints (D,) and the cube's centre."""
+        gripper = self._spec.gripper
+        joints, finger = positions[:-1], self._hand.half_opening(float(positions[-1]))
+        grip, rotation = self._grip(joints)
+        holding = _holds(grip, finger, cube, self._gap)
         actions = np.empty((horizon, len(positions)))
         closing = holding
         for row in range(horizon):
             actions[row, :-1] = joints
-            actions[row, -1] = spec.gripper.closed if closing else spec.gripper.open
+            actions[row, -1] = gripper.closed if closing else gripper.open
             if holding:
-                goal = np.array([tool[0], tool[1], max(_LIFT_HEIGHT, tool[2])])
+                goal = np.array([grip[0], grip[1], max(_LIFT_HEIGHT, grip[2])])
             else:
-                goal, closing = _approach(tool, finger, cube)
+                goal, closing = self._approach(grip, finger, cube)
                 if closing:
-                    actions[row, -1] = spec.gripper.closed
-                    finger -= _FINGER_SPEED * self._step_s
+                    actions[row, -1] = gripper.closed
+                    finger -= self._finger_speed * self._step_s
                     holding = finger < CUBE_HALF_SIZE - 0.002
                     continue
-                finger = spec.gripper.open
-            tool = _advance(tool, goal, self._step_s)
-            rotation = _turn_down(rotation, _TURN_SPEED * self._step_s)
-            goal_joints = self._kinematics.step_towards(joints, tool, rotation, self._posture,
-                                                        iterations=2)
-            step = goal_joints - joints
-            share = _JOINT_SPEED * self._step_s / max(float(np.abs(step).max()), 1e-9)
-            joints = joints + step * min(1.0, share)
-            tool, rotation = self._kinematics.forward(joints)
+                finger = self._hand.half_opening(gripper.open)
+            joints = self._step(joints, grip, rotation, goal)
+            grip, rotation = self._grip(joints)
         return actions
 
+    def _grip(self, joints: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the middle of what the fingers would hold (3,), and the tool's attitude."""
+        tool, rotation = self._kinematics.forward(joints)
+        return tool + self._hand.grip_length * rotation[:, 2], rotation
 
-def _holds(tool: FloatArray, finger: float, cube: FloatArray) -> bool:
+    def _step(self, joints: FloatArray, grip: FloatArray, rotation: FloatArray,
+              goal: FloatArray) -> FloatArray:
+        """Return the joints one step nearer to the goal."""
+        place, step_s = self._workspace, self._pace * self._step_s
+        attitude = place.attitude(grip)
+        if rotation[:, 2] @ attitude[:, 2] < _UPRIGHT:
+            goal_joints = place.ready
+        else:
+            grip = _advance(grip, goal, step_s)
+            rotation = _turn(rotation, attitude, _TURN_SPEED * step_s)
+            goal_joints = self._kinematics.step_towards(
+                joints, tool_place(grip, rotation, self._hand), rotation, place.ready,
+                iterations=2)
+        step = goal_joints - joints
+        share = _JOINT_SPEED * step_s / max(float(np.abs(step).max()), 1e-9)
+        return joints + step * min(1.0, share)
+
+    def _approach(self, grip: FloatArray, finger: float,
+                  cube: FloatArray) -> tuple[FloatArray, bool]:
+        """Return the next goal of the grip and whether the fingers shall close here."""
+        distance = float(np.linalg.norm(grip[:2] - cube[:2]))
+        height = self._grasp_height + cube[2] - CUBE_HALF_SIZE
+        at_bottom = grip[2] < height + 0.006
+        if distance < _ALIGNED and at_bottom and finger > _EMPTY:
+            return grip, True
+        rise = min(_HOVER_HEIGHT, _FUNNEL_SLOPE * max(0.0, distance - _FUNNEL_RADIUS))
+        return np.array([cube[0], cube[1], height + rise]), False
+
+
+def _holds(tool: FloatArray, finger: float, cube: FloatArray, gap: float) -> bool:
     near = np.linalg.norm(tool[:2] - cube[:2]) < 0.02 and abs(tool[2] - cube[2]) < 0.025
-    return bool(near and _EMPTY < finger < CUBE_HALF_SIZE + 0.004)
-
-
-def _approach(tool: FloatArray, finger: float, cube: FloatArray) -> tuple[FloatArray, bool]:
-    """Return the next goal of the tool and whether the fingers shall close here."""
-    distance = float(np.linalg.norm(tool[:2] - cube[:2]))
-    height = _GRASP_HEIGHT + cube[2] - CUBE_HALF_SIZE
-    at_bottom = tool[2] < height + 0.006
-    if distance < _ALIGNED and at_bottom and finger > _EMPTY:
-        return tool, True
-    rise = min(_HOVER_HEIGHT, _FUNNEL_SLOPE * max(0.0, distance - _FUNNEL_RADIUS))
-    return np.array([cube[0], cube[1], height + rise]), False
+    return bool(near and _EMPTY < finger < CUBE_HALF_SIZE + gap)
 
 
 def _advance(tool: FloatArray, goal: FloatArray, step_s: float) -> FloatArray:
@@ -110,11 +147,11 @@ def _advance(tool: FloatArray, goal: FloatArray, step_s: float) -> FloatArray:
     return tool + move * min(1.0, reach / max(distance, 1e-9))
 
 
-def _turn_down(rotation: FloatArray, angle: float) -> FloatArray:
-    """Turn ``rotation`` by at most ``angle`` rad towards the downward attitude."""
+def _turn(rotation: FloatArray, goal: FloatArray, angle: float) -> FloatArray:
+    """Turn ``rotation`` by at most ``angle`` rad towards ``goal``."""
     import pinocchio as pin  # kept local: only the expert turns attitudes
 
-    error = pin.log3(_DOWN @ rotation.T)
+    error = pin.log3(goal @ rotation.T)
     size = float(np.linalg.norm(error))
     turned: FloatArray = pin.exp3(error * min(1.0, angle / max(size, 1e-9))) @ rotation
     return turned

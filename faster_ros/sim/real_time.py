@@ -25,10 +25,10 @@ from dataclasses import dataclass
 import threading
 import time
 
-from faster_ros.interfaces import RobotState
+from faster_ros.interfaces import FloatArray, RobotState
 from faster_ros.runtime.scheduling import request_real_time
+from faster_ros.sim.followers import followers_of
 from faster_ros.sim.simulator import PickLayout, Simulator
-from faster_ros.sim.trajectory_controller import TrajectoryController
 import mujoco
 import numpy as np
 
@@ -58,12 +58,14 @@ class TaskStatus:
 
 class RealTimeSimulation:
     """
-    Advances a simulator in its own thread and follows the trajectories of arm and gripper.
+    Advances a simulator in its own thread and follows the commands of arm and gripper.
+
+    ``followers``: what is commanded, the arm first; see ``followers_of``.
 
     All public methods may be called from any thread. ``on_state`` and
     ``take_commands`` (with the ROS time in ns, before the steps that are due) run in the physics
     thread.
-    States name every joint of the model (also the second finger) in alphabetical order.
+    States name every joint that a driver reports, also a second finger.
     """
 
     def __init__(
@@ -81,10 +83,8 @@ class RealTimeSimulation:
         self._step_ns = round(simulator.timestep_s * 1e9)
         self._state_period_ns = round(1e9 / state_rate_hz)
         self._next_state_ns = 0
-        self.joint_names, self._qpos, self._qvel = _all_joints(simulator.model)
-        home = simulator.state()[0]
-        self.arm = TrajectoryController(simulator.spec.arm_joint_names, home[:-1])
-        self.gripper = TrajectoryController([simulator.spec.gripper.joint], home[-1:])
+        self.joint_names = simulator.shown_joints
+        self.followers = followers_of(simulator.spec)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name='physics', daemon=True)
@@ -107,11 +107,21 @@ class RealTimeSimulation:
         """Start the episode of ``seed``; both controllers hold its start pose."""
         with self._lock:
             layout = self._simulator.reset(seed)
-            positions = self._simulator.state()[0]
-            self.arm.hold(positions[:-1])
-            self.gripper.hold(positions[-1:])
+            self._hold(0)
+            self._hold(-1)
             self._begin_episode()
         return layout
+
+    def hold_arm(self) -> None:
+        """Stop the arm where it is and forget what it was commanded."""
+        with self._lock:
+            self._hold(0)
+
+    def told_cube(self) -> tuple[int, FloatArray]:
+        """Return the ROS time in ns and the centre (3,) of the cube to pick, base frame, in m."""
+        with self._lock:
+            simulator = self._simulator
+            return self._stamp_ns, simulator.cube_position(simulator.layout.colour)
 
     def copy_state(self, target: mujoco.MjData) -> int:
         """Copy the present state into ``target``; return its ROS time in ns."""
@@ -133,6 +143,12 @@ class RealTimeSimulation:
                 self._simulator.lifted_height(),
                 self._overruns,
             )
+
+    def _hold(self, index: int) -> None:
+        positions = self._simulator.state()[0]
+        if len(self.followers) == 2:
+            positions = positions[:-1] if index == 0 else positions[-1:]
+        self.followers[index].hold(positions)
 
     def _begin_episode(self) -> None:
         self._steps = 0
@@ -172,9 +188,9 @@ class RealTimeSimulation:
         return due_ns
 
     def _step(self, stamp_ns: int) -> None:
-        arm, arm_speed = self.arm.sample(stamp_ns)
-        finger, finger_speed = self.gripper.sample(stamp_ns)
-        self._simulator.advance(np.append(arm, finger), np.append(arm_speed, finger_speed))
+        samples = [follower.sample(stamp_ns) for follower in self.followers]
+        self._simulator.advance(np.concatenate([positions for positions, _ in samples]),
+                                np.concatenate([velocities for _, velocities in samples]))
         self._stamp_ns = stamp_ns
         self._steps += 1
         if self._steps % _TASK_CHECK_STEPS == 0:
@@ -188,19 +204,4 @@ class RealTimeSimulation:
             return None
         ahead_ns = self._next_state_ns + self._state_period_ns
         self._next_state_ns = ahead_ns if ahead_ns > stamp_ns else stamp_ns + self._state_period_ns
-        data = self._simulator.data
-        return RobotState(stamp_ns, data.qpos[self._qpos].copy(), data.qvel[self._qvel].copy())
-
-
-def _all_joints(model: mujoco.MjModel) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Return names, position and velocity addresses of all joints with one axis."""
-    kinds = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
-    joints = sorted(
-        (model.joint(index) for index in range(model.njnt) if model.jnt_type[index] in kinds),
-        key=lambda joint: str(joint.name),
-    )
-    return (
-        tuple(joint.name for joint in joints),
-        np.array([joint.qposadr[0] for joint in joints]),
-        np.array([joint.dofadr[0] for joint in joints]),
-    )
+        return RobotState(stamp_ns, *self._simulator.joint_states())

@@ -34,8 +34,12 @@ import numpy as np
 _END_VELOCITY_TOLERANCE = 1e-6
 
 
-class TrajectoryRejected(ValueError):
-    """A trajectory that the controller refuses; the text says what was expected and what came."""
+class CommandRejected(ValueError):
+    """A command that a driver refuses; the text says what was expected and what came."""
+
+
+class TrajectoryRejected(CommandRejected):
+    """A trajectory that the controller refuses."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import dataclasses
 from faster_ros.interfaces import JointCommand, RobotState
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface, CommandOptions
-from faster_ros.robots.forward_commands import ZEROS_AT_REST
+from faster_ros.robots.zero_when_silent import ZEROS_AT_REST
 from faster_ros.sim.trajectory_controller import TrajectoryController, TrajectoryPoint
 import numpy as np
 import pytest

@@ -22,13 +22,15 @@ from faster_ros.nodes import conversions, qos
 from faster_ros.robot_spec import config_path, load_robot_spec, RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface, CommandOptions
 from faster_ros.robots.driver_gate import DriverGate
-from faster_ros.robots.forward_commands import SILENCE_S
-from faster_ros.runtime.controller import MotionController
+from faster_ros.robots.zero_when_silent import SILENCE_S
+from faster_ros.runtime.controller import MotionConfig, MotionController
+from faster_ros.runtime.supervisor import Gates
 from faster_ros.sim.trajectory_controller import TrajectoryController, TrajectoryPoint
 import numpy as np
 import pytest
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, Float64
 import yaml
 
 MS = 1_000_000
@@ -49,7 +51,9 @@ def state(spec: RobotSpec, positions, stamp_ns: int) -> RobotState:
 
 def run(spec: RobotSpec, actions, seconds: float = 1.0):
     """Follow actions of 0.1 s from home on an arm that is where it was told; yields messages."""
-    controller, arm = MotionController(spec), ArmInterface(spec, CommandOptions())
+    gates = Gates(chunk_jump=float('inf'))  # the limiter is what is looked at
+    controller = MotionController(spec, MotionConfig(gates=gates))
+    arm = ArmInterface(spec, CommandOptions())
     period = round(1e9 / spec.command_rate_hz)
     positions, now = spec.home_positions, 10**9
     assert controller.arm(now, state(spec, positions, now)) == ''
@@ -77,12 +81,12 @@ def swing(spec: RobotSpec, size: float, rows: int = 16):
 def test_hazard_joint_order_in_states_is_not_guaranteed(robot):
     spec, rng = load_robot_spec(robot), np.random.default_rng(0)
     wanted = spec.home_positions + 0.001 * np.arange(len(spec.joints))
-    for _ in range(5):
-        order = rng.permutation(len(spec.joints))
-        message = JointState(name=[spec.joint_names[place] for place in order])
-        message.position = [float(wanted[place]) for place in order]
-        got = conversions.state_from_message(message, spec)
-        np.testing.assert_array_equal(got.positions, wanted)
+    for arm, part in [*spec.parts.values()] * 5:
+        order = rng.permutation(len(arm.joints))
+        message = JointState(name=[arm.driver_joint_names[place] for place in order])
+        message.position = [float(wanted[part][place]) for place in order]
+        got = conversions.state_from_message(message, arm)
+        np.testing.assert_array_equal(got.positions, wanted[part])
 
 
 # Hazard 2: on a Piper /joint_states is a command topic.
@@ -189,27 +193,54 @@ def test_hazard_trajectory_controller_rejects_and_steps():
 
 # Hazard 8: speed scaling is published in percent, though documented as 0 to 1.
 
-@pytest.mark.parametrize('percent, moves', [(100.0, True), (99.5, True), (1.0, False),
-                                            (0.0, False), (40.0, False)])
-def test_hazard_ur_speed_scaling_is_percent(percent, moves):
+def ur_gate(percent: float | None = 100.0, running: bool | None = True) -> DriverGate:
     gate = DriverGate(UR5E)
-    gate.ready(True)
-    gate.speed(percent)
-    assert (gate.problem == '') is moves
-    assert moves or f'got {percent:g} percent' in gate.problem
+    for topic in UR5E.driver_gates.values():
+        gate.ignore(topic)
+    if running is not None:
+        gate.hear(UR5E.driver_ready_topic, Bool(data=running), 0.0)
+    if percent is not None:
+        gate.hear(UR5E.driver_speed_topic, Float64(data=percent), 0.0)
+    return gate
+
+
+@pytest.mark.parametrize('percent, share', [(100.0, 1.0), (99.5, 1.0), (1.0, 0.01), (0.0, 0.0),
+                                            (40.0, 0.4)])
+def test_hazard_ur_speed_scaling_is_percent(percent, share):
+    gate = ur_gate(percent)
+    assert gate.problem(0.0) == ''
+    assert gate.speed == pytest.approx(share)
+
+
+@pytest.mark.parametrize('percent', [-1.0, float('nan'), float('inf')])
+def test_hazard_ur_speed_scaling_that_is_no_percentage_holds(percent):
+    assert 'expected a speed in percent, got' in ur_gate(percent).problem(0.0)
+
+
+def test_hazard_ur_moves_slower_than_told_while_its_slider_is_low():
+    told, positions, now = [], UR5E.home_positions, 10**9
+    controller = MotionController(UR5E)
+    assert controller.arm(now, state(UR5E, positions, now)) == ''
+    controller.note_driver_speed(ur_gate(30.0).speed, now)
+    rows = np.tile(positions, (31, 1))
+    rows[:, 0] += 0.01 * np.arange(31)  # 0.1 rad/s
+    assert controller.accept(ActionChunk(now, 100 * MS, rows, UR5E.joint_names), now)
+    for _ in range(200):
+        now += 10 * MS
+        positions = controller.tick(now, state(UR5E, positions, now)).positions
+        told.append(positions[0])
+    assert told[-1] - told[99] == pytest.approx(0.03, rel=0.02)
 
 
 def test_hazard_ur_commands_go_nowhere_while_its_program_stands():
-    gate = DriverGate(UR5E)
-    gate.speed(100.0)
-    assert 'robot_program_running, got no message yet' in gate.problem
-    gate.ready(False)
-    assert 'robot_program_running, got false' in gate.problem
+    problem = ur_gate(running=None).problem(0.0)
+    assert 'no message yet on /io_and_status_controller/robot_program_running' in problem
+    problem = ur_gate(running=False).problem(0.0)
+    assert 'expected true, got false' in problem
     controller, home = MotionController(UR5E), state(UR5E, UR5E.home_positions, 10**9)
-    controller.note_driver(gate.problem)
-    assert controller.arm(10**9, home).startswith('driver_not_ready: expected true on')
-    gate.ready(True)
-    controller.note_driver(gate.problem)
+    controller.note_driver(problem)
+    assert controller.arm(10**9, home).startswith('driver_not_ready: expected true')
+    controller.note_driver(ur_gate().problem(0.0))
     assert controller.arm(10**9, home) == ''
     controller.note_driver('stopped')
     controller.tick(10**9, home)

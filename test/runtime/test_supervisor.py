@@ -15,63 +15,10 @@
 
 from dataclasses import replace
 
-from faster_ros.interfaces import ActionChunk, RobotState
-from faster_ros.robot_spec import load_robot_spec
 from faster_ros.runtime.controller import MotionController
 import numpy as np
+from perfect_arm import Arm, chunk, HOME, MS, running, SPEC, state, T0
 import pytest
-
-SPEC = load_robot_spec('fr3')
-HOME = SPEC.home_positions
-MS = 1_000_000
-T0 = 3_000_000_000_000
-
-
-def state(ms: float, positions=HOME) -> RobotState:
-    return RobotState(T0 + round(ms * MS), np.array(positions, float), np.zeros(8))
-
-
-def chunk(ms: float, offset: float = 0.0, rows: int = 16, speed: float = 0.0) -> ActionChunk:
-    actions = np.tile(HOME, (rows, 1))
-    actions[:, 0] += offset + speed * (ms * 1e-3 + 0.1 * np.arange(rows))
-    return ActionChunk(T0 + round(ms * MS), 100 * MS, actions, SPEC.joint_names)
-
-
-class Arm:
-    """A perfect arm in front of a controller: it is where it was commanded to be."""
-
-    def __init__(self) -> None:
-        self.controller = MotionController(SPEC)
-        self.positions = HOME
-        self.ms = 0
-        self.commands: list[np.ndarray] = []
-
-    def arm(self) -> str:
-        return self.controller.arm(T0 + self.ms * MS, state(self.ms, self.positions))
-
-    def accept(self, value: ActionChunk) -> bool:
-        return self.controller.accept(value, T0 + self.ms * MS)
-
-    def run(self, milliseconds: int, moves: bool = True) -> None:
-        for _ in range(milliseconds // 10):
-            self.ms += 10
-            command = self.controller.tick(T0 + self.ms * MS, state(self.ms, self.positions))
-            if command is not None:
-                self.commands.append(command.positions)
-                self.positions = command.positions if moves else self.positions
-
-    @property
-    def status(self):
-        return self.controller.status(T0 + self.ms * MS)
-
-
-def running(speed: float = 0.2) -> Arm:
-    arm = Arm()
-    assert arm.arm() == ''
-    assert arm.accept(chunk(0, speed=speed))
-    arm.run(300)
-    assert arm.status.mode == 'running'
-    return arm
 
 
 def assert_latched(arm: Arm, reason: str, words: str) -> None:

@@ -1,0 +1,105 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Chunks of tool poses turned into chunks of joint targets, for policies that think in poses.
+
+Each row is solved from the row before it by damped least squares, the first one from the last
+command, so the joints go on continuously and stay in the branch in which the arm is. All that
+follows a joint chunk (seams, gates, limits) follows. A pose that cannot be reached like this
+refuses the whole chunk: nothing is clipped or left out. Called by ``control_node``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from faster_ros.interfaces import ActionChunk, FloatArray, PoseChunk
+from faster_ros.kinematics import Kinematics
+from faster_ros.robot_spec import RobotSpec
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+_LARGEST_JUMP_RAD = 0.5  # of one joint between two rows
+_NORM_TOLERANCE = 1e-3   # of a quaternion
+
+
+class PoseSolver:
+    """The kinematics of each arm, all seen from the robot's base frame; not thread-safe."""
+
+    def __init__(self, spec: RobotSpec) -> None:
+        if spec.base is not None:
+            raise ValueError(f'robot {spec.robot} has a mobile base, which chunks of tool poses '
+                             'cannot drive; expected a robot file without one')
+        self._spec = spec
+        self._arms = {
+            arm.tool_frame: (arm, part, Kinematics(replace(arm, base_frame=spec.base_frame)))
+            for arm, part in spec.parts.values()}
+        if len(self._arms) < len(spec.parts):
+            raise ValueError(f'two arms of robot {spec.robot} have the same tool_frame; expected '
+                             'one of its own for each')
+
+    def to_joints(self, chunk: PoseChunk, start: FloatArray | None) -> ActionChunk:
+        """Return the joint chunk; ``start``: joints (D,) to go on from; raises ValueError."""
+        self._check_names(chunk)
+        if start is None:
+            raise ValueError('chunk of poses came before any joint state, from which it would go '
+                             'on')
+        actions = np.empty((len(next(iter(chunk.tools.values()))), len(start)))
+        for tool, (arm, part, kinematics) in self._arms.items():
+            actions[:, part] = np.column_stack([
+                self._follow(tool, chunk.tools[tool], kinematics, start[part][:-1]),
+                chunk.grippers[arm.gripper.joint]])
+        return ActionChunk(chunk.start_ns, chunk.step_ns, actions, self._spec.joint_names)
+
+    def _check_names(self, chunk: PoseChunk) -> None:
+        spec = self._spec
+        if chunk.frame != spec.base_frame:
+            raise ValueError(f"chunk of poses is in frame '{chunk.frame}'; expected "
+                             f"'{spec.base_frame}'")
+        wanted = {*self._arms, *(gripper.joint for gripper in spec.grippers)}
+        given = {*chunk.tools, *chunk.grippers}
+        if given != wanted:
+            raise ValueError(f"chunk of poses has {', '.join(sorted(given)) or 'no names'}; "
+                             f"expected {', '.join(sorted(wanted))}")
+
+    def _follow(self, tool: str, poses: FloatArray, kinematics: Kinematics,
+                joints: FloatArray) -> FloatArray:
+        """Return the joints (H, A) of an arm, continuous from ``joints`` (A,)."""
+        rotations = _rotations(tool, poses)
+        rows = np.empty((len(poses), len(joints)))
+        for row, (pose, rotation) in enumerate(zip(poses, rotations)):
+            solution = kinematics.solve(pose[:3], rotation, joints, attempts=1)
+            place = ', '.join(f'{value:.3f}' for value in pose[:3])
+            if solution is None:
+                raise ValueError(
+                    f'pose_out_of_reach: {tool} cannot go to ({place}) m in '
+                    f'{self._spec.base_frame}, row {row}, from where it is within the limits')
+            jump = float(np.abs(solution.positions - joints).max())
+            if jump > _LARGEST_JUMP_RAD:
+                raise ValueError(
+                    f'pose_jump: {tool} at ({place}) m, row {row}, needs a joint to jump by '
+                    f'{jump:.2f} rad; limit {_LARGEST_JUMP_RAD} rad')
+            rows[row] = joints = solution.positions
+        return rows
+
+
+def _rotations(tool: str, poses: FloatArray) -> FloatArray:
+    """Return the rotation matrices (H, 3, 3) of poses, or the ValueError that names the row."""
+    norms = np.linalg.norm(poses[:, 3:], axis=1)
+    bad = ~np.isfinite(poses).all(axis=1) | ~(np.abs(norms - 1.0) <= _NORM_TOLERANCE)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(f'{tool} has the pose {poses[row].tolist()} in row {row}; expected '
+                         'finite numbers and a quaternion of norm 1')
+    return np.asarray(Rotation.from_quat(poses[:, 3:]).as_matrix())
