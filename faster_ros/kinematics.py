@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.robot_spec import config_path, RobotSpec
@@ -54,8 +55,8 @@ class Kinematics:
     """
 
     def __init__(self, spec: RobotSpec) -> None:
-        full = pin.buildModelFromUrdf(str(config_path(f'urdf/{spec.urdf}')))
-        names = spec.arm_joint_names
+        full = pin.buildModelFromUrdf(str(config_path(str(Path('urdf', spec.urdf)))))
+        names = [spec.urdf_name(name) for name in spec.arm_joint_names]
         missing = [name for name in names if not full.existJointName(name)]
         if missing:
             raise ValueError(f"urdf/{spec.urdf} lacks joint {', '.join(missing)} of robot "
@@ -65,13 +66,14 @@ class Kinematics:
         order = [self._model.idx_qs[self._model.getJointId(name)] for name in names]
         if order != list(range(len(names))):
             raise ValueError(f'joints of robot {spec.robot} must be listed from base to tool')
-        for frame in (spec.tool_frame, spec.base_frame):
+        tool, base = (spec.urdf_name(frame) for frame in (spec.tool_frame, spec.base_frame))
+        for frame in (tool, base):
             if not self._model.existFrame(frame):
                 raise ValueError(f"urdf/{spec.urdf} lacks the frame '{frame}'")
-        self._frame = self._model.getFrameId(spec.tool_frame)
+        self._frame = self._model.getFrameId(tool)
         self._data = self._model.createData()
         pin.framesForwardKinematics(self._model, self._data, pin.neutral(self._model))
-        self._base = self._data.oMf[self._model.getFrameId(spec.base_frame)].copy()
+        self._base = self._data.oMf[self._model.getFrameId(base)].copy()
         self._samples: tuple[FloatArray, FloatArray] | None = None
         self._lower = spec.limit_array('lower')[:len(names)] + spec.position_margin
         self._upper = spec.limit_array('upper')[:len(names)] - spec.position_margin

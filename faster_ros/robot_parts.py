@@ -80,7 +80,9 @@ class DriverSpec:
     (std_msgs/Bool) and ``driver_speed_topic`` (std_msgs/Float64, percent) may be ``none``.
     ``driver_names``: joint -> its name in the driver's messages, where that is another one.
     ``driver_gates``: kind -> topic, or name of the controller. ``recovery``: what ~/recover does.
-    ``workspace``: walls in m for the tool in the base frame, such as ``z_min``.
+    ``workspace``: walls in m for the tool in the base frame, such as ``z_min``. ``joint_prefix``
+    stands before the joints and frames of a loaded spec, ``driver_namespace`` before the topics
+    of arm and gripper; the URDF has neither.
     """
 
     tool_frame: str
@@ -95,6 +97,8 @@ class DriverSpec:
     driver_gates: dict[str, str] = field(default_factory=dict)
     recovery: str = 'none'
     workspace: dict[str, float] = field(default_factory=dict)
+    joint_prefix: str = ''
+    driver_namespace: str = ''
 
 
 @dataclass(frozen=True)

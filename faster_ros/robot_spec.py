@@ -32,6 +32,7 @@ from typing import Any
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.robot_checks import check_arm, check_robot
+from faster_ros.robot_naming import NO_TOPIC, with_names
 from faster_ros.robot_parts import BaseSpec, CameraSpec, DriverSpec, GripperSpec, JointLimits
 from faster_ros.strict_yaml import read_layered, StrictReader
 import numpy as np
@@ -39,8 +40,6 @@ from numpy.typing import NDArray
 
 __all__ = ['BaseSpec', 'CameraSpec', 'config_path', 'DriverSpec', 'GripperSpec', 'JointLimits',
            'load_robot_spec', 'NO_TOPIC', 'RobotSpec']
-
-NO_TOPIC = 'none'
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,10 @@ class RobotSpec:
     def home_positions(self) -> FloatArray:
         """Return the home pose, shape (D,)."""
         return np.array([self.home[name] for name in self.joints])
+
+    def urdf_name(self, name: str) -> str:
+        """Return the name that a joint or a frame has in the URDF."""
+        return name.removeprefix(self.joint_prefix)
 
     def limit_array(self, field: str) -> FloatArray:
         """Return one vendor limit (``lower``, ``upper``, ``velocity``, ...) of all joints."""
@@ -194,6 +197,16 @@ class RobotSpec:
         return self._only.recovery
 
     @property
+    def joint_prefix(self) -> str:
+        """Return what stands before the joints and frames of the one arm, and not in its URDF."""
+        return self._only.joint_prefix
+
+    @property
+    def driver_namespace(self) -> str:
+        """Return the namespace before the topics of the one arm."""
+        return self._only.driver_namespace
+
+    @property
     def workspace(self) -> dict[str, float]:
         """Return the walls for the tool of the one arm in its base frame, m."""
         return self._only.workspace
@@ -233,16 +246,31 @@ def config_path(name: str) -> Path:
     raise FileNotFoundError(f'{name} of package faster_ros not found; looked in {looked}')
 
 
-def load_robot_spec(robot: str) -> RobotSpec:
-    """Load a robot by name (``fr3`` -> ``config/fr3.yaml``) or by the path of a YAML file."""
+def robot_names() -> tuple[str, ...]:
+    """Return the robots that come with the package: the names of ``config/*.yaml``."""
+    return tuple(sorted(file.stem for file in config_path('config').glob('*.yaml')))
+
+
+def load_robot_spec(robot: str, joint_prefix: str = '', driver_namespace: str = '') -> RobotSpec:
+    """
+    Load a robot by name (``fr3`` -> ``config/fr3.yaml``) or by the path of a YAML file.
+
+    ``joint_prefix`` and ``driver_namespace`` replace those of the file unless they are empty.
+    """
     path = Path(robot)
     if path.suffix not in ('.yaml', '.yml'):
-        known = sorted(file.stem for file in config_path('config').glob('*.yaml'))
-        if robot not in known:
-            raise ValueError(f"robot '{robot}' is unknown; expected one of {', '.join(known)} "
-                             'or the path of a .yaml file')
+        if robot not in robot_names():
+            raise ValueError(f"robot '{robot}' is unknown; expected one of "
+                             f"{', '.join(robot_names())} or the path of a .yaml file")
         path = config_path(f'config/{robot}.yaml')
-    return RobotSpec.from_dict(read_layered(path, _ARM_KEYS), str(path))
+    spec = RobotSpec.from_dict(read_layered(path, _ARM_KEYS), str(path))
+    if spec.arms:
+        if joint_prefix or driver_namespace:
+            raise ValueError(f'{path}: joint_prefix and driver_namespace are of robots with one '
+                             f"arm; this one has {', '.join(spec.arms)}")
+        return spec
+    return with_names(spec, joint_prefix or spec.joint_prefix,
+                      driver_namespace or spec.driver_namespace)
 
 
 _NESTED = {kind.__name__: kind for kind in (BaseSpec, CameraSpec, GripperSpec, JointLimits)}

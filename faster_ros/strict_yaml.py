@@ -71,6 +71,10 @@ def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
+def _is_left_empty(field: Field[Any], value: Any) -> bool:
+    return value in ({}, '') and not _is_required(field)
+
+
 class StrictReader:
     """Builds dataclasses of numbers, texts and each other; ``source`` names the file."""
 
@@ -85,7 +89,7 @@ class StrictReader:
         values = {field.name: self._value(str(field.type), data[field.name],
                                           f'{prefix}{field.name}')
                   for field in fields(cls)
-                  if field.name in data and (_is_required(field) or data[field.name] != {})}
+                  if field.name in data and not _is_left_empty(field, data[field.name])}
         return cls(**values, **given)
 
     def check_keys(self, classes: tuple[Any, ...], data: Any, prefix: str = '',

@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Policy and control for a robot whose drivers run already."""
+"""Doctor, policy and control for a robot whose drivers run already."""
 
 from faster_ros.nodes.launching import launch_description
 

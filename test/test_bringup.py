@@ -30,6 +30,7 @@ from faster_ros.bringup import command, GRAPHS, Process
 from faster_ros.cli import runner
 from faster_ros.cli.runner import Runner
 from faster_ros.cli.shared_memory import SharedMemoryJanitor
+from faster_ros.robot_spec import robot_names
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +90,8 @@ def as_command(node):
     ('policy', {}),
     ('policy', {'robot': 'fr3', 'checkpoint': '/tmp/a policy', 'device': 'cpu',
                 'namespace': 'left', 'compressed': 'true'}),
+    ('policy', {'robot': 'ur5e', 'joint_prefix': 'left_', 'driver_namespace': 'left',
+                'dry_run': 'true', 'require_doctor': 'false'}),
     ('demo', {}),
     ('demo', {'trials': '0'}),
     ('demo', {'trials': '3', 'seed_start': '1000100', 'out': '/tmp/x'}),
@@ -113,7 +116,34 @@ def test_every_launch_argument_is_described(launch, graph):
     arguments = [entity for entity in described(graph) if entity.kind == 'DeclareLaunchArgument']
     assert [entity.args[0] for entity in arguments] == [
         argument.name for argument in GRAPHS[graph].arguments]
-    assert all(entity.description for entity in arguments)
+    for entity, argument in zip(arguments, GRAPHS[graph].arguments):
+        assert entity.description == argument.description
+        assert tuple(entity.choices or ()) == argument.choices
+        assert entity.default_value == bringup.as_text(argument.default)
+    assert all(robot in arguments[0].description for robot in robot_names())
+
+
+def test_the_doctor_stands_before_the_arm_on_a_robot_and_not_in_the_demo():
+    doctor, policy, control = GRAPHS['policy'].processes({'robot': 'ur5e', 'dry_run': 'true'})
+    assert [process.name for process in (doctor, policy, control)] == [
+        'doctor_node', 'policy_node', 'control_node']
+    assert control.parameters['require_doctor'] and not doctor.required
+    assert doctor.parameters['dry_run'] and control.parameters['dry_run']
+    without = GRAPHS['policy'].processes({'require_doctor': 'false'})
+    for graph in (without, GRAPHS['demo'].processes({})):
+        assert 'doctor_node' not in [process.name for process in graph]
+        (control,) = [process for process in graph if process.name == 'control_node']
+        assert not control.parameters['require_doctor']
+
+
+def test_every_node_of_the_policy_graph_is_told_the_same_robot():
+    typed = {'robot': 'ur5e', 'joint_prefix': 'left_', 'driver_namespace': 'left',
+             'namespace': 'left'}
+    for process in GRAPHS['policy'].processes(typed):
+        assert {name: process.parameters[name] for name in
+                ('robot', 'joint_prefix', 'driver_namespace')} == {
+            name: typed[name] for name in ('robot', 'joint_prefix', 'driver_namespace')}
+        assert process.namespace == 'left'
 
 
 def test_executables_are_the_modules_that_setup_installs():
@@ -127,6 +157,7 @@ def test_executables_are_the_modules_that_setup_installs():
 @pytest.mark.parametrize(('typed', 'reason'), [
     ({'robt': 'fr3'}, "unknown argument 'robt'; expected robot, checkpoint"),
     ({'trials': 'many'}, "argument 'trials' .*: expected a whole number, got 'many'"),
+    ({'robot': 'fr4'}, "robot 'fr4' is unknown; expected one of agx_piper"),
     ({'device': 'tpu'}, "argument 'device' .*: expected one of auto, cpu, cuda, got 'tpu'"),
 ])
 def test_a_wrong_argument_is_named(typed, reason):

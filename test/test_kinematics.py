@@ -86,3 +86,11 @@ def test_a_robot_whose_urdf_lacks_a_joint_or_frame_is_refused():
         Kinematics(dataclasses.replace(SPEC, joints=joints))
     with pytest.raises(ValueError, match="lacks the frame 'tcp'"):
         Kinematics(RobotSpec.from_dict(SPEC.to_dict() | {'tool_frame': 'tcp'}, 'test'))
+        Kinematics(dataclasses.replace(SPEC, tool_frame='tcp'))
+
+
+def test_a_prefix_before_the_joints_leaves_the_kinematics_as_they_are():
+    left = load_robot_spec('fr3', 'left_', 'left')
+    home = SPEC.home_positions[:7]
+    for plain, prefixed in zip(Kinematics(SPEC).forward(home), Kinematics(left).forward(home)):
+        np.testing.assert_array_equal(plain, prefixed)

@@ -27,14 +27,15 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / 'faster_ros'
 
 BASE = {'interfaces', 'strict_data', 'robot_parts', 'robot_spec', 'kinematics'}
-CORE = {'runtime', 'robots', 'policy', 'data', 'evaluation', 'sim', 'tokenizer'}
+CORE = {'runtime', 'robots', 'policy', 'data', 'doctor', 'evaluation', 'sim', 'tokenizer'}
 MAY_IMPORT = {
     'interfaces': set(),
     'strict_data': set(),
     'strict_yaml': set(),
     'robot_parts': set(),
     'robot_checks': {'robot_parts'},
-    'robot_spec': {'interfaces', 'robot_checks', 'robot_parts', 'strict_yaml'},
+    'robot_naming': set(),
+    'robot_spec': {'interfaces', 'robot_checks', 'robot_naming', 'robot_parts', 'strict_yaml'},
     'kinematics': {'robot_spec', 'interfaces'},
     'runtime': BASE,
     'robots': BASE,
@@ -43,6 +44,7 @@ MAY_IMPORT = {
     'sim': BASE | {'runtime'},  # trials drive the simulated arm through the real controller
     'tokenizer': {'interfaces'},
     'policy': BASE | {'tokenizer', 'data'},  # a checkpoint carries its normalisation
+    'doctor': BASE | {'policy'},  # what a checkpoint needs, without torch
     'training': BASE | {'data', 'policy', 'tokenizer', 'sim', 'evaluation'},
     'bringup': BASE,
     'nodes': BASE | CORE | {'bringup'},
@@ -59,7 +61,7 @@ ROS_PACKAGES = {
     'message_filters', 'rcl_interfaces', 'rclpy', 'std_srvs', 'tf2_ros',
 }
 HEAVY = {'mujoco', 'torch', 'transformers'}
-FORBIDDEN = {'runtime': HEAVY, 'robots': HEAVY, 'sim': {'torch', 'transformers'}}
+FORBIDDEN = {'runtime': HEAVY, 'robots': HEAVY, 'doctor': HEAVY, 'sim': {'torch', 'transformers'}}
 
 
 def is_ros(module):

@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 ROBOTS = sorted(file.stem for file in config_path('config').glob('*.yaml'))
+ONE_ARM = [name for name in ROBOTS if not load_robot_spec(name).arms]
 
 
 def fr3():
@@ -96,7 +97,7 @@ def two_arms():
     data = fr3()
     of_an_arm = ('base_frame', 'tool_frame', 'joints', 'gripper', 'home', 'command_mode',
                  'command_topic', 'command_speed_percent', 'driver_ready_topic',
-                 'driver_speed_topic', 'state_topic', 'driver_gates', 'recovery', 'workspace')
+                 'driver_speed_topic', 'state_topic', 'workspace', 'driver_gates', 'recovery')
     arm = {key: data.pop(key) for key in of_an_arm}
     data['base_frame'] = 'table'
     arms = {name: copy.deepcopy(arm) for name in ('a', 'b')}
@@ -219,3 +220,30 @@ def test_every_shipped_file_has_its_keys_in_the_same_order():
         assert keys == [key for key in order if key in keys], file.name
         if 'based_on' not in file.read_text():
             assert keys == required, file.name
+
+
+@pytest.mark.parametrize('robot', ONE_ARM)
+def test_a_prefix_and_a_namespace_rename_joints_frames_and_topics_but_no_camera(robot):
+    plain, left = load_robot_spec(robot), load_robot_spec(robot, 'left_', 'left')
+    assert left.joint_names == tuple(f'left_{name}' for name in plain.joint_names)
+    assert list(left.home) == list(left.joints)
+    assert left.gripper.joint == f'left_{plain.gripper.joint}'
+    assert left.tool_frame == f'left_{plain.tool_frame}'
+    for key in ('command_topic', 'state_topic', 'driver_ready_topic', 'driver_speed_topic'):
+        topic = getattr(plain, key)
+        assert getattr(left, key) == ('none' if topic == 'none' else f'/left{topic}')
+    assert left.gripper.topic == f'/left{plain.gripper.topic}'
+    assert left.cameras == plain.cameras
+    assert RobotSpec.from_dict(left.to_dict(), 'again') == left
+
+
+def test_a_file_may_state_prefix_and_namespace_and_arguments_replace_them(tmp_path):
+    file = tmp_path / 'left.yaml'
+    file.write_text(f"based_on: {config_path('config/ur5e.yaml')}\nrobot: left_ur5e\n"
+                    'joint_prefix: left_\ndriver_namespace: /left\n')
+    assert load_robot_spec(str(file)).joint_names[0] == 'left_shoulder_pan_joint'
+    assert load_robot_spec(str(file)).state_topic == '/left/joint_states'
+    assert load_robot_spec(str(file), 'a_').joint_names[0] == 'a_shoulder_pan_joint'
+    written = tmp_path / 'written.yaml'
+    written.write_text(yaml.safe_dump(load_robot_spec(str(file)).to_dict(), sort_keys=False))
+    assert load_robot_spec(str(written)).joint_names[0] == 'left_shoulder_pan_joint'

@@ -26,7 +26,16 @@ import os
 from pathlib import Path
 import sys
 
-from faster_ros.bringup import Argument, default_checkpoint, DEMO_ARGUMENTS, GRAPHS, Process
+from faster_ros.bringup import (
+    Argument,
+    default_checkpoint,
+    DEMO_ARGUMENTS,
+    describe,
+    DOCTOR_ARGUMENTS,
+    GRAPHS,
+    Process,
+    read_arguments,
+)
 
 Job = Callable[[argparse.Namespace, list[str]], int]
 # Jobs with arguments of their own: the module whose main() takes them, and what it is for.
@@ -37,6 +46,8 @@ MODULES = {
              'plan and report blinded trials of policies, with intervals and tests'),
     'lab': ('faster_ros.cli.lab',
             'measure what delay does to each rule of joining chunks, with or without a policy'),
+    'stop-benchmark': ('faster_ros.nodes.stop_benchmark',
+                       'measure how soon the arm brakes after ~/stop, and after a lost stream'),
     'tokenizer': ('faster_ros.cli.tokenizer',
                   'fit FASTerVQ to your own recordings, and compare action tokenizers on them'),
 }
@@ -90,6 +101,23 @@ def _parser() -> argparse.ArgumentParser:
         ),
     )
 
+    bringup.add_argument(
+        '--show-args', action='store_true', help='print the arguments of the graph and end'
+    )
+
+    doctor = _add(
+        jobs, 'doctor', _doctor, 'examine a robot before its first motion; moves nothing'
+    )
+    doctor.add_argument(
+        'arguments',
+        nargs='*',
+        metavar='NAME:=VALUE',
+        help=', '.join(f'{argument.name}: {_help(argument)}' for argument in DOCTOR_ARGUMENTS),
+    )
+    doctor.add_argument('--robot', help='the same as robot:=...')
+    doctor.add_argument('--seconds', type=float, default=3.0, help='how long to watch (3)')
+    doctor.add_argument('--json', type=Path, metavar='FILE', help='write the report there, too')
+
     train = _add(
         jobs,
         'train',
@@ -140,17 +168,38 @@ def _demo(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _bringup(options: argparse.Namespace, _: list[str]) -> int:
-    texts = {}
-    for word in options.arguments:
-        name, separator, value = word.partition(':=')
-        if not separator:
-            raise ValueError(f"expected NAME:=VALUE, got '{word}'")
-        texts[name] = value
-    processes = GRAPHS[options.graph].processes(texts)
+    if options.show_args:
+        print(describe(GRAPHS[options.graph].arguments))
+        return 0
+    processes = GRAPHS[options.graph].processes(_typed(options.arguments))
     _check_checkpoint(processes)
     if options.graph == 'demo':
         _prepare_simulation()
     return _run(processes, None)
+
+
+def _typed(words: Sequence[str]) -> dict[str, str]:
+    """Return the arguments that were typed as launch takes them."""
+    texts = {}
+    for word in words:
+        name, separator, value = word.partition(':=')
+        if not separator:
+            raise ValueError(f"expected NAME:=VALUE, got '{word}'")
+        texts[name] = value
+    return texts
+
+
+def _doctor(options: argparse.Namespace, _: list[str]) -> int:
+    from faster_ros.cli.doctor import doctor, NOT_EXAMINED
+
+    try:
+        texts = _typed(options.arguments)
+        if options.robot:
+            texts['robot'] = options.robot
+        return doctor(read_arguments(DOCTOR_ARGUMENTS, texts), options.seconds, options.json)
+    except (ValueError, OSError) as error:
+        print(f'faster_ros doctor: {error}', file=sys.stderr)
+        return NOT_EXAMINED
 
 
 def _run(processes: Sequence[Process], log_folder: Path | None) -> int:

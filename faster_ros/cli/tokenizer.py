@@ -28,11 +28,14 @@ if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
 # the chunks it is fitted to.
 _SECONDS, _CHUNKS = 480.0, 12_000
 _QUICK_SECONDS, _QUICK_CHUNKS = 30.0, 4000
+_QUICK_EFFORT = 0.05  # share of the training steps of the published networks
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one of the jobs on tokenizers."""
     options = _parser().parse_args(argv)
+    if options.seeds is None:
+        options.seeds = 1 if options.quick else 3
     if options.seeds < 1:
         raise ValueError(f'--seeds must be at least 1, got {options.seeds}')
     job: Callable[[argparse.Namespace], int] = options.run
@@ -46,48 +49,73 @@ def _parser() -> argparse.ArgumentParser:
     compare = jobs.add_parser('compare', help=text, description=text)
     text = 'fit FASTerVQ to 20 to 200 episodes, measure it on a fifth of them, and save it'
     fit = jobs.add_parser('fit', help=text, description=text)
-    for job, run in ((compare, _compare), (fit, _fit)):
+    text = 'measure a fitted tokenizer on recordings it was not fitted to'
+    apply = jobs.add_parser('apply', help=text, description=text)
+    text = "run the paper's ablations of FASTerVQ: encoder, K, levels, DCT loss, grouping"
+    ablate = jobs.add_parser('ablate', help=text, description=text)
+    for job, run in ((compare, _compare), (fit, _fit), (apply, _apply), (ablate, _ablate)):
         job.set_defaults(run=run, seeds=1)
-        job.add_argument('data', nargs='+', type=Path, help='.npz files of one robot')
+        job.add_argument('data', nargs='+', type=Path,
+                         help='recordings of one robot: LeRobotDatasets, rosbag2 or MCAP files of '
+                              'JointState, folders of them, or .npz files')
+        job.add_argument('--rate', type=float, metavar='HZ',
+                         help='resample to this rate (that of the recording)')
+        job.add_argument('--feature', default='action', metavar='NAME',
+                         help='what to read of a LeRobotDataset (%(default)s)')
+        job.add_argument('--topic', action='append', default=[], metavar='NAME',
+                         help='JointState topic of bags; give it again for a second arm')
+    for job in (compare, fit, ablate):
         job.add_argument('--horizon', type=float, default=1.0, metavar='S',
                          help='seconds of a chunk (%(default)s)')
+    for job in (compare, fit):
         job.add_argument('--seconds', type=float, default=_SECONDS,
                          help='budget of a fit of FASTerVQ (%(default)g); it ends with the step '
                               'that is running then')
         job.add_argument('--quick', action='store_true',
-                         help='about a minute: FASTerVQ without its conv-transformer, one split')
+                         help='about a minute: FASTerVQ without its conv-transformer')
     compare.add_argument('--out', type=Path, default=Path('out/tokenizer_compare'),
                          help='folder of the report, CSV and JSON (%(default)s)')
-    compare.add_argument('--seeds', type=int, default=3,
-                         help='splits of the episodes, 80 %% to fit on (%(default)s)')
+    compare.add_argument('--seeds', type=int,
+                         help='splits of the episodes, 80 %% to fit on (3, with --quick 1)')
     compare.add_argument('--fast-plus', type=Path, metavar='FILE',
                          help='tokenizer.json of FAST+, to measure it too')
+    compare.add_argument('--methods', nargs='+', metavar='NAME',
+                         help='only tokenizers whose name contains one of these')
+    ablate.add_argument('--seeds', type=int, default=3,
+                        help='splits of the episodes and initialisations (%(default)s)')
+    ablate.add_argument('--steps', type=int, default=1500,
+                        help='training steps of each variant, of 128 chunks (%(default)s)')
+    ablate.add_argument('--out', type=Path, default=Path('out/tokenizer_ablate'),
+                        help='folder of the table as Markdown, CSV and JSON (%(default)s)')
+    apply.add_argument('--tokenizer', type=Path, required=True, metavar='DIR',
+                       help='folder that `fit` wrote')
+    apply.add_argument('--zero-shot', action='store_true',
+                       help='also to another robot of as many columns, or at another rate')
+    apply.add_argument('--out', type=Path, default=Path('out/tokenizer_apply'),
+                       help='folder of the report, CSV and JSON (%(default)s)')
     fit.add_argument('--out', type=Path, required=True,
                      help='folder of the tokenizer and its report')
     return parser
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from faster_ros.data.recordings import read_recording
     from faster_ros.training.compare_tokenizers import compare, summarise
 
-    recording = read_recording(options.data, options.horizon)
-    remarks = _print_recording(recording)
-    makers = [*_published(options.fast_plus), *_at_equal_size(recording, options)]
-    seeds = 1 if options.quick else options.seeds
-    results = compare(recording, makers, options.horizon, seeds)
+    recording, remarks = _read(options)
+    makers = _chosen([*_published(options.fast_plus), *_rebuilt(recording, options),
+                      *_at_equal_size(recording, options)], options.methods)
+    results = compare(recording, makers, options.horizon, options.seeds)
     _write_outcome(options, recording, [summarise(result) for result in results], results, remarks)
     return 0
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from faster_ros.data.recordings import horizon_rows, read_recording
+    from faster_ros.data.recordings import horizon_rows
     from faster_ros.training.compare_tokenizers import compare, split_episodes, summarise
     from faster_ros.training.small_data import SmallDataFasterVq
     from faster_ros.training.tokenizer_folder import FittedTokenizer, save_tokenizer
 
-    recording = read_recording(options.data, options.horizon)
-    remarks = _print_recording(recording)
+    recording, remarks = _read(options)
     pca, faster = _at_equal_size(recording, options)
     fitted = faster(0)
     assert isinstance(fitted, SmallDataFasterVq)
@@ -101,6 +129,38 @@ def _fit(options: argparse.Namespace) -> int:
                    f'{", ".join(map(str, split.held_out))}')
     _write_outcome(options, recording, [summarise(result) for result in results], results, remarks)
     print(f'The tokenizer is in {options.out}')
+    return 0
+
+
+def _apply(options: argparse.Namespace) -> int:
+    from faster_ros.training.apply_tokenizer import apply_tokenizer
+    from faster_ros.training.compare_tokenizers import summarise
+    from faster_ros.training.tokenizer_folder import load_tokenizer
+
+    fitted = load_tokenizer(options.tokenizer)
+    options.horizon = fitted.horizon_s
+    recording, remarks = _read(options)
+    result, warnings = apply_tokenizer(fitted, recording, options.zero_shot)
+    for warning in warnings:
+        print(warning)
+    _write_outcome(options, recording, [summarise([result])], [[result]], remarks + warnings)
+    return 0
+
+
+def _ablate(options: argparse.Namespace) -> int:
+    from faster_ros.evaluation import tokenizer_report
+    from faster_ros.training.ablate_tokenizer import ablation_makers
+    from faster_ros.training.compare_tokenizers import compare, summarise
+
+    if options.steps < 1:
+        raise ValueError(f'--steps must be at least 1, got {options.steps}')
+    recording, _ = _read(options)
+    makers = ablation_makers(recording, options.horizon, options.steps)
+    results = compare(recording, makers, options.horizon, options.seeds)
+    rows = [summarise(result) for result in results]
+    budget = f'{options.steps} steps of 128 chunks for each variant, {options.seeds} seeds'
+    print(tokenizer_report.write_ablation(options.out, rows, budget))
+    print(f'The table is in {options.out}')
     return 0
 
 
@@ -118,6 +178,33 @@ def _published(fast_plus: Path | None) -> list[Maker]:
     if fast_plus is not None:
         makers.append(lambda _: FastPlus(fast_plus))
     return makers
+
+
+def _rebuilt(recording: Recording, options: argparse.Namespace) -> list[Maker]:
+    """Return the published tokenizers that are trained or fitted to as many tokens and codes."""
+    from faster_ros.data.recordings import horizon_rows
+    from faster_ros.tokenizer.baselines.at_equal_size import makers
+    from faster_ros.training.compare_tokenizers import split_episodes
+    from faster_ros.training.small_data import code_layout, codebook_size
+
+    slots, levels = code_layout(len(recording.names))
+    horizon = horizon_rows(recording.rate_hz, options.horizon)
+    size = codebook_size(len(split_episodes(recording, horizon, 0).train))
+    return makers(recording.groups, slots * levels, size,
+                  _QUICK_EFFORT if options.quick else 1.0)
+
+
+def _chosen(makers: list[Maker], names: Sequence[str] | None) -> list[Maker]:
+    """Return the makers of tokenizers with one of the names in theirs; all without names."""
+    if names is None:
+        return makers
+    known = [make(0).spec.name for make in makers]
+    for name in names:
+        if not any(name.lower() in other.lower() for other in known):
+            raise ValueError(f'--methods: expected part of one of {", ".join(known)}; '
+                             f'got {name}')
+    return [make for make, other in zip(makers, known)
+            if any(name.lower() in other.lower() for name in names)]
 
 
 def _at_equal_size(recording: Recording, options: argparse.Namespace) -> tuple[Maker, Maker]:
@@ -147,15 +234,24 @@ def _at_equal_size(recording: Recording, options: argparse.Namespace) -> tuple[M
     )
 
 
-def _print_recording(recording: Recording) -> list[str]:
-    """Print what was read and what was left out; return the remarks."""
+def _read(options: argparse.Namespace) -> tuple[Recording, list[str]]:
+    """Read the recording; print what was left out of it, and return that too."""
+    from faster_ros.data.recordings import read_recording, Reading
+
+    recording = read_recording(
+        options.data, options.horizon,
+        Reading(options.rate, options.feature, tuple(options.topic)))
     print(f'{len(recording.episodes)} episodes, {recording.rows} rows of {len(recording.names)} '
           f'columns at {recording.rate_hz:g} Hz')
-    remarks = [f'episode {item.episode} is left out: {item.reason}' for item in recording.excluded]
+    remarks = [f'episode {item.episode} ({item.where}) is left out: {item.reason}'
+               for item in recording.excluded]
+    if remarks:
+        remarks.insert(0, f'{len(remarks)} of {len(remarks) + len(recording.episodes)} episodes '
+                          'are left out')
     remarks += recording.notes
     for remark in remarks:
         print(remark)
-    return remarks
+    return recording, remarks
 
 
 def _write_outcome(options: argparse.Namespace, recording: Recording,

@@ -12,11 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-Recorded actions for fitting tokenizers: .npz files of episodes, checked before use.
+Recorded actions for fitting tokenizers, from any reader, checked before use.
 
-A file holds ``data`` (N, D), the episodes end to end; ``lengths`` (E,), their rows; ``rate_hz``,
-one number or one per episode; ``dims`` (D,), the names of the columns. Nothing is repaired: what
-cannot be used is left out by episode, with a reason, or is an error.
+Nothing is repaired: what cannot be used is left out by episode, with a reason, or is an error.
 """
 
 from __future__ import annotations
@@ -24,13 +22,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
+from faster_ros.data.bag_reader import bags_in, read_bags
+from faster_ros.data.lerobot_reader import is_lerobot, read_lerobot
 from faster_ros.data.normalisation import Normaliser
+from faster_ros.data.npz_reader import read_npz
+from faster_ros.data.recorded_episodes import at_rate, Episode, is_gripper, RecordedEpisodes
+from faster_ros.data.rotations import WIDTHS
 from faster_ros.interfaces import FloatArray
 import numpy as np
 
-_KEYS = ('data', 'lengths', 'rate_hz', 'dims')
 _QUANTILE = 0.01  # cut off at each end for the normalised range (paper appendix A.2)
 _WILD = 1000.0  # usual ranges from the middle at which a value can be no motion of the arm
 _USUAL = 0.1  # cut off at each end for the usual range: short logs have their outliers inside 1 %
@@ -39,10 +40,25 @@ _SMALLEST_RANGE = 1e-6
 
 @dataclass(frozen=True)
 class Exclusion:
-    """An episode that is not used: ``episode`` counts from 0 over all files."""
+    """An episode that is not used: ``episode`` counts from 0 over all, ``where`` names it."""
 
     episode: int
     reason: str
+    where: str = ''
+
+
+@dataclass(frozen=True)
+class Reading:
+    """
+    What to read where there is a choice.
+
+    ``rate_hz``: the rate that episodes are resampled to, None for that of the recording;
+    ``feature``: of a LeRobotDataset; ``topics``: of bags, empty where there is only one.
+    """
+
+    rate_hz: float | None = None
+    feature: str = 'action'
+    topics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +79,7 @@ class Recording:
     @property
     def grippers(self) -> list[int]:
         """Return the columns that are named after a gripper."""
-        return [column for column, name in enumerate(self.names) if 'gripper' in name.lower()]
+        return [column for column, name in enumerate(self.names) if is_gripper(name)]
 
     @property
     def groups(self) -> dict[str, list[int]]:
@@ -72,29 +88,68 @@ class Recording:
         return {kind: [column for column, other in enumerate(kinds) if other == kind]
                 for kind in dict.fromkeys(kinds)}
 
+    @property
+    def rotations(self) -> dict[str, list[int]]:
+        """Return the groups that are quaternions or two axes of a frame."""
+        return {name: columns for name, columns in self.groups.items()
+                if 'rotation' in name and len(columns) in WIDTHS}
 
-def read_recording(paths: Sequence[Path], horizon_s: float) -> Recording:
-    """Read .npz files of one robot; episodes shorter than ``horizon_s`` are left out."""
-    if not paths:
-        raise ValueError('expected at least one .npz file')
-    episodes: list[FloatArray] = []
-    rates: dict[float, str] = {}
-    names: list[str] | None = None
-    for path in paths:
-        found, file_names, file_rates = _read_file(path)
-        if names is not None and names != file_names:
-            raise ValueError(f'{path}: expected the columns of {paths[0]}, {names}; '
-                             f'got {file_names}')
-        names = file_names
-        episodes += found
-        rates.update(dict.fromkeys(file_rates, path.name))
+
+def read_recording(paths: Sequence[Path], horizon_s: float,
+                   reading: Reading | None = None) -> Recording:
+    """
+    Read .npz files, LeRobotDatasets or bags of one robot, whichever ``paths`` are.
+
+    Episodes shorter than ``horizon_s`` are left out.
+    """
+    reading = reading or Reading()
+    if reading.rate_hz is not None and not 0 < reading.rate_hz < np.inf:
+        raise ValueError(f'--rate must be positive, got {reading.rate_hz:g}')
+    recorded = load_recordings(paths, reading)
+    names, episodes, notes = recorded.names, recorded.episodes, list(recorded.notes)
+    if reading.rate_hz is not None:
+        given = [item.rate_hz for item in episodes]
+        notes += [f'{given.count(rate)} episodes are resampled from {rate:g} to '
+                  f'{reading.rate_hz:g} Hz' for rate in dict.fromkeys(given)
+                  if rate != reading.rate_hz]
+        episodes = [at_rate(item, names, reading.rate_hz) for item in episodes]
+    rates = {item.rate_hz: item.where for item in episodes}
     if len(rates) > 1:
-        text = ', '.join(f'{rate:g} Hz in {name}' for rate, name in rates.items())
-        raise ValueError(f'expected episodes of one rate, got {text}; resample them or fit one '
-                         'tokenizer for each rate')
-    assert names is not None
+        text = ', '.join(f'{rate:g} Hz in {where}' for rate, where in rates.items())
+        raise ValueError(f'expected episodes of one rate, got {text}; choose one with --rate or '
+                         'fit one tokenizer for each rate')
     (rate_hz,) = rates
-    return _checked(episodes, names, rate_hz, horizon_rows(rate_hz, horizon_s))
+    return _checked(episodes, names, horizon_rows(rate_hz, horizon_s), notes)
+
+
+def load_recordings(paths: Sequence[Path], reading: Reading) -> RecordedEpisodes:
+    """Read all episodes of ``paths`` as they are; all must have the same columns."""
+    if not paths:
+        raise ValueError('expected at least one recording')
+    bags = {path: bags_in(path) for path in paths}
+    parts = [_load(path, reading) for path in paths if not bags[path]]
+    together = [bag for found in bags.values() for bag in found]
+    if together:
+        parts.append(read_bags(together, reading.topics, reading.rate_hz))
+    for part in parts[1:]:
+        if part.names != parts[0].names:
+            where = part.episodes[0].where if part.episodes else 'a file'
+            raise ValueError(f'{where}: expected the columns {parts[0].names}, got {part.names}')
+    episodes = [episode for part in parts for episode in part.episodes]
+    if not episodes:
+        raise ValueError(f"expected episodes in {', '.join(map(str, paths))}, got none")
+    return RecordedEpisodes(parts[0].names, episodes,
+                            tuple(note for part in parts for note in part.notes))
+
+
+def _load(path: Path, reading: Reading) -> RecordedEpisodes:
+    """Read what is no bag."""
+    if is_lerobot(path):
+        return read_lerobot(path, reading.feature)
+    if path.is_dir():
+        raise ValueError(f'{path}: expected a LeRobotDataset (meta/info.json) or bags (.mcap, '
+                         '.db3 or folders with metadata.yaml), got neither')
+    return read_npz(path)
 
 
 def horizon_rows(rate_hz: float, horizon_s: float) -> int:
@@ -130,38 +185,10 @@ def windows(episodes: Sequence[FloatArray], horizon: int, stride: int) -> FloatA
     return np.ascontiguousarray(chunks)
 
 
-def _read_file(path: Path) -> tuple[list[FloatArray], list[str], list[float]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError(f'{path}: expected an .npz file')
-            missing = [key for key in _KEYS if key not in archive.files]
-            if missing:
-                raise ValueError(f"{path}: expected {', '.join(_KEYS)}; "
-                                 f"{', '.join(missing)} is missing")
-            data, lengths, rate, dims = (archive[key] for key in _KEYS)
-    except BadZipFile as error:
-        raise ValueError(f'{path}: expected an .npz file, {error}') from error
-    if data.ndim != 2 or not np.issubdtype(data.dtype, np.number):
-        raise ValueError(f'{path}: data must be numbers of shape (N, D), got {data.dtype} of '
-                         f'shape {data.shape}')
-    if lengths.ndim != 1 or (lengths < 1).any() or lengths.sum() != len(data):
-        raise ValueError(f'{path}: lengths must be positive and add up to the {len(data)} rows '
-                         f'of data, got {lengths.tolist()[:9]} with sum {lengths.sum()}')
-    if dims.shape != (data.shape[1],):
-        raise ValueError(f'{path}: dims must name the {data.shape[1]} columns, '
-                         f'got shape {dims.shape}')
-    rates = np.unique(np.asarray(rate, dtype=float))
-    if not np.isfinite(rates).all() or (rates <= 0).any():
-        raise ValueError(f'{path}: rate_hz must be positive, got {rates.tolist()}')
-    episodes = np.split(data.astype(np.float64), np.cumsum(lengths)[:-1])
-    return list(episodes), [str(name) for name in dims], rates.tolist()
-
-
-def _checked(episodes: list[FloatArray], names: list[str], rate_hz: float,
-             horizon: int) -> Recording:
+def _checked(episodes: Sequence[Episode], names: list[str], horizon: int,
+             notes: list[str]) -> Recording:
     """Leave out what cannot be used, by episode and with a reason."""
-    finite = np.concatenate(episodes)
+    finite = np.concatenate([episode.rows for episode in episodes])
     finite = finite[np.isfinite(finite).all(1)]
     if not len(finite):
         raise ValueError('expected finite data, every row holds NaN or infinity')
@@ -169,11 +196,12 @@ def _checked(episodes: list[FloatArray], names: list[str], rate_hz: float,
     span = np.maximum.reduce([high - low, np.abs(middle), np.full(len(names), 0.1)])
     used, excluded = [], []
     for index, episode in enumerate(episodes):
-        reason = _reason(episode, names, horizon, np.abs(episode - middle) > _WILD * span)
+        reason = episode.fault or _reason(episode.rows, names, horizon,
+                                          np.abs(episode.rows - middle) > _WILD * span)
         if reason:
-            excluded.append(Exclusion(index, reason))
+            excluded.append(Exclusion(index, reason, episode.where))
         else:
-            used.append(episode)
+            used.append(episode.rows)
     if len(used) < 2:
         reasons = '; '.join(f'episode {item.episode}: {item.reason}' for item in excluded[:3])
         raise ValueError(
@@ -183,9 +211,10 @@ def _checked(episodes: list[FloatArray], names: list[str], rate_hz: float,
     constant = np.flatnonzero(np.ptp(rows, axis=0) <= _SMALLEST_RANGE)
     if len(constant) == len(names):
         raise ValueError('expected at least one column that moves, all of them are constant')
-    notes = [f'{names[column]} is constant ({rows[0, column]:g}) and costs tokens for nothing'
-             for column in constant]
-    return Recording(used, names, rate_hz, excluded, notes)
+    notes = notes + [
+        f'{names[column]} is constant ({rows[0, column]:g}) and costs tokens for nothing'
+        for column in constant]
+    return Recording(used, names, episodes[0].rate_hz, excluded, notes)
 
 
 def _reason(episode: FloatArray, names: Sequence[str], horizon: int, wild: FloatArray) -> str:

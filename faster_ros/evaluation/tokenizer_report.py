@@ -51,6 +51,13 @@ _MORE_COLUMNS = (
     ('encode_ms', 'encode ms', '{:.2f}'), ('decode_ms', 'decode ms', '{:.2f}'),
     ('fit_s', 'fit s', '{:.1f}'),
 )
+_ABLATION_COLUMNS = (
+    ('name', 'variant', '{}'), ('tokens_mean', 'tokens', '{:.0f}'), ('vocabulary', 'K', '{}'),
+    ('mse', 'MSE', '{:.2e}'), ('mse_low', 'from', '{:.2e}'), ('mse_high', 'to', '{:.2e}'),
+    ('l1', 'L1', '{:.4f}'), ('vrr_0.05', 'VRR .05', '{:.2f}'), ('vrr_0.1', 'VRR .10', '{:.2f}'),
+    ('jerk_ratio', 'jerk', '{:.2f}'), ('use_1', 'use of level 1', '{:.0%}'),
+    ('fit_s', 'fit s', '{:.0f}'),
+)
 _TEMPLATE = jinja2.Template(
     """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
@@ -126,15 +133,24 @@ def write_outcome(folder: Path, heading: Mapping[str, Any], rows: Sequence[Mappi
     (folder / 'comparison.json').write_text(json.dumps(
         {**heading, 'recommendation': advice, 'tokenizers': list(rows)}, indent=2),
         encoding='utf-8')
-    flat = [_flat(row) for row in rows]
-    with (folder / 'comparison.csv').open('w', newline='', encoding='utf-8') as stream:
-        writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in flat for key in row)))
-        writer.writeheader()
-        writer.writerows(flat)
+    _write_csv(folder / 'comparison.csv', rows)
     (folder / 'report.html').write_text(_TEMPLATE.render(
         title=heading['title'], subtitle=heading['subtitle'], remarks=heading['remarks'],
         advice=advice, chosen=chosen, tables=_tables(rows),
         plots=_plots(heading, rows, chosen, pictures)), encoding='utf-8')
+
+
+def write_ablation(folder: Path, rows: Sequence[Mapping[str, Any]], budget: str) -> str:
+    """Write ablation.md, ablation.csv and ablation.json; return the Markdown table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    head, body = _cells([_flat(row) for row in rows], _ABLATION_COLUMNS)
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, ['---'] * len(head), *body)]
+    text = '\n'.join(lines)
+    (folder / 'ablation.md').write_text(f'{budget}\n\n{text}\n', encoding='utf-8')
+    (folder / 'ablation.json').write_text(
+        json.dumps({'budget': budget, 'variants': list(rows)}, indent=2), encoding='utf-8')
+    _write_csv(folder / 'ablation.csv', rows)
+    return text
 
 
 def error_figure(rows: Sequence[Mapping[str, Any]], chosen: str) -> Figure:
@@ -235,6 +251,14 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     for group, errors in row['groups'].items():
         flat |= {f'{group}_{key}': value for key, value in errors.items()}
     return flat
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    flat = [_flat(row) for row in rows]
+    with path.open('w', newline='', encoding='utf-8') as stream:
+        writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in flat for key in row)))
+        writer.writeheader()
+        writer.writerows(flat)
 
 
 def _png(figure: Figure) -> str:

@@ -32,13 +32,14 @@ from faster_ros.interfaces import ActionChunk, RobotState
 from faster_ros.nodes import conversions, diagnostics, qos
 from faster_ros.nodes.control_parameters import ControlParameters, deadman_text, make_controller
 from faster_ros.nodes.control_services import ControlServices
+from faster_ros.nodes.doctor_verdict import VerdictGate
 from faster_ros.nodes.driver_link import DriverLink
 from faster_ros.nodes.driver_signals import DriverSignals
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare
 from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.spinning import run_node
-from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.robots.arm_interface import CommandOptions
 from faster_ros.runtime.clock_offset import ClockOffset
 from faster_ros.runtime.joint_states import JointStates
@@ -62,7 +63,7 @@ class ControlNode(Node):
         # Before any thread starts: the loop waits for Python's lock, so all must be as urgent.
         priority = parameters.realtime_priority
         self._real_time = priority > 0 and request_real_time(priority)
-        spec = self._spec = load_robot_spec(parameters.robot)
+        spec = self._spec = parameters.load()
         rate_hz = parameters.rate_hz or spec.command_rate_hz
         self._controller = make_controller(spec, parameters, rate_hz)
         self._lock = Lock()  # of the controller: the loop and the callbacks use it
@@ -81,7 +82,8 @@ class ControlNode(Node):
             round(parameters.command_lead * 1e9), parameters.stamp_commands,
             round(parameters.gripper_repeat * 1e9), parameters.dry_run), self._log)
         self._control_services = ControlServices(
-            self, spec, self._controller, self._lock, self._driver, lambda: self._state)
+            self, spec, self._controller, self._lock, self._driver,
+            VerdictGate(self, spec.robot, parameters.require_doctor), lambda: self._state)
         self._connect(spec)
         self._log_table(spec, rate_hz)
         self._thread.start()

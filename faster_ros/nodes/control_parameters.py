@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from faster_ros.nodes.parameters import parameter
+from faster_ros.nodes.parameters import parameter, RobotParameters
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.controller import MotionConfig, MotionController
 from faster_ros.runtime.deadman import Deadman
@@ -26,10 +26,9 @@ from faster_ros.runtime.supervisor import Gates
 
 
 @dataclass(frozen=True)
-class ControlParameters:
+class ControlParameters(RobotParameters):
     """Parameters of control_node."""
 
-    robot: str = parameter('fr3', 'robot name or path of its YAML file')
     rate_hz: float = parameter(0.0, "commands per second in Hz; 0 takes the robot file's rate",
                                0.0, 1000.0)
     merge: str = parameter('smooth', 'how chunks are joined: smooth, crossfade, average, '
@@ -61,6 +60,8 @@ class ControlParameters:
                                       'sent again in s', 0.05, 60.0)
     dry_run: bool = parameter(False, 'command nothing: every topic gets the prefix /dry_run, no '
                               'action is called, and the arm need not follow')
+    require_doctor: bool = parameter(False, 'refuse to arm until doctor/verdict has no critical '
+                                     'line')
     pose_chunks: bool = parameter(False, 'also follow chunks of tool poses on policy/chunk_ee, by '
                                   'inverse kinematics')
     realtime_priority: int = parameter(20, 'SCHED_FIFO priority to ask for; 0 asks for none',
@@ -74,8 +75,9 @@ def make_controller(spec: RobotSpec, config: ControlParameters,
                   config.starve_grace, config.chunk_jump, config.limit_tolerance)
     deadman = Deadman(config.deadman_topic, config.deadman_button,
                       config.deadman_timeout) if config.deadman_topic else None
-    return MotionController(spec, MotionConfig(
-        config.merge, config.blend, config.command_lead + config.actuation_latency, gates), rate_hz, deadman)
+    latency_s = config.command_lead + config.actuation_latency
+    return MotionController(spec, MotionConfig(config.merge, config.blend, latency_s, gates),
+                            rate_hz, deadman)
 
 
 def deadman_text(config: ControlParameters) -> str:

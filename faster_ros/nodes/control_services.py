@@ -19,6 +19,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from faster_ros.interfaces import RobotState
+from faster_ros.nodes.doctor_verdict import VerdictGate
 from faster_ros.nodes.driver_link import DriverLink
 from faster_ros.nodes.recovery_runner import RecoveryRunner
 from faster_ros.robot_spec import RobotSpec
@@ -32,11 +33,13 @@ class ControlServices:
     """Answers on the executor; ``lock`` guards the controller."""
 
     def __init__(self, node: Node, spec: RobotSpec, controller: MotionController, lock: Lock,
-                 driver: DriverLink, state: Callable[[], RobotState | None]) -> None:
+                 driver: DriverLink, doctor: VerdictGate,
+                 state: Callable[[], RobotState | None]) -> None:
         self._node = node
         self._controller = controller
         self._lock = lock
         self._driver = driver
+        self._doctor = doctor
         self._state = state
         self.recovery = RecoveryRunner(node, recovery_steps(spec), self._hold)
         node.create_service(SetBool, '~/arm', self._on_arm)
@@ -64,7 +67,7 @@ class ControlServices:
     def _refusal(self) -> str:
         if self.recovery.running:
             return f'a recovery is under way: {self.recovery.progress}'
-        return self._driver.rival()
+        return self._driver.rival() or self._doctor.refusal()
 
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._lock:

@@ -14,8 +14,8 @@
 """
 Leads a simulated arm in a policy's place: the scripted expert as a source of chunks.
 
-It publishes ``policy/chunk`` as policy_node does, so all behind it is the real path. It looks at no
-image: sim_node tells it where the cube is, on a topic that no robot has. For robots without a
+It publishes ``policy/chunk`` as policy_node does, so all behind it is the real path. It looks at
+no image: sim_node tells it where the cube is, on a topic that no robot has. For robots without a
 trained policy.
 """
 
@@ -89,6 +89,7 @@ class ExpertNode(Node):
         state, cube = self._state, self._cube
         if state is None or cube is None:
             return
+        self._state = None  # one chunk for one observation
         start = time.monotonic()
         place = np.array([cube.point.x, cube.point.y, cube.point.z])
         actions = self._expert.plan_from(state.positions, place, _HORIZON)

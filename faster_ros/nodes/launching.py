@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from faster_ros.bringup import environment, GRAPHS, Process, Value
+from faster_ros.bringup import as_text, environment, GRAPHS, Process
 from launch.actions import (
     DeclareLaunchArgument,
     OpaqueFunction,
@@ -51,7 +51,7 @@ def launch_description(graph_name: str) -> Any:
             *(
                 DeclareLaunchArgument(
                     argument.name,
-                    default_value=_as_text(argument.default),
+                    default_value=as_text(argument.default),
                     description=argument.description,
                     choices=list(argument.choices) or None,
                 )
@@ -86,7 +86,3 @@ def launch_node(process: Process) -> Any:
         ],
         **options,
     )
-
-
-def _as_text(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -20,10 +20,11 @@ without a word; both are errors here. Called by every node in its constructor.
 
 from __future__ import annotations
 
-from dataclasses import Field, field, fields
+from dataclasses import dataclass, Field, field, fields
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import (
     InvalidParameterException,
@@ -40,6 +41,20 @@ def parameter(default: Any, text: str, low: float | None = None,
               high: float | None = None) -> Any:
     """Return a dataclass field: ``text`` says the unit, ``low`` and ``high`` include the ends."""
     return field(default=default, metadata={'text': text, 'low': low, 'high': high})
+
+
+@dataclass(frozen=True)
+class RobotParameters:
+    """The parameters that say which robot, of every node that talks to one."""
+
+    robot: str = parameter('fr3', 'robot name or path of its YAML file')
+    joint_prefix: str = parameter('', 'what the driver puts before its joint names, such as left_')
+    driver_namespace: str = parameter('', 'namespace of the driver, before the topics of arm and '
+                                      'gripper')
+
+    def load(self) -> RobotSpec:
+        """Return the robot, or raise a ValueError that names what is wrong."""
+        return load_robot_spec(self.robot, self.joint_prefix, self.driver_namespace)
 
 
 def declare(node: Node, config: type[Config]) -> Config:

@@ -36,10 +36,10 @@ from faster_ros.interfaces import ActionChunk, Observation, Policy
 from faster_ros.nodes import conversions, diagnostics, images, qos
 from faster_ros.nodes.lifecycle import SafeLifecycleNode
 from faster_ros.nodes.paced_thread import PacedThread
-from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.parameters import declare, parameter, RobotParameters
 from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.spinning import run_node
-from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.inference_worker import InferenceWorker
 from faster_ros.runtime.joint_states import JointStates
 from faster_ros.runtime.observation_buffer import Refusal
@@ -62,10 +62,9 @@ _WARM_UP_CALLS = 3     # the first calls of a network are many times slower than
 
 
 @dataclass(frozen=True)
-class PolicyParameters:
+class PolicyParameters(RobotParameters):
     """Parameters of policy_node."""
 
-    robot: str = parameter('fr3', 'robot name or path of its YAML file')
     checkpoint: str = parameter('', 'folder of the trained policy')
     device: str = parameter('auto', 'where the policy runs: auto, cpu or cuda')
     instruction: str = parameter('', 'the task until a message on the topic says another')
@@ -100,7 +99,7 @@ class PolicyNode(SafeLifecycleNode):
         super().__init__('policy_node')
         self._config = declare(self, PolicyParameters)
         self._load_policy = load_policy
-        self._spec = load_robot_spec(self._config.robot)
+        self._spec = self._config.load()
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._session = PolicySession(self._spec, self._config.execution_horizon)
         self._session.instruction = self._config.instruction

@@ -49,7 +49,7 @@ class SimDriver:
 
     def __init__(self, node: Node, spec: RobotSpec, followers: Sequence[Follower],
                  runs: Callable[[], bool]) -> None:
-        """``runs``: whether the driver takes commands; what comes while it does not is lost."""
+        """Subscribe; ``runs`` tells whether the driver takes commands, others are lost."""
         self.rejected = 0
         self._node = node
         self._runs = runs

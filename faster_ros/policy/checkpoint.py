@@ -30,6 +30,12 @@ from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observation
 from faster_ros.policy.action_representation import from_deltas
 from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.compatibility import (
+    ACTION_REPRESENTATION,
+    check_compatible,
+    FORMAT,
+    read_config,
+)
 from faster_ros.policy.config import PolicyConfig
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.preprocess import image_tensor, resize
@@ -42,9 +48,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 import torch
 from torch import nn
-
-FORMAT = 1
-ACTION_REPRESENTATION = 'delta_joint'
 
 
 @dataclass
@@ -151,15 +154,9 @@ def load_policy(folder: str | Path, spec: RobotSpec, device: str = 'cpu') -> FAS
     if device == 'auto':
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
     folder = Path(folder)
-    if not (folder / 'config.json').exists():
-        raise ValueError(f'checkpoint {folder}: config.json is missing; expected a folder made '
-                         'by faster_ros train')
+    config = read_config(folder)
     try:
-        config = json.loads((folder / 'config.json').read_text())
-        if config['format'] != FORMAT or config['action_representation'] != ACTION_REPRESENTATION:
-            raise ValueError(f'expected format {FORMAT} with {ACTION_REPRESENTATION} actions, got '
-                             f"{config['format']} with {config['action_representation']}")
-        _check_robot(config, spec)
+        check_compatible(config, spec)
         parts = PolicyParts(
             FASTerVLA(PolicyConfig.from_dict(config['policy'])),
             FASTerVQ(TokenizerConfig.from_dict(config['tokenizer'])),
@@ -182,31 +179,8 @@ def _reason(error: Exception) -> str:
     return f'key {error} is missing' if isinstance(error, KeyError) else str(error)
 
 
-def _check_robot(config: dict[str, Any], spec: RobotSpec) -> None:
-    """Compare what a policy depends on; other facts of its robot may have changed since."""
-    made_for = config['robot']
-    joints, grippers = _joints_and_grippers(made_for)
-    if joints != spec.joint_names or grippers != tuple(held.joint for held in spec.grippers):
-        raise ValueError(f"it is made for robot '{made_for['robot']}' with joints "
-                         f"{', '.join(joints)}; this robot is '{spec.robot}' with "
-                         f"joints {', '.join(spec.joint_names)}")
-    if not float(config['step_s']) > 0:
-        raise ValueError(f"step_s must be positive, got {config['step_s']}")
-
-
-def _joints_and_grippers(record: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of all joints and of the grippers of a robot as it was recorded."""
-    arms = [(f'{name}_', arm) for name, arm in record.get('arms', {}).items()] or [('', record)]
-    return (tuple(prefix + joint for prefix, arm in arms for joint in arm['joints']),
-            tuple(prefix + arm['gripper']['joint'] for prefix, arm in arms))
-
-
 def _check_policy(parts: PolicyParts) -> None:
     spec = parts.robot
-    missing = [camera for camera in parts.model.config.cameras if camera not in spec.cameras]
-    if missing:
-        raise ValueError(f"it needs camera {', '.join(missing)}; robot '{spec.robot}' has "
-                         f"{', '.join(spec.cameras)}")
     width = parts.tokenizer.config.action_dim
     if width != len(spec.action_names):
         raise ValueError(f"it has {width} action columns; robot '{spec.robot}' has "

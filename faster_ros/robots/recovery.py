@@ -22,7 +22,7 @@ worse than one that stands, so a Piper's reset stays with a person who holds the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from faster_ros.robot_spec import RobotSpec
@@ -75,7 +75,14 @@ _HOLD = Step('command the measured pose', hold=True)
 
 def recovery_steps(spec: RobotSpec) -> tuple[Step, ...]:
     """Return the steps of a robot's ``recovery``, arm by arm; none for 'none'."""
-    return tuple(step for arm, _ in spec.parts.values() for step in _arm_steps(arm))
+    return tuple(_in_namespace(step, arm.driver_namespace)
+                 for arm, _ in spec.parts.values() for step in _arm_steps(arm))
+
+
+def _in_namespace(step: Step, namespace: str) -> Step:
+    start = f'/{namespace.strip("/")}' if namespace else ''
+    return replace(step, calls=tuple(replace(call, name=start + call.name)
+                                     for call in step.calls))
 
 
 def _arm_steps(spec: RobotSpec) -> tuple[Step, ...]:

@@ -35,6 +35,9 @@ from faster_ros.runtime.dilated_clock import DilatedClock
 from faster_ros.runtime.limiter import Limiter
 from faster_ros.runtime.supervisor import Gates, Mode, Supervisor
 from faster_ros.runtime.workspace import stopping_place
+import numpy as np
+
+_STAY_RAD = 0.01  # a smaller distance is the arm's own error, which a hold must not follow
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class MotionController:
                  rate_hz: float | None = None, deadman: Deadman | None = None) -> None:
         """``rate_hz``: how often ``tick`` is called; by default the robot's command rate."""
         config = config or MotionConfig()
+        self._arm = spec.arm_mask
         self._period_s = 1.0 / (rate_hz or spec.command_rate_hz)
         self._limiter = Limiter(spec, self._period_s)
         self._timeline = ActionTimeline(
@@ -223,6 +227,8 @@ class MotionController:
             return JointCommand(now_ns, held, 0.0 * held, base=self._drive(None))
         if supervisor.mode is Mode.DISARMED and not self.moving:
             return None
+        if supervisor.mode is Mode.HOLDING and supervisor.driver_problem and state is not None:
+            self._stay_with(state)
         target = None
         if supervisor.mode is Mode.RUNNING:
             faults = supervisor.faults
@@ -241,6 +247,13 @@ class MotionController:
         if self._supervisor.engaged:
             return self._limiter.positions
         return None if state is None else state.positions
+
+    def _stay_with(self, state: RobotState) -> None:
+        """Hold an arm that its driver has stopped where it is, so that it stays when released."""
+        limiter = self._limiter
+        away = np.abs(limiter.positions - state.positions)[self._arm]
+        if not limiter.moving and away.max() > _STAY_RAD:
+            limiter.start(np.where(self._arm, state.positions, limiter.positions))
 
     def _target(self, now_ns: int, state: RobotState | None) -> FloatArray | None:
         """Return what the arm should go to, if anything is due and no gate is closed."""

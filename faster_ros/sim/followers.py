@@ -48,9 +48,9 @@ def followers_of(spec: RobotSpec) -> list[Follower]:
     home, arm = spec.home_positions, list(spec.arm_joint_names)
     if spec.gripper.mode not in STREAMED_GRIPPERS:
         raise ValueError(
-            f"robot {spec.robot}: the simulation expects gripper.mode {', '.join(STREAMED_GRIPPERS)}"
-            f", got '{spec.gripper.mode}', an action; faster_ros demo writes a robot file of which "
-            'the gripper is streamed')
+            f'robot {spec.robot}: the simulation takes gripper.mode '
+            f"{', '.join(STREAMED_GRIPPERS)}, got '{spec.gripper.mode}', an action; faster_ros "
+            'demo writes a robot file of which the gripper is streamed')
     if spec.command_mode == 'joint_state':
         return [JointStateDriver(spec.joint_names, home, spec.command_topic != AGX_TOPIC)]
     if spec.command_mode == 'joint_trajectory':

@@ -15,10 +15,10 @@
 How AgileX's ROS drivers read a JointState that commands a Piper, without ROS.
 
 piper_ros (``piper_ctrl_single_node.py``): joints are looked up by name and one that a message does
-not name is sent as 0 rad; the last of seven velocities is the speed in percent, else 100; the last
-of seven efforts is the gripper's, kept in 0.5 to 3; the gripper is kept in 0 to 0.08 m. agx_arm_ros
-(its README): joints that are not named stay. The arm plans each command anew and goes there at the
-speed in percent of 3 rad/s; without commands it holds the last one.
+not name is sent as 0 rad; the last of seven velocities is the speed in percent, else 100; the
+gripper is kept in 0 to 0.08 m. agx_arm_ros (its README): joints that are not named stay. The arm
+plans each command anew and goes there at the speed in percent of 3 rad/s; without commands it
+holds the last one. Not modelled: the gripper's force.
 """
 
 from __future__ import annotations

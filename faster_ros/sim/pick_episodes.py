@@ -28,7 +28,8 @@ from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.sim.expert import PickExpert
-from faster_ros.sim.simulator import CameraRenderer, CUBE_COLOURS, Simulator
+from faster_ros.sim.scene import CUBE_COLOURS
+from faster_ros.sim.simulator import CameraRenderer, Simulator
 import mujoco
 import numpy as np
 

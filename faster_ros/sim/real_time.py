@@ -205,4 +205,3 @@ class RealTimeSimulation:
         ahead_ns = self._next_state_ns + self._state_period_ns
         self._next_state_ns = ahead_ns if ahead_ns > stamp_ns else stamp_ns + self._state_period_ns
         return RobotState(stamp_ns, *self._simulator.joint_states())
-

@@ -127,21 +127,7 @@ def _add_hand(tool: mujoco.MjsBody, hand: Hand, workspace: Workspace) -> None:
 
 def _tune_arm(scene: mujoco.MjSpec, spec: RobotSpec, hand: Hand) -> None:
     fingers = [finger.joint for finger in hand.fingers]
-    for body in scene.bodies[1:]:
-        body.gravcomp = 1.0  # the arm compensates its own weight, as a real FR3 does
-        if not body.explicitinertial:
-            for geom in body.geoms:
-                geom.density = _DENSITY
-    for name in fingers:
-        shapes = scene.joint(name).parent.geoms
-        if not any(geom.contype for geom in shapes):  # shapes to look at only
-            for geom in shapes:
-                geom.contype = geom.conaffinity = 1
-    for geom in scene.geoms:
-        if geom.contype:
-            geom.friction = (1.5, 0.05, 0.001)
-            geom.condim = 4
-            geom.solref = (0.008, 1.0)
+    _tune_bodies(scene, fingers)
     arm = spec.arm_joint_names
     for name in (*arm, *fingers):
         scene.joint(name).armature = 0.1
@@ -158,6 +144,24 @@ def _tune_arm(scene: mujoco.MjSpec, spec: RobotSpec, hand: Hand) -> None:
         actuator.biasprm[1:3] = (-gain, -DAMPING_RATIO * gain)
         actuator.forcelimited = True
         actuator.forcerange = (-force, force)
+
+
+def _tune_bodies(scene: mujoco.MjSpec, fingers: list[str]) -> None:
+    for body in scene.bodies[1:]:
+        body.gravcomp = 1.0  # the arm compensates its own weight, as a real FR3 does
+        if not body.explicitinertial:
+            for geom in body.geoms:
+                geom.density = _DENSITY
+    for name in fingers:
+        shapes = scene.joint(name).parent.geoms
+        if not any(geom.contype for geom in shapes):  # shapes to look at only
+            for geom in shapes:
+                geom.contype = geom.conaffinity = 1
+    for geom in scene.geoms:
+        if geom.contype:
+            geom.friction = (1.5, 0.05, 0.001)
+            geom.condim = 4
+            geom.solref = (0.008, 1.0)
 
 
 def _stiffen_by_inertia(model: mujoco.MjModel, spec: RobotSpec, workspace: Workspace) -> None:

@@ -25,6 +25,8 @@ refusal's text is the dashboard server's), and unlocking does not start the prog
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from faster_ros.interfaces import FloatArray
 from faster_ros.sim.trajectory_controller import TrajectoryController, TrajectoryPoint
 
@@ -49,8 +51,8 @@ class ScaledTrajectoryController(TrajectoryController):
         positions, velocities = super().sample(now_ns)
         return positions, share * velocities
 
-    def set_trajectory(self, joint_names: list[str], stamp_ns: int,
-                       points: list[TrajectoryPoint], now_ns: int) -> None:
+    def set_trajectory(self, joint_names: Sequence[str], stamp_ns: int,
+                       points: Sequence[TrajectoryPoint], now_ns: int) -> None:
         """Replace the trajectory; it starts at the present time, whatever the old one lags."""
         super().set_trajectory(joint_names, stamp_ns, points, now_ns)
         self._lag_ns = 0

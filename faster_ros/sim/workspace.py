@@ -56,7 +56,7 @@ class Workspace:
     ready: FloatArray
 
     def attitude(self, place: FloatArray) -> FloatArray:
-        """Return the tool's attitude (3, 3) at ``place`` (3,) over the table."""
+        """Return how the tool is turned over the table at ``place`` (3,); shape (3, 3)."""
         down: FloatArray = FORWARD_DOWN @ self.turn
         if self.lean:
             outwards = _about_z(np.arctan2(place[1], place[0]))

@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass, fields
 import math
 from typing import Any
 
+ENCODERS = ('conv-transformer', 'cnn', 'transformer')
+
 
 @dataclass(frozen=True)
 class TokenizerConfig:
@@ -29,6 +31,9 @@ class TokenizerConfig:
     axis (arm, gripper, ...); together they name every column once. ``time_patch`` is h, the rows
     of one patch; ``time_strides`` divide the patch rows m = ceil(H / h) down to C_h. ``levels``
     is the residual depth N_c and ``codebook_size`` is K of the paper.
+
+    ``encoder`` is one of ENCODERS, for the encoder and its mirror; ``group_patches`` lets the
+    columns of a group mix within a patch, as the paper's patches do.
 
     ``slots`` above 0 is the form for small data: so many codes per level, each of the whole chunk
     and with codebooks of its own, searched with ``beam`` candidates; ``conv_transformer`` False
@@ -52,6 +57,8 @@ class TokenizerConfig:
     quantizer_dropout: float = 0.25
     commitment: float = 0.25
     dct_weight: float = 1.0
+    encoder: str = 'conv-transformer'
+    group_patches: bool = False
     slots: int = 0
     beam: int = 1
     conv_transformer: bool = True
@@ -67,6 +74,8 @@ class TokenizerConfig:
             raise ValueError(
                 f'time_strides {self.time_strides} must divide the {self.patch_rows} patch rows '
                 f'of action_horizon {self.action_horizon} with time_patch {self.time_patch}')
+        if self.encoder not in ENCODERS:
+            raise ValueError(f"encoder must be one of {', '.join(ENCODERS)}, got {self.encoder}")
         if self.width % self.heads:
             raise ValueError(f'width {self.width} must be a multiple of heads {self.heads}')
 

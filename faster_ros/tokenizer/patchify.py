@@ -46,11 +46,8 @@ class Patchifier(nn.Module):
         self.group_count, self.group_width = len(groups), widest
         self.register_buffer('columns', torch.tensor(padded), persistent=False)
         self.register_buffer('valid', torch.tensor([c >= 0 for c in padded]), persistent=False)
-        self.register_buffer('group_of_cell', torch.tensor(
-            [index for index, group in enumerate(groups) for _ in group]), persistent=False)
         self.columns: Tensor
         self.valid: Tensor
-        self.group_of_cell: Tensor
 
     def patches(self, chunk: Tensor, padding: float = 0.0) -> Tensor:
         """Return the paper's (B, m, n, h, d) patches; absent coordinates hold ``padding``."""

@@ -87,6 +87,17 @@ def check_ids(sequence: IntArray, spec: TokenizerSpec, prefix_decodes: bool) -> 
         raise UndecodableError(f'{spec.name}: expected {wanted} tokens, got {len(sequence)}')
 
 
+def padded_ids(sequences: Sequence[IntArray], spec: TokenizerSpec,
+               prefix_decodes: bool) -> IntArray:
+    """Return checked sequences as (N, tokens), -1 where a beginning leaves tokens out."""
+    assert spec.tokens is not None
+    ids = np.full((len(sequences), spec.tokens), -1)
+    for row, sequence in zip(ids, sequences):
+        check_ids(sequence, spec, prefix_decodes)
+        row[:len(sequence)] = sequence
+    return ids
+
+
 def refuse_unfitted(spec: TokenizerSpec, fitted: bool) -> None:
     """Refuse to work before ``fit``."""
     if not fitted:

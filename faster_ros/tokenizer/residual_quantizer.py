@@ -85,10 +85,10 @@ class ResidualQuantizer(nn.Module):
         return Quantized(self.project_out(straight), torch.stack(codes, 1), commitment)
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """Return the latent (B, T, latent_dim) of codes (B, k, T); k may be below N_c."""
-        total = self.codebooks[0][codes[:, 0]]
-        for level in range(1, codes.shape[1]):
-            total = total + self.codebooks[level][codes[:, level]]
+        """Return the latent (B, T, latent_dim) of codes (B, k, T), k <= N_c; -1 adds nothing."""
+        levels = torch.arange(codes.shape[1])[:, None]
+        known = (codes >= 0)[..., None]
+        total = (self.codebooks[levels, codes.clamp(min=0)] * known).sum(1)
         out: Tensor = self.project_out(total)
         return out
 

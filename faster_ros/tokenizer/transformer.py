@@ -48,13 +48,14 @@ class LocalBlock(nn.Module):
     """
     A residual convolution over time at one resolution of the grid.
 
-    Columns are not convolved over: neighbouring columns are different joints, in no order.
+    Columns are not convolved over: neighbouring columns are different joints, in no order. Only
+    a pure CNN, which has no other way to relate them, takes ``columns`` of 3 and more.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, columns: int = 1) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(width, width, (3, 1), padding=(1, 0)), nn.GELU(),
+            nn.Conv2d(width, width, (3, columns), padding=(1, columns // 2)), nn.GELU(),
             nn.Conv2d(width, width, 1))
 
     def forward(self, grid: Tensor) -> Tensor:
@@ -81,16 +82,59 @@ class GlobalBlocks(nn.Module):
         return self.norm(x).transpose(1, 2).unflatten(2, grid.shape[2:])
 
 
+class GroupMixing(nn.Module):
+    """
+    Adds to each patch (h steps of one group of columns) a linear map of all its numbers.
+
+    Groups are padded with zeros to the widest; what the map puts into the padding is dropped.
+    """
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        sizes = [len(group) for group in config.groups.values()]
+        self.groups, self.widest = len(sizes), max(sizes)
+        self.mix = nn.Linear(config.time_patch * self.widest, config.time_patch * self.widest)
+        places = torch.arange(self.widest) < torch.tensor(sizes)[:, None]  # n, d
+        self.register_buffer('valid', places.flatten(), persistent=False)
+        self.valid: Tensor
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """Return cells of the same shape (B, h, m, C_a), columns in the order of the groups."""
+        padded = cells.new_zeros((*cells.shape[:3], len(self.valid)))
+        padded[..., self.valid] = cells
+        patches = padded.unflatten(3, (self.groups, self.widest)).permute(0, 2, 3, 1, 4)
+        mixed = self.mix(patches.flatten(3)).unflatten(3, (-1, self.widest))  # B, m, n, h, d
+        return cells + mixed.permute(0, 3, 1, 2, 4).flatten(3)[..., self.valid]
+
+
+def _coarsest(config: TokenizerConfig) -> nn.Module:
+    """Return what relates the cells of the coarsest grid."""
+    if config.encoder == 'cnn':
+        return nn.Sequential(*(LocalBlock(config.width, 3) for _ in range(2 * config.layers)))
+    return GlobalBlocks(config)
+
+
+def _local(config: TokenizerConfig) -> list[nn.Module]:
+    """Return what relates neighbours in time before the grid gets coarser."""
+    if config.encoder == 'transformer':
+        return []
+    return [LocalBlock(config.width, 3 if config.encoder == 'cnn' else 1)]
+
+
+def _mixing(config: TokenizerConfig) -> list[nn.Module]:
+    return [GroupMixing(config)] if config.group_patches else []
+
+
 class GridEncoder(nn.Module):
     """Cells (B, h, m, C_a) -> latent grid (B, latent_dim, C_h, C_a)."""
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         width = config.width
-        layers: list[nn.Module] = [nn.Conv2d(config.time_patch, width, 1)]
+        layers = [*_mixing(config), nn.Conv2d(config.time_patch, width, 1)]
         for stride in config.time_strides:
-            layers += [LocalBlock(width), nn.Conv2d(width, width, (stride, 1), (stride, 1))]
-        self.layers = nn.Sequential(*layers, GlobalBlocks(config),
+            layers += [*_local(config), nn.Conv2d(width, width, (stride, 1), (stride, 1))]
+        self.layers = nn.Sequential(*layers, _coarsest(config),
                                     nn.Conv2d(width, config.latent_dim, 1))
 
     def forward(self, cells: Tensor) -> Tensor:
@@ -105,11 +149,12 @@ class GridDecoder(nn.Module):
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         width = config.width
-        layers: list[nn.Module] = [nn.Conv2d(config.latent_dim, width, 1), GlobalBlocks(config)]
+        layers: list[nn.Module] = [nn.Conv2d(config.latent_dim, width, 1), _coarsest(config)]
         for stride in reversed(config.time_strides):
             layers += [nn.ConvTranspose2d(width, width, (stride, 1), (stride, 1)),
-                       LocalBlock(width)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, config.time_patch, 1))
+                       *_local(config)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, config.time_patch, 1),
+                                    *_mixing(config))
 
     def forward(self, latent: Tensor) -> Tensor:
         """Return the cells of a latent grid."""

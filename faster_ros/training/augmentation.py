@@ -15,29 +15,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from faster_ros.data.recorded_episodes import is_gripper
 from faster_ros.interfaces import FloatArray
 from faster_ros.tokenizer.protocol import LIMIT
 import numpy as np
 
 _BLENDED = 0.5  # share of chunks whose posture is blended with that of another chunk
+_SWAPPED = 0.5  # share of chunks in which a group moves as in another chunk
 _SCALE = 0.2  # spread of the factor on the motion around the posture
 _OFFSET = 0.03  # spread of what is added to each column, in normalised units
 
 
-def augmented(chunks: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
+def augmented(chunks: FloatArray, count: int, groups: Mapping[str, Sequence[int]],
+              rng: np.random.Generator) -> FloatArray:
     """
     Return ``count`` chunks (count, H, D) made from chunks (N, H, D).
 
     A chunk's posture, its mean over time, moves column by column towards that of another chunk;
-    its motion is scaled. Held-out episodes differ from those fitted to in posture above all.
+    its motion is scaled, and group by group that of another chunk. Held-out episodes differ from
+    those fitted to in posture above all. A gripper is taken over as it was: it has few values,
+    and none in between.
     """
     picked = chunks[rng.integers(len(chunks), size=count)]
     posture = picked.mean(1, keepdims=True)
     other = chunks[rng.integers(len(chunks), size=count)].mean(1, keepdims=True)
     columns = chunks.shape[2]
     share = rng.random((count, 1, columns)) * (rng.random((count, 1, 1)) < _BLENDED)
-    motion = (picked - posture) * (1 + _SCALE * rng.standard_normal((count, 1, 1)))
     offset = _OFFSET * rng.standard_normal((count, 1, columns))
     moved = posture + share * (other - posture) + offset
+    motion = (picked - posture) * (1 + _SCALE * rng.standard_normal((count, 1, 1)))
+    for name, group in groups.items():
+        place = list(group)
+        donor = np.where(rng.random(count) < _SWAPPED, rng.permutation(count), np.arange(count))
+        if is_gripper(name):
+            moved[..., place], motion[..., place] = 0.0, picked[donor][..., place]
+        else:
+            motion[..., place] = motion[donor][..., place]
     clipped: FloatArray = np.clip(moved + motion, -LIMIT, LIMIT)
     return clipped

@@ -20,13 +20,14 @@ of the episodes, 80 % to fit and 20 % to test; all tokenizers of a seed see the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.data.recordings import fit_normaliser, horizon_rows, Recording, windows
+from faster_ros.data.rotations import angles, valid_rotations
 from faster_ros.evaluation import chunk_metrics
 from faster_ros.interfaces import FloatArray
 from faster_ros.tokenizer.protocol import IntArray, LIMIT, Tokenizer, TokenizerSpec
@@ -77,7 +78,7 @@ class Measured:
 
 def split_episodes(recording: Recording, horizon: int, seed: int) -> Split:
     """Return the chunks of a split by episode; the normaliser sees training episodes only."""
-    order = np.random.default_rng(seed).permutation(len(recording.episodes))
+    order = np.random.default_rng([seed, 1]).permutation(len(recording.episodes))
     held_out = max(1, round(_TEST_SHARE * len(order)))
     test = [recording.episodes[index] for index in order[:held_out]]
     train = [recording.episodes[index] for index in order[held_out:]]
@@ -91,6 +92,18 @@ def split_episodes(recording: Recording, horizon: int, seed: int) -> Split:
         normaliser.normalise(windows(train, horizon, max(1, horizon // _TRAIN_STRIDES)), LIMIT),
         chunks, owner, [normaliser.normalise(episode, LIMIT) for episode in test], normaliser,
         float((np.abs(chunks) >= LIMIT).mean()), sorted(order[:held_out].tolist()))
+
+
+def everything(recording: Recording, horizon: int, normaliser: Normaliser) -> Split:
+    """Return all chunks as test chunks, in the range of another recording."""
+    chunks = normaliser.normalise(
+        windows(recording.episodes, horizon, max(1, horizon // _TEST_STRIDES)), LIMIT)
+    counts = [len(windows([episode], horizon, max(1, horizon // _TEST_STRIDES)))
+              for episode in recording.episodes]
+    numbers = np.arange(len(recording.episodes))
+    return Split(chunks, chunks, np.repeat(numbers, counts),
+                 [normaliser.normalise(episode, LIMIT) for episode in recording.episodes],
+                 normaliser, float((np.abs(chunks) >= LIMIT).mean()), numbers.tolist())
 
 
 def compare(recording: Recording, makers: Sequence[Maker], horizon_s: float,
@@ -118,7 +131,9 @@ def measure(tokenizer: Tokenizer, split: Split, recording: Recording,
     spec, test = tokenizer.spec, split.test
     sequences = tokenizer.encode(test)
     decoded = tokenizer.decode(sequences)
-    restored = [split.normaliser.restore(chunks) for chunks in (test, decoded)]
+    rotations = recording.rotations
+    restored = [valid_rotations(split.normaliser.restore(chunks), list(rotations.values()))
+                for chunks in (test, decoded)]
     errors = np.square(decoded - test).mean((1, 2))
     figures: dict[str, float | None] = {
         **chunk_metrics.token_lengths(sequences, spec.vocabulary, test[0].size),
@@ -133,7 +148,9 @@ def measure(tokenizer: Tokenizer, split: Split, recording: Recording,
     }
     by_error = np.argsort(errors)
     return Measured(
-        spec, figures, chunk_metrics.group_errors(restored[1], restored[0], recording.groups),
+        spec, figures,
+        chunk_metrics.group_errors(restored[1], restored[0], recording.groups)
+        | _angle_errors(restored[1], restored[0], rotations),
         chunk_metrics.codebook_use(
             tokenizer.encode(split.train[::-(-len(split.train) // _COUNTED)]), spec.vocabulary,
             spec.codebooks, spec.levels),
@@ -163,6 +180,15 @@ def summarise(results: Sequence[Measured]) -> dict[str, Any]:
         'groups': {group: {key: float(np.mean([result.groups[group][key] for result in results]))
                            for key in ('l1', 'p99')} for group in results[0].groups},
     }
+
+
+def _angle_errors(decoded: FloatArray, target: FloatArray,
+                  rotations: Mapping[str, Sequence[int]]) -> dict[str, dict[str, float]]:
+    """Return mean and p99 of the angle in degrees that each rotation is off."""
+    errors = {f'{name} (deg)': angles(decoded[..., list(columns)], target[..., list(columns)])
+              for name, columns in rotations.items()}
+    return {name: {'l1': float(error.mean()), 'p99': float(np.quantile(error, 0.99))}
+            for name, error in errors.items()}
 
 
 def _border_jump(tokenizer: Tokenizer, episodes: Sequence[FloatArray],
@@ -205,24 +231,27 @@ def _decodability(tokenizer: Tokenizer, sequences: Sequence[IntArray]) -> dict[s
     rng = np.random.default_rng(0)
     size = tokenizer.spec.vocabulary
     picked = [sequences[index] for index in rng.integers(len(sequences), size=_DAMAGED)]
-    shares = {'random': 0, 'corrupted': 0, 'truncated': 0}
+    damaged: dict[str, list[IntArray]] = {'random': [], 'corrupted': [], 'truncated': []}
     for sequence in picked:
-        damaged = sequence.copy()
+        wrong = sequence.copy()
         place = rng.integers(len(sequence))
-        damaged[place] = (damaged[place] + rng.integers(1, size)) % size
-        shares['random'] += _decodes(tokenizer, rng.integers(size, size=len(sequence)))
-        shares['corrupted'] += _decodes(tokenizer, damaged)
-        shares['truncated'] += _decodes(tokenizer,
-                                        sequence[:rng.integers(1, max(2, len(sequence)))])
-    return {f'decodes_{kind}': count / len(picked) for kind, count in shares.items()}
+        wrong[place] = (wrong[place] + rng.integers(1, size)) % size
+        damaged['random'].append(rng.integers(size, size=len(sequence)))
+        damaged['corrupted'].append(wrong)
+        damaged['truncated'].append(sequence[:rng.integers(1, max(2, len(sequence)))])
+    return {f'decodes_{kind}': _decoding(tokenizer, some) / len(picked)
+            for kind, some in damaged.items()}
 
 
-def _decodes(tokenizer: Tokenizer, sequence: IntArray) -> bool:
+def _decoding(tokenizer: Tokenizer, sequences: Sequence[IntArray]) -> int:
+    """Return how many sequences decode: all at once where that works, else one by one."""
     try:
-        chunk = tokenizer.decode([sequence])
+        chunks = tokenizer.decode(sequences)
     except ValueError:
-        return False
-    return bool(np.isfinite(chunk).all() and np.abs(chunk).max() <= LIMIT)
+        if len(sequences) == 1:
+            return 0
+        return sum(_decoding(tokenizer, [sequence]) for sequence in sequences)
+    return int((np.isfinite(chunks) & (np.abs(chunks) <= LIMIT)).all((1, 2)).sum())
 
 
 def _times(tokenizer: Tokenizer, chunks: FloatArray) -> dict[str, float]:

@@ -44,6 +44,7 @@ import torch
 from tqdm import tqdm
 
 _HELD_OUT = 0.1
+_AUGMENTED = 3  # augmented chunks for each recorded one
 _CHUNKS_PER_CODE = 7  # fewer, and codes would be single chunks learnt by heart
 _LARGEST_CODEBOOK = 512
 _SMALLEST_CODEBOOK = 32
@@ -58,7 +59,8 @@ class SmallDataSettings:
     ``codebook_size`` None is chosen from the data.
 
     ``seconds`` is the budget of the fit, which ends with the step that is running then; ``chunks``
-    is the number of recorded and of augmented chunks each that codes are fitted to.
+    is the number of recorded chunks that codes are fitted to, beside three times as many
+    augmented ones.
     """
 
     slots: int
@@ -90,6 +92,16 @@ class SmallDataFasterVq:
         self.model: FASTerVQ | None = None
         self.log: list[str] = []
 
+    @staticmethod
+    def of(model: FASTerVQ) -> SmallDataFasterVq:
+        """Return a tokenizer that is fitted already."""
+        config = model.config
+        tokenizer = SmallDataFasterVq(
+            SmallDataSettings(config.codes_per_level, config.levels, config.codebook_size),
+            config.groups)
+        tokenizer.model = model
+        return tokenizer
+
     @property
     def spec(self) -> TokenizerSpec:
         """Return slots x levels tokens, coarse level first."""
@@ -111,7 +123,7 @@ class SmallDataFasterVq:
         best = held_out_error(model, judge)
         self.log = [f'PCA and k-means: held-out MSE {best:.2e}']
         some = train[rng.permutation(len(train))[:self.settings.chunks]]
-        pool = np.concatenate([some, augmented(train, len(some), rng)])
+        pool = self._with_augmented(train, some, rng)
         with tqdm(total=self.settings.seconds, unit='s', desc='FASTerVQ', leave=False,
                   bar_format='{desc}: {percentage:3.0f}%|{bar}| {postfix}') as bar:
             def show(stage: str, error: float) -> float:
@@ -152,6 +164,11 @@ class SmallDataFasterVq:
                              'decodes')
         return self.model
 
+    def _with_augmented(self, train: FloatArray, some: FloatArray,
+                        rng: np.random.Generator) -> FloatArray:
+        made = augmented(train, _AUGMENTED * len(some), self._groups, rng)
+        return np.concatenate([some, made])
+
     def _initial(self, train: FloatArray, rng: np.random.Generator) -> FASTerVQ:
         """Return a model whose linear path and codebooks are PCA and residual k-means."""
         settings, (horizon, columns) = self.settings, train.shape[1:]
@@ -160,7 +177,7 @@ class SmallDataFasterVq:
                     horizon * columns // settings.slots)
         start = PcaResidualKMeans(settings.slots, settings.levels, size, width, settings.seed)
         some = train[rng.permutation(len(train))[:settings.chunks]]
-        start.fit(np.concatenate([some, augmented(train, len(some), rng)]))
+        start.fit(self._with_augmented(train, some, rng))
         model = FASTerVQ(TokenizerConfig(
             action_horizon=horizon, groups=self._groups, time_patch=_time_patch(horizon),
             time_strides=_strides(horizon), width=48, layers=1, latent_dim=width,

@@ -39,14 +39,32 @@ class FittedTokenizer:
     names: list[str]
     rate_hz: float
 
-    def check(self, recording: Recording) -> None:
-        """Refuse a recording of other columns or of another rate."""
+    def check(self, recording: Recording, zero_shot: bool = False) -> list[str]:
+        """
+        Refuse a recording of other columns or of another rate.
+
+        With ``zero_shot`` only another number of columns is refused; the rest is returned as
+        warnings.
+        """
+        if len(recording.names) != len(self.names):
+            raise ValueError(f'the tokenizer was fitted to {len(self.names)} columns, '
+                             f'{self.names}; the recording has {len(recording.names)}, '
+                             f'{recording.names}')
+        found = []
         if recording.names != self.names:
-            raise ValueError(f'the tokenizer was fitted to the columns {self.names}, the '
-                             f'recording has {recording.names}')
+            found.append(f'the tokenizer was fitted to the columns {self.names}, the recording '
+                         f'has {recording.names}')
         if abs(recording.rate_hz / self.rate_hz - 1) > _RATE_TOLERANCE:
-            raise ValueError(f'the tokenizer was fitted at {self.rate_hz:g} Hz, the recording '
-                             f'has {recording.rate_hz:g} Hz; resample it or fit another')
+            found.append(f'the tokenizer was fitted at {self.rate_hz:g} Hz, the recording has '
+                         f'{recording.rate_hz:g} Hz; --rate {self.rate_hz:g} resamples it')
+        if found and not zero_shot:
+            raise ValueError(f"{'; '.join(found)}; --zero-shot applies it all the same")
+        return found
+
+    @property
+    def horizon_s(self) -> float:
+        """Return the seconds of a chunk."""
+        return self.model.config.action_horizon / self.rate_hz
 
 
 def save_tokenizer(folder: Path, fitted: FittedTokenizer) -> None:

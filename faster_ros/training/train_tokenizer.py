@@ -50,7 +50,8 @@ def train_tokenizer(config: TokenizerConfig, chunks: Tensor, training: Tokenizer
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_share(step, training.steps))
     curve = []
-    source = batches(len(chunks), training.batch_size, np.random.default_rng(seed))
+    source = batches(len(chunks), min(training.batch_size, len(chunks)),
+                     np.random.default_rng(seed))
     bar = tqdm(range(training.steps), desc='tokenizer', unit='step')
     for step in bar:
         loss = model(chunks[next(source)])

@@ -17,7 +17,9 @@ from pathlib import Path
 import subprocess
 import sys
 
+from faster_ros.bringup import as_text, GRAPHS
 from faster_ros.cli import main as cli, runner
+from faster_ros.robot_spec import robot_names
 import pytest
 
 
@@ -52,20 +54,46 @@ def test_demo_starts_the_demo_graph(started, tmp_path):
 def test_bringup_takes_arguments_as_launch_does(started, tmp_path):
     assert cli.main(['bringup', 'policy', 'robot:=fr3', f'checkpoint:={tmp_path}']) == 0
     ((processes, log_folder),) = started
-    assert [process.executable for process in processes] == ['policy_node', 'control_node']
+    assert [process.executable for process in processes] == [
+        'doctor_node', 'policy_node', 'control_node']
     assert log_folder is None
 
 
 @pytest.mark.parametrize(('words', 'reason'), [
     (['demo', '--checkpoint', '/no/such'], 'expected a trained policy in the folder /no/such'),
     (['demo', '--trials', 'ten'], "argument 'trials' (number of layouts to pick from; 0 only "
-                                  "starts the nodes): expected a whole number, got 'ten'"),
+                                  "starts the nodes, -1 takes 10 for a policy and 3 for the "
+                                  "expert): expected a whole number, got 'ten'"),
     (['bringup', 'policy', 'robot=fr3'], "expected NAME:=VALUE, got 'robot=fr3'"),
     (['bringup', 'policy', 'trials:=1'], "unknown argument 'trials'; expected robot"),
+    (['bringup', 'policy', 'robot:=ur5'], "robot 'ur5' is unknown; expected one of agx_piper"),
 ])
 def test_a_wrong_call_is_one_line_and_starts_nothing(started, capsys, words, reason):
     assert cli.main(words) == 1
     assert reason in capsys.readouterr().err
+    assert started == []
+
+
+@pytest.mark.parametrize(('words', 'reason'), [
+    (['robot:=ur5'], "robot 'ur5' is unknown"),
+    (['--robot', 'ur5'], "robot 'ur5' is unknown"),
+    (['robt:=fr3'], "unknown argument 'robt'; expected robot, checkpoint, joint_prefix"),
+    (['fr3'], "expected NAME:=VALUE, got 'fr3'"),
+    (['robot:=fr3', '--seconds', '0'], '--seconds: expected 0.5 to 60, got 0'),
+])
+def test_a_doctor_that_cannot_examine_ends_with_3(capsys, words, reason):
+    assert cli.main(['doctor', *words]) == 3
+    assert reason in capsys.readouterr().err
+
+
+def test_show_args_describes_every_argument_of_a_graph(started, capsys):
+    assert cli.main(['bringup', 'policy', '--show-args']) == 0
+    shown = capsys.readouterr().out
+    for argument in GRAPHS['policy'].arguments:
+        assert f"'{argument.name}' (default '{as_text(argument.default)}')" in shown
+        assert argument.description in shown
+    assert 'One of: auto, cpu, cuda.' in shown
+    assert all(robot in shown for robot in robot_names())
     assert started == []
 
 

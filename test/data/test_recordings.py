@@ -13,7 +13,7 @@
 # limitations under the License.
 """Reading recordings: what is used, what is left out and named, what is refused."""
 
-from faster_ros.data.recordings import fit_normaliser, read_recording, windows
+from faster_ros.data.recordings import fit_normaliser, read_recording, Reading, windows
 import numpy as np
 import pytest
 
@@ -71,16 +71,34 @@ def test_one_usable_episode_is_refused_with_the_reasons(tmp_path):
 def test_mixed_rates_are_refused_by_name(tmp_path):
     paths = [save(tmp_path / 'a.npz', [episode()], 10.0),
              save(tmp_path / 'b.npz', [episode()], 20.0)]
-    with pytest.raises(ValueError, match=r'10 Hz in a.npz, 20 Hz in b.npz'):
+    with pytest.raises(ValueError, match=r'10 Hz in a.npz .*, 20 Hz in b.npz .* --rate'):
         read_recording(paths, 1.0)
-    with pytest.raises(ValueError, match=r'10 Hz in c.npz, 20 Hz in c.npz'):
+    with pytest.raises(ValueError, match=r'10 Hz in c.npz .* 0, 20 Hz in c.npz .* 1'):
         read_recording([save(tmp_path / 'c.npz', [episode(), episode()], [10.0, 20.0])], 1.0)
+
+
+def test_mixed_rates_are_resampled_to_the_rate_asked_for_and_said_so(tmp_path):
+    slow = np.stack([np.arange(20.0), np.arange(20) // 10], 1)  # 2 s
+    fast = np.stack([np.arange(40) / 2, np.arange(40) // 20], 1)
+    path = save(tmp_path / 'a.npz', [slow, fast], [10.0, 20.0], names=('a', 'gripper'))
+    recording = read_recording([path], 1.0, Reading(rate_hz=20.0))
+    assert recording.rate_hz == 20.0
+    np.testing.assert_allclose(recording.episodes[0][:, 0], np.arange(39) / 2)
+    assert set(recording.episodes[0][:, 1]) == {0.0, 1.0}  # a gripper is never half open
+    assert recording.notes == ['1 episodes are resampled from 10 to 20 Hz']
+    with pytest.raises(ValueError, match='--rate must be positive, got -5'):
+        read_recording([path], 1.0, Reading(rate_hz=-5.0))
+
+
+def test_a_folder_without_recordings_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='expected a LeRobotDataset .* or bags .*, got neither'):
+        read_recording([tmp_path], 1.0)
 
 
 def test_files_of_different_columns_are_refused(tmp_path):
     paths = [save(tmp_path / 'a.npz', [episode()]),
              save(tmp_path / 'b.npz', [episode()], names=('a', 'c'))]
-    with pytest.raises(ValueError, match='expected the columns of'):
+    with pytest.raises(ValueError, match=r'b.npz.*expected the columns .*a.*got'):
         read_recording(paths, 1.0)
 
 

@@ -56,6 +56,9 @@ class Process:
     def wait(self, seconds: float = 20.0) -> int:
         return self._popen.wait(seconds * _PATIENCE)
 
+    def send_signal(self, number: int) -> None:
+        self._popen.send_signal(number)
+
     def stop(self, number: int = signal.SIGINT) -> int:
         """Send a signal and return the exit code; kills the process if it does not end."""
         if self._popen.poll() is None:

@@ -51,7 +51,10 @@ class Arm(Peer):
         node.create_subscription(JointTrajectory, SPEC.gripper.topic, self._on_gripper, 10)
         node.create_subscription(DiagnosticStatus, '/control_node/status', self._on_status, 10)
         self._arm = node.create_client(SetBool, '/control_node/arm')
-        self._reset = node.create_client(Trigger, '/control_node/reset')
+        self._triggers = {name: node.create_client(Trigger, f'/control_node/{name}')
+                          for name in ('reset', 'stop', 'recover')}
+        self.simulation_says = True, ''
+        node.create_service(Trigger, '/sim_node/reset', self._on_reset)
         node.create_timer(0.01, self._publish_state)
 
     def _publish_state(self) -> None:
@@ -80,8 +83,12 @@ class Arm(Peer):
     def arm(self, value: bool = True) -> SetBool.Response:
         return self.call(self._arm, SetBool.Request(data=value))
 
-    def reset(self) -> Trigger.Response:
-        return self.call(self._reset, Trigger.Request())
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success, response.message = self.simulation_says
+        return response
+
+    def trigger(self, name: str) -> Trigger.Response:
+        return self.call(self._triggers[name], Trigger.Request())
 
     def send(self, goal: float | None = None, names=SPEC.joint_names, **values) -> None:
         """Send a chunk: the first joint to ``goal`` within a second, ``values`` by column."""
@@ -96,7 +103,7 @@ class Arm(Peer):
 
     def wait_for(self, **values: str) -> None:
         wait_until(lambda: all(self.status.get(key) == value for key, value in values.items()),
-                   5.0, lambda: f'status {values} (is {self.status})')
+                   60.0, lambda: f'status {values} (is {self.status})')
 
     def run(self) -> None:
         """Arm and begin to follow a chunk."""
@@ -229,8 +236,41 @@ def test_when_the_chunks_stop_the_arm_holds(arm):
 
 def test_a_reset_forgets_the_trajectory(arm):
     arm.run()
-    assert arm.reset().success
+    assert arm.trigger('reset').success
     arm.wait_for(mode='running', waiting='true')
+
+
+def test_a_stop_brakes_disarms_says_who_and_needs_an_arm(arm):
+    arm.run()
+    wait_until(lambda: arm.positions[0] > HOME[0] + 0.02, 60.0, 'motion')
+    assert arm.trigger('stop').success
+    arm.wait_for(mode='disarmed', reason='stopped')
+    sent = -1
+    while sent != arm.sent:  # it brakes
+        sent = arm.sent
+        time.sleep(0.2)
+    held = arm.positions.copy()
+    arm.send(goal=held[0] + 0.3)
+    time.sleep(0.3)
+    np.testing.assert_array_equal(arm.positions, held)
+    arm.run()
+
+
+def test_recover_disarms_performs_the_steps_and_never_arms(arm):
+    arm.simulation_says = True, ''
+    arm.run()
+    assert arm.trigger('recover').success
+    arm.wait_for(mode='disarmed', recovery='done')
+    arm.run()
+
+
+def test_a_recovery_that_fails_names_the_step_and_the_answer(arm):
+    arm.simulation_says = False, 'no such layout'
+    assert arm.trigger('recover').success
+    wanted = ('failed in step 1 of 1, reset the simulation: /sim_node/reset did not succeed: no '
+              'such layout')
+    arm.wait_for(mode='disarmed', recovery=wanted)
+    assert f'recovery {wanted}' in arm.process.output
 
 
 def test_the_status_tells_how_regular_the_loop_is(arm):

@@ -15,15 +15,17 @@
 
 import time
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.interfaces import ActionChunk
 from faster_ros.nodes import conversions, qos
+from faster_ros.nodes.diagnostics import values_of
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
 import numpy as np
 import pytest
 from ros_process import own_domain, Peer, Process, wait_until
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import Bool, Float64, Float64MultiArray
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 import yaml
 
@@ -39,6 +41,9 @@ class Robot(Peer):
         self._chunks = node.create_publisher(JointTrajectory, 'policy/chunk', qos.COMMAND)
         node.create_subscription(kind, spec.command_topic, self.sent.append, 100)
         self._arm = node.create_client(SetBool, '/control_node/arm')
+        self._recover = node.create_client(Trigger, '/control_node/recover')
+        self.status: dict[str, str] = {}
+        node.create_subscription(DiagnosticStatus, '/control_node/status', self._on_status, 10)
         node.create_timer(0.01, self._publish_state)
 
     def _publish_state(self) -> None:
@@ -47,6 +52,26 @@ class Robot(Peer):
         message.velocity = [0.0] * len(message.name)
         message.header.stamp = conversions.to_time(self.now_ns())
         self._states.publish(message)
+
+    def _on_status(self, message: DiagnosticStatus) -> None:
+        self.status = values_of(message)
+
+    def wait_for(self, **values: str) -> None:
+        wait_until(lambda: all(self.status.get(key) == value for key, value in values.items()),
+                   60.0, lambda: f'status {values} (is {self.status})')
+
+    def serve(self, called: list[str], *names: str, refuse: str = '') -> None:
+        """Serve triggers that note their call; ``refuse`` is the one that fails."""
+        def answer(name, response):
+            called.append(name)
+            response.success = name != refuse
+            return response
+        for name in names:
+            self.node.create_service(Trigger, name, lambda _, response, name=name: answer(
+                name, response))
+
+    def recover(self) -> Trigger.Response:
+        return self.call(self._recover, Trigger.Request())
 
     def arm(self, value: bool = True) -> SetBool.Response:
         return self.call(self._arm, SetBool.Request(data=value))
@@ -98,15 +123,20 @@ def test_a_piper_is_commanded_whole_and_by_one_publisher_only(start):
         assert list(message.velocity) == [0.0] * 6 + [50.0]
 
 
-def test_a_ur_moves_only_while_its_driver_is_ready_and_ends_with_zero_velocities(start):
+def ur_on_velocities() -> RobotSpec:
     data = load_robot_spec('ur5e').to_dict() | {
         'command_mode': 'forward_velocity',
         'command_topic': '/forward_velocity_controller/commands',
         'command_rate_hz': 250.0}
     data['gripper'] |= {'mode': 'forward_position', 'topic': '/gripper/commands'}
-    robot, process = start(RobotSpec.from_dict(data, 'ur5e on velocities'), Float64MultiArray)
-    wait_until(lambda: 'robot_program_running, got no message yet' in robot.arm().message, 10.0,
-               'a refusal')
+    return RobotSpec.from_dict(data, 'ur5e on velocities')
+
+
+def test_a_ur_moves_only_while_its_driver_is_ready_and_ends_with_zero_velocities(start):
+    robot, process = start(ur_on_velocities(), Float64MultiArray)
+    process.wait_for('ur-dashboard-msgs')  # not installed here: that gate is off
+    wait_until(lambda: 'no message yet on /io_and_status_controller/robot_program_running'
+               in robot.arm().message, 10.0, 'a refusal')
     ready = robot.node.create_publisher(Bool, robot.spec.driver_ready_topic, qos.LATCHED)
     speed = robot.node.create_publisher(Float64, robot.spec.driver_speed_topic, 10)
     ready.publish(Bool(data=True))
@@ -118,6 +148,87 @@ def test_a_ur_moves_only_while_its_driver_is_ready_and_ends_with_zero_velocities
     time.sleep(0.2)
     assert all(list(message.data) == [0.0] * 6 for message in robot.sent[-10:])
     assert any(message.data[0] > 0.02 for message in robot.sent)
+
+
+def test_a_slow_ur_is_commanded_slowly_and_a_paused_one_is_held_without_a_fault(start):
+    robot, _ = start(ur_on_velocities(), Float64MultiArray)
+    percent = Float64(data=30.0)
+    ready = robot.node.create_publisher(Bool, robot.spec.driver_ready_topic, qos.LATCHED)
+    speed = robot.node.create_publisher(Float64, robot.spec.driver_speed_topic, 10)
+    ready.publish(Bool(data=True))
+    robot.node.create_timer(0.01, lambda: speed.publish(percent))
+    robot.wait_for(driver_speed='0.3000')
+    robot.wait_until_armed()
+    robot.send()  # 0.1 rad/s
+    wait_until(lambda: robot.sent and robot.sent[-1].data[0] > 0.02, 60.0, 'motion')
+    robot.wait_for(mode='running')
+    assert max(message.data[0] for message in robot.sent) < 0.04
+    percent.data = 0.0
+    wait_until(lambda: list(robot.sent[-1].data) == pytest.approx([0.0] * 6, abs=1e-6), 60.0,
+               'a held arm')
+    robot.wait_for(mode='running', faults='0', driver_speed='0.0000')
+
+
+def test_a_ur_is_recovered_in_its_vendors_order_and_by_play_if_it_is_not_headless(start):
+    robot, _ = start(ur_on_velocities(), Float64MultiArray)
+    called: list[str] = []
+    resend = '/io_and_status_controller/resend_robot_program'
+    steps = [*(f'/dashboard_client/{name}' for name in ('unlock_protective_stop', 'stop')),
+             resend, '/dashboard_client/play']
+    robot.serve(called, *steps, refuse=resend)
+    begin = time.monotonic()
+    assert robot.recover().success
+    assert 'a recovery is under way: step 1 of 4' in robot.recover().message
+    assert 'a recovery is under way' in robot.arm().message
+    robot.wait_for(recovery='done', mode='disarmed')
+    assert called == steps
+    assert time.monotonic() - begin >= 5.0  # the robot refuses to be unlocked sooner
+    assert robot.sent == []
+
+
+def test_motion_needs_the_deadman_button_and_its_release_needs_an_arm(start):
+    robot, _ = start(load_robot_spec('agx_piper'), JointState, 'deadman_topic:=/joy',
+                     'deadman_button:=1', 'deadman_timeout:=2.0')
+    wait_until(lambda: 'deadman_released: nothing received on /joy' in robot.arm().message, 60.0,
+               'a refusal')
+    joy = robot.node.create_publisher(Joy, '/joy', 10)
+    buttons = Joy(buttons=[0, 1])
+    robot.node.create_timer(0.05, lambda: joy.publish(buttons))
+    robot.wait_until_armed()
+    robot.send()
+    wait_until(lambda: robot.sent and robot.sent[-1].position[0] > 0.02, 60.0, 'motion')
+    buttons.buttons = [1, 0]
+    robot.wait_for(mode='holding', reason='deadman_released')
+    assert robot.status['detail'] == 'button 1 on /joy is not held down'
+    buttons.buttons = [0, 1]
+
+    def last() -> set[float]:
+        return {message.position[0] for message in robot.sent[-50:]}
+    wait_until(lambda: len(last()) == 1, 60.0, 'a standing arm')
+    held = last()
+    robot.send()
+    time.sleep(0.5)
+    robot.wait_for(mode='holding', reason='deadman_released')
+    assert last() == held
+    robot.wait_until_armed()
+
+
+def test_a_piper_is_enabled_and_told_to_stay_where_it_is(start):
+    robot, _ = start(load_robot_spec('agx_piper'), JointState)
+    asked: list[bool] = []
+
+    def enable(request, response):
+        asked.append(request.data)
+        response.success = True
+        return response
+    robot.node.create_service(SetBool, '/enable_agx_arm', enable)
+    wait_until(lambda: robot.status.get('state_age_s'), 60.0, 'states')
+    assert robot.recover().success
+    robot.wait_for(recovery='done', mode='disarmed')
+    assert asked == [True]
+    wait_until(lambda: robot.sent, 60.0, 'the measured pose')
+    assert list(robot.sent[0].position) == pytest.approx(robot.spec.home_positions.tolist())
+    assert len(robot.sent) == 1
 
 
 def test_a_dry_run_reaches_no_driver(start):

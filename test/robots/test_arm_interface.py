@@ -19,6 +19,7 @@ from faster_ros.interfaces import JointCommand, RobotState
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface, CommandOptions
 from faster_ros.robots.zero_when_silent import ZEROS_AT_REST
+from faster_ros.sim.trajectory_controller import TrajectoryController, TrajectoryPoint
 import numpy as np
 import pytest
 from sensor_msgs.msg import JointState
@@ -70,6 +71,25 @@ def test_a_trajectory_has_its_set_point_and_a_braking_tail_at_the_acceleration_l
     assert list(tail.velocities) == [0.0] * 7
     assert gripper.joint_names == [FR3.gripper.joint]
     assert gripper.points[1].positions[0] <= FR3.gripper.open
+
+
+@pytest.mark.parametrize('speed, bend', [(1.0, 0.0), (1.0, 5.0), (-0.8, -5.0), (1.2, -5.0)])
+def test_with_accelerations_the_tail_is_a_smooth_stop_within_the_limit(speed, bend):
+    moving = dataclasses.replace(command(velocities=np.full(8, speed)),
+                                 accelerations=np.full(8, bend))
+    point, tail = ArmInterface(FR3).write(moving, None)[0][1].points
+    assert list(point.accelerations) == [bend] * 7
+    assert list(tail.accelerations) == [0.0] * 7
+    arm = TrajectoryController(FR3.arm_joint_names, HOME[:7])
+    arm.set_trajectory(FR3.arm_joint_names, 1, [
+        TrajectoryPoint(time_ns(knot.time_from_start), knot.positions, knot.velocities,
+                        knot.accelerations) for knot in (point, tail)], 1)
+    start, end = (1 + time_ns(knot.time_from_start) for knot in (point, tail))
+    speeds = np.array([arm.sample(int(now))[1][0] for now in np.linspace(start, end - 1, 200)])
+    bends = np.gradient(speeds, (end - start) * 1e-9 / 199)
+    limit = FR3.joints['fr3_joint1'].acceleration * FR3.acceleration_scale
+    assert np.abs(bends).max() <= 1.03 * limit
+    assert speeds[-1] == pytest.approx(0.0, abs=1e-3)
 
 
 def test_an_unstamped_trajectory_starts_on_arrival():

@@ -89,3 +89,25 @@ def test_a_policy_that_cannot_answer_holds_a_moving_arm_until_it_is_armed_again(
     controller.note_policy_problem('', T0 + 30 * MS)
     assert controller.status(T0 + 30 * MS).mode == 'holding'
     assert controller.arm(T0 + 40 * MS, RobotState(T0 + 40 * MS, HOME, np.zeros(8))) == ''
+
+
+def test_an_arm_that_its_driver_stopped_is_held_where_it_stands():
+    controller = MotionController(SPEC)
+    now, stopped, rest = T0, HOME, np.zeros(8)
+    controller.arm(now, RobotState(now, stopped, rest))
+    actions = np.tile(HOME, (16, 1))
+    actions[:, 0] += 0.05 * np.arange(16)
+    controller.accept(ActionChunk(now, 100 * MS, actions, SPEC.joint_names), now)
+    for _ in range(50):
+        now += 10 * MS
+        stopped = controller.tick(now, RobotState(now, stopped, rest)).positions
+    assert stopped[0] > HOME[0] + 0.05
+    stopped = stopped - np.array([0.05, *np.zeros(7)])  # the arm lags, and now it is stopped
+    controller.note_driver('a protective stop')
+    for _ in range(200):
+        now += 10 * MS
+        command = controller.tick(now, RobotState(now, stopped, rest))
+    controller.note_driver('')
+    assert controller.status(now).mode == 'holding'
+    command = controller.tick(now + 10 * MS, RobotState(now, stopped, rest))
+    np.testing.assert_allclose(command.positions, stopped, atol=0.01)

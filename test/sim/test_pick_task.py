@@ -20,7 +20,8 @@ from faster_ros.robot_spec import load_robot_spec
 from faster_ros.sim.expert import PickExpert
 from faster_ros.sim.pick_episodes import PickCollector, PickSettings
 from faster_ros.sim.pick_trials import PickTrials
-from faster_ros.sim.simulator import CameraRenderer, CUBE_COLOURS, Simulator, TEST_SEED_START
+from faster_ros.sim.scene import CUBE_COLOURS
+from faster_ros.sim.simulator import CameraRenderer, Simulator, TEST_SEED_START
 import numpy as np
 import pytest
 

@@ -103,6 +103,14 @@ def test_few_columns_take_12_tokens_and_many_36():
 
 
 def test_augmented_chunks_stay_within_the_limit_and_keep_their_shape():
-    chunks = augmented(waves(50), 80, np.random.default_rng(0))
+    chunks = augmented(waves(50), 80, GROUPS, np.random.default_rng(0))
     assert chunks.shape == (80, 8, 3)
     assert np.abs(chunks).max() <= LIMIT
+
+
+def test_an_augmented_gripper_keeps_the_values_it_had():
+    chunks = waves(50)
+    chunks[..., 2] = np.where(chunks[..., 2] > 0, 1.0, -1.0)
+    made = augmented(chunks, 80, {'arm': [0, 1], 'gripper': [2]}, np.random.default_rng(0))
+    assert set(np.unique(made[..., 2])) == {-1.0, 1.0}
+    assert len(np.unique(made[..., 0])) > len(np.unique(chunks[..., 0]))

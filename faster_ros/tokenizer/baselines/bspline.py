@@ -18,14 +18,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from faster_ros.interfaces import FloatArray
-from faster_ros.tokenizer.protocol import (
-    check_ids,
-    IntArray,
-    LIMIT,
-    refuse_unfitted,
-    TokenizerSpec,
-    UniformLevels,
-)
+from faster_ros.tokenizer.baselines.uniform_code import UniformCode
+from faster_ros.tokenizer.protocol import IntArray, LIMIT, refuse_unfitted, TokenizerSpec
 import numpy as np
 from scipy.interpolate import BSpline
 
@@ -52,17 +46,17 @@ class BSplines:
 
     def __init__(self, points: int = 5, levels: int = 256, ridge: float = 1e-6) -> None:
         self._points = points
-        self._bins = levels
+        self._code = UniformCode(levels)
         self._ridge = ridge
         self._basis: FloatArray = np.zeros((0, 0))
         self._fit: FloatArray = np.zeros((0, 0))
-        self._levels: UniformLevels | None = None
         self._columns = 0
 
     @property
     def spec(self) -> TokenizerSpec:
         """Return N x D tokens."""
-        return TokenizerSpec(f'B-spline {self._points}', self._bins, self._points * self._columns,
+        return TokenizerSpec(f'B-spline {self._points}', self._code.bins,
+                             self._points * self._columns,
                              'BEAST: cubic, 5 to 15 control points, 256 levels')
 
     def fit(self, chunks: FloatArray) -> None:
@@ -72,22 +66,16 @@ class BSplines:
         self._basis = basis(rows, self._points)
         gram: FloatArray = self._basis.T @ self._basis + self._ridge * np.eye(self._points)
         self._fit = np.asarray(np.linalg.solve(gram, self._basis.T), dtype=np.float64)
-        points = self._control_points(chunks)
-        self._levels = UniformLevels(points.min(0), points.max(0), self._bins)
+        self._code.fit(self._control_points(chunks))
 
     def encode(self, chunks: FloatArray) -> list[IntArray]:
         """Return N * D levels for each chunk, control point by control point."""
-        refuse_unfitted(self.spec, self._levels is not None)
-        assert self._levels is not None
-        return list(self._levels.encode(self._control_points(chunks)))
+        refuse_unfitted(self.spec, self._columns > 0)
+        return self._code.encode(self._control_points(chunks), self.spec)
 
     def decode(self, sequences: Sequence[IntArray]) -> FloatArray:
         """Return the chunks of whole sequences."""
-        refuse_unfitted(self.spec, self._levels is not None)
-        assert self._levels is not None
-        for sequence in sequences:
-            check_ids(sequence, self.spec, prefix_decodes=False)
-        points = self._levels.decode(np.stack(sequences))
+        points = self._code.decode(sequences, self.spec, prefix_decodes=False)
         chunks = self._basis @ points.reshape(-1, self._points, self._columns)
         clipped: FloatArray = np.clip(chunks, -LIMIT, LIMIT)
         return clipped

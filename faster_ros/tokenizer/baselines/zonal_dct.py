@@ -18,14 +18,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from faster_ros.interfaces import FloatArray
-from faster_ros.tokenizer.protocol import (
-    check_ids,
-    IntArray,
-    LIMIT,
-    refuse_unfitted,
-    TokenizerSpec,
-    UniformLevels,
-)
+from faster_ros.tokenizer.baselines.uniform_code import UniformCode
+from faster_ros.tokenizer.protocol import IntArray, LIMIT, TokenizerSpec
 import numpy as np
 from scipy.fft import dct, idct
 
@@ -40,14 +34,13 @@ class ZonalDct:
 
     def __init__(self, coefficients: int = 3, levels: int = 256) -> None:
         self._coefficients = coefficients
-        self._bins = levels
-        self._levels: UniformLevels | None = None
+        self._code = UniformCode(levels)
         self._shape = (0, 0)
 
     @property
     def spec(self) -> TokenizerSpec:
         """Return N x D tokens."""
-        return TokenizerSpec(f'zonal DCT {self._coefficients}', self._bins,
+        return TokenizerSpec(f'zonal DCT {self._coefficients}', self._code.bins,
                              self._coefficients * self._shape[1],
                              'transform code: first N DCT coefficients, 256 levels')
 
@@ -55,27 +48,17 @@ class ZonalDct:
         """Learn the range of each coefficient."""
         self._shape = (chunks.shape[1], chunks.shape[2])
         self._coefficients = min(self._coefficients, chunks.shape[1])
-        values = self._transform(chunks)
-        self._levels = UniformLevels(values.min(0), values.max(0), self._bins)
+        self._code.fit(self._transform(chunks))
 
     def encode(self, chunks: FloatArray) -> list[IntArray]:
         """Return N * D levels for each chunk, frequency by frequency."""
-        refuse_unfitted(self.spec, self._levels is not None)
-        assert self._levels is not None
-        return list(self._levels.encode(self._transform(chunks)))
+        return self._code.encode(self._transform(chunks), self.spec)
 
     def decode(self, sequences: Sequence[IntArray]) -> FloatArray:
         """Return the chunks of sequences or of their beginnings."""
-        refuse_unfitted(self.spec, self._levels is not None)
-        assert self._levels is not None
-        values = np.zeros((len(sequences), self._shape[0], self._shape[1]))
-        flat = values.reshape(len(sequences), -1)
-        for row, sequence in zip(flat, sequences):
-            check_ids(sequence, self.spec, prefix_decodes=True)
-            known = len(sequence)
-            part = UniformLevels(self._levels.low[:known], self._levels.low[:known], self._bins)
-            part.width = self._levels.width[:known]
-            row[:known] = part.decode(sequence)
+        known = self._code.decode(sequences, self.spec, prefix_decodes=True)
+        values = np.zeros((len(known), *self._shape))
+        values.reshape(len(known), -1)[:, :known.shape[1]] = known
         chunks: FloatArray = np.clip(idct(values, axis=1, norm='ortho'), -LIMIT, LIMIT)
         return chunks
 

@@ -1,0 +1,74 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Does a checkpoint fit a robot; reads its ``config.json`` only, so it needs no torch.
+
+Called before the weights are loaded, and by the doctor before anything is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import json
+from pathlib import Path
+from typing import Any
+
+from faster_ros.robot_spec import RobotSpec
+
+FORMAT = 1
+ACTION_REPRESENTATION = 'delta_joint'
+FILES = ('policy.safetensors', 'tokenizer.safetensors')
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the config of a checkpoint, or raise a ValueError that names what is missing."""
+    file = folder / 'config.json'
+    if not file.exists():
+        raise ValueError(f'checkpoint {folder}: config.json is missing; expected a folder made '
+                         'by faster_ros train')
+    try:
+        config = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f'checkpoint {folder}: config.json is not usable: {error}') from error
+    if not isinstance(config, dict):
+        raise ValueError(f'checkpoint {folder}: config.json is not usable: expected a mapping, '
+                         f'got {config!r}')
+    return config
+
+
+def check_compatible(config: Mapping[str, Any], spec: RobotSpec) -> None:
+    """Raise a ValueError if the policy cannot run on this robot; facts beside may differ."""
+    if config['format'] != FORMAT or config['action_representation'] != ACTION_REPRESENTATION:
+        raise ValueError(f'expected format {FORMAT} with {ACTION_REPRESENTATION} actions, got '
+                         f"{config['format']} with {config['action_representation']}")
+    made_for = config['robot']
+    joints, gripper = tuple(made_for['joints']), made_for['gripper']['joint']
+    if not (_same_names((*joints, gripper), (*spec.joint_names, spec.gripper.joint))):
+        raise ValueError(f"it is made for robot '{made_for['robot']}' with joints "
+                         f"{', '.join(joints)}; this robot is '{spec.robot}' with "
+                         f"joints {', '.join(spec.joint_names)}")
+    if not float(config['step_s']) > 0:
+        raise ValueError(f"step_s must be positive, got {config['step_s']}")
+    missing = [camera for camera in config['policy']['cameras'] if camera not in spec.cameras]
+    if missing:
+        raise ValueError(f"it needs camera {', '.join(missing)}; robot '{spec.robot}' has "
+                         f"{', '.join(spec.cameras)}")
+
+
+def _same_names(made_for: tuple[str, ...], names: tuple[str, ...]) -> bool:
+    """Compare joints; a prefix before every name is another arm of the same kind."""
+    if len(made_for) != len(names):
+        return False
+    prefix = names[0].removesuffix(made_for[0])
+    return names == tuple(prefix + name for name in made_for)

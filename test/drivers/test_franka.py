@@ -1,0 +1,223 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Our control path in front of franka-sim, which speaks libfranka's protocol and aborts as an FR3.
+
+franka-sim, pylibfranka and the FR3 model are not ours. FASTER_ROS_DRIVER_SECONDS is how long the
+stream of chunks lasts in the robot's time.
+"""
+
+import gc
+import os
+import signal
+import time
+
+from builtin_interfaces.msg import Duration
+from control_path import ControlPath, CycleClock
+from faster_ros.robot_spec import load_robot_spec
+from faster_ros.robots import libfranka_arm
+from franka_cell import Cell, Demonstration, FrankaSim
+import numpy as np
+import pylibfranka
+import pytest
+from ros_process import wait_until
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+pytestmark = pytest.mark.drivers
+SECONDS = float(os.environ.get('FASTER_ROS_DRIVER_SECONDS', '60'))
+
+
+@pytest.fixture
+def sim(tmp_path, request):
+    """Give an FR3 that waits for answers, or, with the mark ``real_time``, does not."""
+    in_real_time = request.node.get_closest_marker('real_time') is not None
+    server = FrankaSim(tmp_path, 0.0 if in_real_time else 0.1)
+    yield server
+    if not server.stopped:
+        server.stop()
+
+
+@pytest.fixture
+def cell(sim, tmp_path):
+    cell = Cell(tmp_path)
+    yield cell
+    cell.stop()
+
+
+def test_ten_minutes_of_uneven_late_and_contradicting_chunks_abort_nothing(
+        sim, monkeypatch):
+    """By default one of ten minutes of robot time; `make test-drivers-long` runs all."""
+    monkeypatch.setattr(libfranka_arm, 'RobotClock', CycleClock)
+    robot = libfranka_arm.connect('127.0.0.1', enforce_real_time=False)
+    path = ControlPath(load_robot_spec('fr3_direct'), robot, SECONDS, seed=1)
+    gc.disable()
+    path.loop.run()
+    gc.enable()
+    record, result = sim.stop(), path.tracking()
+    print(f'\n{SECONDS:g} s of robot time\nsent {path.sent}, {path.rejected} trajectories rejected'
+          f'\nfranka-sim {record}\ntracking {result}')
+    assert record['aborts'] == record['violations'] == []
+    assert record['commands'] + record['extrapolated'] >= 1000 * SECONDS
+    assert min(path.sent.values()) > 0
+    assert result['speed'] > 0.3
+    assert result['raw'] <= 0.005
+
+
+def test_processes_over_topics_break_no_limit_and_abort_nothing(sim, cell):
+    demonstration = Demonstration(cell, seed=1)
+    cell.arm()
+    demonstration.run(20.0)
+    cell.hold_here(1.0)
+    record, result = sim.stop(), demonstration.tracking()
+    print(f'\nsent {demonstration.sent}\nfranka-sim {record}\ntracking {result}')
+    assert record['aborts'] == record['violations'] == []
+    assert cell.status['faults'] == '0', cell.status
+    assert min(demonstration.sent.values()) > 0
+
+
+def test_silence_of_three_seconds_holds_the_arm_and_needs_an_arm_to_go_on(sim, cell):
+    demonstration = Demonstration(cell, seed=2)
+    cell.arm()
+    demonstration.run(5.0)
+    time.sleep(1.5)  # the last chunk ends, the arm brakes
+    held = cell.measured()
+    time.sleep(3.0)
+    assert np.abs(cell.measured() - held)[:-1].max() < 0.003
+    assert cell.status['mode'] == 'holding'
+    assert cell.status['reason'] == 'chunk_starved'
+    cell.arm()
+    cell.hold_here(1.0)
+    assert cell.status['mode'] == 'running'
+    assert sim.stop()['aborts'] == []
+
+
+def test_the_driver_holds_by_itself_while_control_node_is_frozen(sim, cell):
+    demonstration = Demonstration(cell, seed=3)
+    cell.arm()
+    demonstration.run(6.0)
+    cell.control.send_signal(signal.SIGSTOP)
+    time.sleep(1.0)
+    held = cell.measured()
+    time.sleep(3.0)
+    moved = np.abs(cell.measured() - held)[:-1].max()
+    cell.control.send_signal(signal.SIGCONT)
+    assert moved < 0.003
+    assert cell.ready[-1]
+    record = sim.stop()
+    assert record['aborts'] == record['violations'] == []
+
+
+@pytest.mark.real_time
+def test_a_reflex_closes_the_gate_and_only_recover_and_arm_move_the_arm_again(sim, cell):
+    cell.arm()
+    cell.hold_here(1.0)
+    os.kill(cell.loop_pid(), signal.SIGSTOP)  # more than 20 cycles without an answer
+    time.sleep(0.5)
+    os.kill(cell.loop_pid(), signal.SIGCONT)
+    wait_until(lambda: not cell.ready[-1], 10.0, 'the end of ready')
+    wait_until(lambda: cell.status['reason'] == 'driver_not_ready', 10.0, 'a hold')
+    assert 'communication_constraints_violation' in cell.driver.output
+    time.sleep(1.0)
+    assert not cell.ready[-1]
+    assert cell.recover().success
+    wait_until(lambda: cell.ready[-1], 10.0, 'ready')
+    assert cell.status['mode'] == 'holding'
+    cell.arm()
+    before = cell.measured()
+    for _ in range(10):
+        actions = np.tile(before, (20, 1))
+        actions[:, 0] += 0.1
+        cell.send(cell.now_ns(), 0.05, actions)
+        time.sleep(0.2)
+    wait_until(lambda: cell.measured()[0] - before[0] > 0.09, 10.0, 'motion')
+    assert len(sim.stop()['aborts']) == 1
+
+
+def test_a_step_past_control_node_is_refused_by_the_driver_before_it_reaches_the_arm(sim, cell):
+    names = list(cell.spec.arm_joint_names)
+    before = cell.measured()[:-1]
+    point = JointTrajectoryPoint(positions=(before + 0.3).tolist(),
+                                 time_from_start=Duration(nanosec=1_000_000))
+    cell.trajectories.publish(JointTrajectory(joint_names=names, points=[point]))
+    wait_until(lambda: not cell.ready[-1], 10.0, 'the end of ready')
+    assert 'a step, or faster than the arm may accelerate' in cell.driver.output
+    assert np.abs(cell.measured()[:-1] - before).max() < 0.05
+    assert cell.recover().success
+    record = sim.stop()
+    assert record['aborts'] == record['violations'] == []
+
+
+def test_the_hand_homes_opens_grasps_40_mm_and_refuses_what_it_cannot_reach(sim, cell):
+    def command(width):
+        cell.gripper.publish(Float64MultiArray(data=[width]))
+        time.sleep(0.5)
+
+    def width():
+        return 2 * cell.measured()[-1]
+
+    assert cell.home_hand().success
+    command(0.08)
+    command(0.0)
+    wait_until(lambda: abs(width() - 0.04) < 1e-3, 10.0, lambda: f'a grasp at {width()} m')
+    command(0.08)
+    wait_until(lambda: abs(width() - 0.08) < 1e-3, 10.0, lambda: f'an open hand, {width()} m')
+    cell.driver.stop()
+    hand = pylibfranka.Gripper('127.0.0.1')
+    assert hand.grasp(0.04, 0.1, 20.0)
+    with pytest.raises(RuntimeError):
+        hand.move(0.2, 0.1)
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize('fault', ['none', 'a step of 0.05 rad', 'silence of 0.5 s'])
+def test_without_our_limiter_a_step_or_silence_is_a_reflex(sim, fault):
+    """The oracle bites: what our control path keeps from the robot would have stopped it."""
+    robot = pylibfranka.Robot('127.0.0.1', pylibfranka.RealtimeConfig.kIgnore)
+    try:
+        _move(robot, fault)
+    except RuntimeError as error:
+        seen = str(error)
+    else:
+        seen = ''
+    robot.automatic_error_recovery()
+    assert robot.read_once().robot_mode == pylibfranka.RobotMode.Idle
+    del robot
+    record = sim.stop()
+    if fault == 'none':
+        assert (seen, record['aborts'], record['violations']) == ('', [], [])
+    elif fault == 'silence of 0.5 s':
+        assert 'communication_constraints_violation' in seen
+        assert len(record['aborts']) == 1
+    else:
+        assert 'joint_motion_generator_velocity_discontinuity' in seen
+        assert len(record['aborts']) == len(record['violations']) == 1
+
+
+def _move(robot, fault) -> None:
+    control = robot.start_joint_position_control(pylibfranka.ControllerMode.JointImpedance)
+    state, _ = control.readOnce()
+    start, elapsed = list(state.q_d), 0.0
+    while elapsed < 2.0:
+        state, period = control.readOnce()
+        elapsed += period.to_sec()
+        target = list(start)
+        target[3] += 0.05 * (1 - np.cos(np.pi * elapsed / 2.0))
+        if 'step' in fault and elapsed > 0.3:
+            target[3] += 0.05
+        if 'silence' in fault and elapsed > 0.3:
+            time.sleep(0.5)
+        command = pylibfranka.JointPositions(target)
+        command.motion_finished = elapsed >= 2.0
+        control.writeOnce(command)
