@@ -19,6 +19,8 @@ import re
 
 from faster_ros.nodes.control_node import ControlParameters
 from faster_ros.nodes.demo_node import DemoParameters
+from faster_ros.nodes.libfranka_node import LibfrankaParameters
+from faster_ros.nodes.piper_sdk_node import PiperSdkParameters
 from faster_ros.nodes.policy_node import PolicyParameters
 from faster_ros.nodes.sim_node import SimParameters
 from faster_ros.robot_spec import load_robot_spec
@@ -27,7 +29,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NODES = {'control_node': ControlParameters, 'policy_node': PolicyParameters,
-         'sim_node': SimParameters, 'demo_node': DemoParameters}
+         'sim_node': SimParameters, 'demo_node': DemoParameters,
+         'libfranka_node': LibfrankaParameters, 'piper_sdk_node': PiperSdkParameters}
 PAGES = sorted([ROOT / 'README.md', ROOT / 'ARCHITECTURE.md', ROOT / 'CONTRIBUTING.md',
                 *(ROOT / 'docs').glob('*.md')])
 
