@@ -33,6 +33,7 @@ import yaml
 Value = bool | int | float | str
 VIDEO_RATE_HZ = 10.0  # of the demo's video
 _POLICY_TRIALS, _EXPERT_TRIALS = 10, 3
+_STATE_MAX_AGE_S = 0.2
 _GRIPPER_TOPICS = ('joint_trajectory', 'forward_position', 'joint_state')
 _FAST_DDS_PROFILE = 'config/fastdds_large_images.xml'
 
@@ -177,7 +178,7 @@ def demo_graph(
     folder = Path(out).absolute()
     spec = load_robot_spec(robot)
     policy = bool(checkpoint) or spec.joint_names == load_robot_spec('fr3').joint_names
-    robot = _streamed(robot, spec, folder)
+    robot = _simulated(robot, spec, folder)
     leaders = policy_graph(robot, checkpoint, device, require_doctor=False)
     if not policy:
         leaders[0] = Process('expert_node', {'robot': robot})
@@ -198,17 +199,26 @@ def demo_graph(
     return [*graph, Process('demo_node', parameters, nice=10, foreground=True)]
 
 
-def _streamed(robot: str, spec: RobotSpec, folder: Path) -> str:
-    """Return a robot whose gripper takes a topic; where it is an action, a file that says so."""
-    if spec.gripper.mode in _GRIPPER_TOPICS:
+def _simulated(robot: str, spec: RobotSpec, folder: Path) -> str:
+    """
+    Return the robot to simulate, for some a file of their own.
+
+    A gripper that is an action takes a topic there, and joint states may be as old as the FR3's:
+    a simulation shares its machine with the other nodes.
+    """
+    data = spec.to_dict()
+    if spec.gripper.mode not in _GRIPPER_TOPICS:
+        data['gripper'] |= {
+            'mode': 'joint_trajectory',
+            'topic': '/gripper_controller/joint_trajectory',
+        }
+    data['state_max_age_s'] = max(spec.state_max_age_s, _STATE_MAX_AGE_S)
+    if data == spec.to_dict():
         return robot
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / 'robot.yaml'
-    gripper = {'mode': 'joint_trajectory', 'topic': '/gripper_controller/joint_trajectory'}
-    data = spec.to_dict()
-    data['gripper'] |= gripper
     file.write_text(
-        f'# {spec.robot} as the demo simulates it: the gripper is streamed. Written by the demo.\n'
+        f'# {spec.robot} as the demo simulates it. Written by the demo.\n'
         + yaml.safe_dump(data, sort_keys=False)
     )
     return str(file)

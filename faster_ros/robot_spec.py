@@ -34,7 +34,7 @@ from faster_ros.interfaces import FloatArray
 from faster_ros.robot_checks import check_arm, check_entry, check_robot
 from faster_ros.robot_naming import namespace_root, NO_TOPIC, with_names
 from faster_ros.robot_parts import BaseSpec, CameraSpec, DriverSpec, GripperSpec, JointLimits
-from faster_ros.strict_yaml import read_layered, StrictReader
+from faster_ros.strict_yaml import build, check_keys, read_layered
 import numpy as np
 from numpy.typing import NDArray
 
@@ -278,34 +278,30 @@ def load_robot_spec(robot: str, joint_prefix: str = '', driver_namespace: str = 
                       driver_namespace or spec.driver_namespace)
 
 
-_NESTED = {kind.__name__: kind for kind in (BaseSpec, CameraSpec, GripperSpec, JointLimits)}
 _DRIVER_KEYS = tuple(entry.name for entry in fields(DriverSpec))
 _ARM_KEYS = ('base_frame', 'joints', 'home', *_DRIVER_KEYS)  # the rest is the whole robot's
 
 
 def _one_arm(data: Any, source: str) -> RobotSpec:
-    reader = StrictReader(source, _NESTED)
-    reader.check_keys((RobotSpec, DriverSpec), data, given=('driver', 'arms'))
+    check_keys((RobotSpec, DriverSpec), data, source, given=('driver', 'arms'))
     driver = {key: value for key, value in data.items() if key in _DRIVER_KEYS}
     shared = {key: value for key, value in data.items() if key not in _DRIVER_KEYS}
-    spec: RobotSpec = reader.build(RobotSpec, shared, driver=reader.build(DriverSpec, driver),
-                                   arms={})
+    spec = build(RobotSpec, shared, source, driver=build(DriverSpec, driver, source), arms={})
     check_arm(spec, source)
     return spec
 
 
 def _several_arms(data: dict[str, Any], source: str) -> RobotSpec:
-    reader = StrictReader(source, _NESTED)
     wanted, shared = data['arms'], {key: data[key] for key in data if key != 'arms'}
     if not isinstance(wanted, dict) or len(wanted) < 2:
         raise ValueError(f"{source}: 'arms' must be a mapping of two arms or more, got {wanted!r}")
     of_the_arms = ('joints', 'home', 'driver', 'arms')
-    reader.check_keys((RobotSpec,), shared, given=of_the_arms)
+    check_keys((RobotSpec,), shared, source, given=of_the_arms)
     arms = {str(name): _prefixed(f'{name}_', _one_arm(
         _arm_data(arm, shared, f'{source}: arms.{name}'), f'{source}: arms.{name}'))
         for name, arm in wanted.items()}
-    spec: RobotSpec = reader.build(
-        RobotSpec, shared, driver=None, arms=arms,
+    spec = build(
+        RobotSpec, shared, source, driver=None, arms=arms,
         joints={name: limits for arm in arms.values() for name, limits in arm.joints.items()},
         home={name: value for arm in arms.values() for name, value in arm.home.items()})
     check_robot(spec, source)

@@ -12,21 +12,25 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-Strict reading of YAML files into dataclasses.
+Strict reading of plain data, such as a YAML file, into frozen dataclasses.
 
-An unknown key, a missing key or a wrong type is a ValueError that names the file, the key, what
-was expected and what came. Called by ``robot_spec.py``.
+An unknown key, a missing key or a wrong type is a ValueError that names the source, the key, what
+was expected and what came.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import Field, fields, MISSING
+from dataclasses import Field, fields, is_dataclass, MISSING
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints, TypeVar
 
-import numpy as np
 import yaml
+
+T = TypeVar('T')
+_NAMES = {int: 'a whole number', str: 'a text', bool: 'true or false',
+          float: 'a plain number in SI units (rad, m, s, Hz)'}
 
 
 def read_layered(path: Path, arm_keys: tuple[str, ...], depth: int = 0) -> Any:
@@ -67,6 +71,38 @@ def _laid_over(base: Any, data: Any) -> Any:
     return base | {key: _laid_over(base.get(key), value) for key, value in data.items()}
 
 
+def build(cls: type[T], data: Any, source: str, prefix: str = '', **given: Any) -> T:
+    """
+    Return a dataclass made of a mapping; nested dataclasses, dict, tuple and None are known.
+
+    ``given`` are fields that are not in it. An empty text or mapping stands for a default.
+    """
+    check_keys((cls,), data, source, prefix, tuple(given))
+    hints = get_type_hints(cls)
+    values = {field.name: _value(hints[field.name], data[field.name], source,
+                                 f'{prefix}{field.name}')
+              for field in fields(cls)  # type: ignore[arg-type]
+              if field.name in data and not _is_left_empty(field, data[field.name])}
+    return cls(**values, **given)
+
+
+def check_keys(classes: tuple[Any, ...], data: Any, source: str, prefix: str = '',
+               given: tuple[str, ...] = ()) -> None:
+    """Refuse a mapping with keys that no class has, or without those that one needs."""
+    if not isinstance(data, dict):
+        raise ValueError(f"{source}: '{prefix.rstrip('.') or 'file'}' must be a mapping, "
+                         f'got {data!r}')
+    known = [field for cls in classes for field in fields(cls) if field.name not in given]
+    names = [field.name for field in known]
+    for key in data:
+        if key not in names:
+            raise ValueError(f"{source}: unknown key '{prefix}{key}'; expected "
+                             f"{', '.join(names)}")
+    for field in known:
+        if field.name not in data and _is_required(field):
+            raise ValueError(f"{source}: key '{prefix}{field.name}' is missing")
+
+
 def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
@@ -75,62 +111,33 @@ def _is_left_empty(field: Field[Any], value: Any) -> bool:
     return value in ({}, '') and not _is_required(field)
 
 
-class StrictReader:
-    """Builds dataclasses of numbers, texts and each other; ``source`` names the file."""
+def _value(kind: Any, value: Any, source: str, key: str) -> Any:
+    origin = get_origin(kind)
+    if origin is dict:
+        return _mapping(get_args(kind)[1], value, source, key)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{source}: '{key}' must be a list, got {value!r}")
+        return tuple(_value(get_args(kind)[0], item, source, f'{key}[{place}]')
+                     for place, item in enumerate(value))
+    if origin is UnionType:  # X | None
+        return None if value is None else _value(get_args(kind)[0], value, source, key)
+    if is_dataclass(kind):
+        return build(kind, value, source, f'{key}.')  # type: ignore[arg-type]
+    return value if kind is Any else _plain(kind, value, source, key)
 
-    def __init__(self, source: str, nested: Mapping[str, Any]) -> None:
-        """``nested``: the dataclasses that may be a field's type, by name."""
-        self._source = source
-        self._nested = nested
 
-    def build(self, cls: Any, data: Any, prefix: str = '', **given: Any) -> Any:
-        """Return ``cls`` of a mapping; ``given`` are fields that are not in it."""
-        self.check_keys((cls,), data, prefix, tuple(given))
-        values = {field.name: self._value(str(field.type), data[field.name],
-                                          f'{prefix}{field.name}')
-                  for field in fields(cls)
-                  if field.name in data and not _is_left_empty(field, data[field.name])}
-        return cls(**values, **given)
+def _mapping(kind: Any, value: Any, source: str, key: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"{source}: '{key}' must be a mapping with entries, got {value!r}")
+    return {str(name): _value(kind, item, source, f'{key}.{name}') for name, item in value.items()}
 
-    def check_keys(self, classes: tuple[Any, ...], data: Any, prefix: str = '',
-                   given: tuple[str, ...] = ()) -> None:
-        """Refuse a mapping with keys that no class has, or without those that one needs."""
-        if not isinstance(data, dict):
-            raise ValueError(f"{self._source}: '{prefix or 'file'}' must be a mapping, got "
-                             f'{data!r}')
-        known = [field for cls in classes for field in fields(cls) if field.name not in given]
-        names = [field.name for field in known]
-        for key in data:
-            if key not in names:
-                raise ValueError(f"{self._source}: unknown key '{prefix}{key}'; expected "
-                                 f"{', '.join(names)}")
-        for field in known:
-            if field.name not in data and _is_required(field):
-                raise ValueError(f"{self._source}: key '{prefix}{field.name}' is missing")
 
-    def _value(self, kind: str, value: Any, key: str) -> Any:
-        kind = kind.removesuffix(' | None')
-        if kind.startswith('dict['):
-            inner = kind.removeprefix('dict[str, ').removesuffix(']')
-            if not isinstance(value, dict) or not value:
-                self._refuse(key, 'a mapping with entries', value)
-            return {str(name): self._value(inner, item, f'{key}.{name}')
-                    for name, item in value.items()}
-        if kind in self._nested:
-            return self.build(self._nested[kind], value, f'{key}.')
-        if kind == 'float':
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                self._refuse(key, 'a plain number in SI units (rad, m, s, Hz)', value)
-            if not np.isfinite(value):
-                self._refuse(key, 'finite', value)
-            return float(value)
-        if kind == 'int':
-            if isinstance(value, bool) or not isinstance(value, int):
-                self._refuse(key, 'a whole number', value)
-            return value
-        if not isinstance(value, str) or not value:
-            self._refuse(key, 'a text', value)
-        return value
-
-    def _refuse(self, key: str, expected: str, value: Any) -> None:
-        raise ValueError(f"{self._source}: '{key}' must be {expected}, got {value!r}")
+def _plain(kind: Any, value: Any, source: str, key: str) -> Any:
+    wanted = (int, float) if kind is float else kind
+    right = isinstance(value, wanted) and (kind is bool or not isinstance(value, bool))
+    if not right or value == '':
+        raise ValueError(f"{source}: '{key}' must be {_NAMES[kind]}, got {value!r}")
+    if kind is float and not isfinite(value):
+        raise ValueError(f"{source}: '{key}' must be finite, got {value!r}")
+    return float(value) if kind is float else value

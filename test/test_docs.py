@@ -21,6 +21,8 @@ from faster_ros.nodes.control_parameters import ControlParameters
 from faster_ros.nodes.demo_node import DemoParameters
 from faster_ros.nodes.doctor_node import DoctorParameters
 from faster_ros.nodes.expert_node import ExpertParameters
+from faster_ros.nodes.libfranka_node import LibfrankaParameters
+from faster_ros.nodes.piper_sdk_node import PiperSdkParameters
 from faster_ros.nodes.policy_node import PolicyParameters
 from faster_ros.nodes.sim_node import SimParameters
 from faster_ros.robot_spec import load_robot_spec
@@ -30,7 +32,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NODES = {'control_node': ControlParameters, 'policy_node': PolicyParameters,
          'doctor_node': DoctorParameters, 'sim_node': SimParameters,
-         'demo_node': DemoParameters, 'expert_node': ExpertParameters}
+         'demo_node': DemoParameters, 'expert_node': ExpertParameters,
+         'libfranka_node': LibfrankaParameters, 'piper_sdk_node': PiperSdkParameters}
 PAGES = sorted([ROOT / 'README.md', ROOT / 'ARCHITECTURE.md', ROOT / 'CONTRIBUTING.md',
                 *(ROOT / 'docs').glob('*.md')])
 

@@ -26,11 +26,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'faster_ros'
 
-BASE = {'interfaces', 'strict_data', 'robot_parts', 'robot_spec', 'kinematics'}
+BASE = {'interfaces', 'strict_yaml', 'robot_parts', 'robot_spec', 'kinematics'}
 CORE = {'runtime', 'robots', 'policy', 'data', 'doctor', 'evaluation', 'sim', 'tokenizer'}
 MAY_IMPORT = {
     'interfaces': set(),
-    'strict_data': set(),
     'strict_yaml': set(),
     'robot_parts': set(),
     'robot_checks': {'robot_parts'},

@@ -28,7 +28,7 @@ from pathlib import Path
 import secrets
 from typing import Any
 
-from faster_ros.strict_data import build
+from faster_ros.strict_yaml import build
 import numpy as np
 import yaml
 

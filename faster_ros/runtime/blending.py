@@ -82,7 +82,7 @@ class HardSwitch(MergeRule):
         overlap = times <= executing.end_ns
         old = [executing.at(int(time)) for time in times[overlap]]
         if old:
-            share = self._share((times[overlap] - now_ns) * 1e-9)
+            share = self._share(np.asarray((times[overlap] - now_ns) * 1e-9, dtype=float))
             rows = rows.copy()
             rows[overlap] = (1 - share) * np.array(old) + share * rows[overlap]
         return _joined(executing, now_ns, times, rows)
@@ -223,8 +223,9 @@ RULES = ('synchronous', 'restart', 'hard_switch', 'average', 'ensemble', 'crossf
 
 def make_rule(name: str, blend_s: float, spec: RobotSpec) -> MergeRule:
     """Return the rule of that name from ``RULES`` for one arm; ``blend_s``: length of a seam."""
-    simple = {'synchronous': Synchronous, 'restart': Restart, 'hard_switch': HardSwitch,
-              'average': ConstantAverage, 'ensemble': TemporalEnsemble}
+    simple: dict[str, type[MergeRule]] = {
+        'synchronous': Synchronous, 'restart': Restart, 'hard_switch': HardSwitch,
+        'average': ConstantAverage, 'ensemble': TemporalEnsemble}
     if name in simple:
         return simple[name]()
     if name == 'crossfade':

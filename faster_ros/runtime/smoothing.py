@@ -66,12 +66,12 @@ class SmoothCurve:
     @property
     def positions(self) -> FloatArray:
         """Return the positions at the knot, shape (D,)."""
-        return self._control[1] + self._bend / 6.0
+        return np.asarray(self._control[1] + self._bend / 6.0)
 
     @property
     def velocities(self) -> FloatArray:
         """Return the velocities at the knot, shape (D,)."""
-        return (self._control[2] - self._control[0]) / (2.0 * self._period)
+        return np.asarray((self._control[2] - self._control[0]) / (2.0 * self._period))
 
     @property
     def accelerations(self) -> FloatArray:

@@ -56,7 +56,7 @@ class StraightLines:
         index = min(max(bisect_right(self._due, time_ns) - 1, 0), len(self._due) - 1)
         start_ns = self._due[index]
         if index + 1 == len(self._due) or time_ns <= start_ns:
-            return self.rows[index].copy()
+            return np.array(self.rows[index])
         share = (time_ns - start_ns) / (self._due[index + 1] - start_ns)
         return np.asarray(self.rows[index] + share * (self.rows[index + 1] - self.rows[index]))
 

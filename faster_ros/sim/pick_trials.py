@@ -97,7 +97,7 @@ class PickTrials:
         chunks = _DelayedPolicy(infer, how)
         now_ns = 0
         fault, wrong = controller.arm(now_ns, self._state(now_ns)), False
-        accelerations = []
+        accelerations = [np.zeros(len(self._spec.joints))] * 2
         while not fault and not simulator.succeeded() and now_ns < TIME_LIMIT_S * 1e9:
             status = controller.status(now_ns)
             if chunks.due(now_ns, status.remaining_s):

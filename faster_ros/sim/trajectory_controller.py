@@ -19,7 +19,17 @@ starts from the current desired state (``interpolate_from_desired_state``). Betw
 interpolation is linear (positions), cubic (with velocities) or quintic (with accelerations).
 After the last point its position is held. Points in the past are skipped, as the controller does:
 the desired state steps onto the trajectory. Called by sim_node, once for the arm, once for the
-gripper.
+gripper, and by libfranka_node.
+
+Sources, in ros2_controllers (Jazzy), package joint_trajectory_controller::
+
+    unknown joint, times not increasing,     validate_trajectory_msg; partial goals need
+    end in the past, velocity at the end,    allow_partial_joints_goal, a velocity at the end
+    wrong sizes, effort values               allow_nonzero_velocity_at_trajectory_end
+    linear, cubic, quintic                   Trajectory::interpolate_between_points
+    points in the past, hold after the end   Trajectory::sample
+    start from the desired state             interpolate_from_desired_state
+    replaced by the newest                   topic_callback, add_new_trajectory_msg
 """
 
 from __future__ import annotations

@@ -109,8 +109,9 @@ class ControlPath:
             self._next_tick_ns = self._next_chunk_ns = now_ns
             assert self.controller.arm(now_ns, self._state) == ''
         if now_ns >= self._end_ns:
-            loop.stopping = True
-        if now_ns >= self._next_chunk_ns and not loop.stopping:
+            loop.stopping = True  # the trajectory that is executed brakes
+            return
+        if now_ns >= self._next_chunk_ns:
             self._send_chunk(now_ns)
         for chunk in self._arrived(self._chunks, now_ns):
             self.controller.accept(chunk, now_ns)

@@ -17,9 +17,11 @@ What can hurt or go unnoticed with two arms, a mobile base, and Piper's two nami
 One test for each hazard; the chain is that of control_node, as in test_hazards.py.
 """
 
+from dataclasses import fields
+
 from faster_ros.interfaces import ActionChunk, JointCommand, RobotState
 from faster_ros.nodes import conversions
-from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.robot_spec import DriverSpec, load_robot_spec, RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface, CommandOptions
 from faster_ros.robots.zero_when_silent import SILENCE_S, ZEROS_AT_REST
 from faster_ros.runtime.controller import MotionController
@@ -43,7 +45,7 @@ def state(positions, now: int = T0) -> RobotState:
 
 
 def command(spec: RobotSpec, positions, base=None) -> JointCommand:
-    return JointCommand(T0, np.array(positions, dtype=float), np.zeros(len(positions)), base)
+    return JointCommand(T0, np.array(positions, dtype=float), np.zeros(len(positions)), base=base)
 
 
 def reach(spec: RobotSpec) -> MotionController:
@@ -71,14 +73,11 @@ def test_each_arm_is_sent_its_own_joints_under_its_driver_s_names():
 
 def test_each_of_two_trajectories_has_its_own_velocities_and_accelerations():
     data = load_robot_spec('fr3').to_dict()
-    keys = ('joints', 'home', 'tool_frame', 'gripper', 'command_mode', 'command_topic',
-            'command_speed_percent', 'driver_ready_topic', 'driver_speed_topic', 'state_topic')
+    keys = ('joints', 'home', *(entry.name for entry in fields(DriverSpec) if entry.name in data))
     arm = {key: data.pop(key) for key in keys}
     other = arm | {'command_topic': '/b/arm', 'state_topic': '/b/states',
                    'gripper': arm['gripper'] | {'topic': '/b/gripper'}}
-    known = {key: value for key, value in data.items()
-             if key not in ('driver_gates', 'recovery', 'workspace')}
-    spec = RobotSpec.from_dict(known | {'arms': {'a': arm, 'b': other}}, 'two.yaml')
+    spec = RobotSpec.from_dict(data | {'arms': {'a': arm, 'b': other}}, 'two.yaml')
     sent = JointCommand(T0, spec.home_positions, np.arange(16) / 100.0, np.arange(16) / 10.0)
     messages = dict(ArmInterface(spec).write(sent, None))
     for topic, first in (arm['command_topic'], 0), ('/b/arm', 8):

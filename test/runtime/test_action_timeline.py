@@ -16,7 +16,7 @@
 from dataclasses import replace
 
 from faster_ros.interfaces import ActionChunk
-from faster_ros.robot_spec import load_robot_spec
+from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
 from faster_ros.runtime.blending import make_rule, RULES
 from hypothesis import given, settings, strategies as st
@@ -249,7 +249,9 @@ def test_a_chunk_not_newer_than_the_last_is_refused(start_ms):
 
 
 def test_the_gripper_is_told_earlier_by_its_own_latency():
-    slow = replace(SPEC, gripper=replace(SPEC.gripper, latency_s=0.2))
+    data = SPEC.to_dict()
+    data['gripper']['latency_s'] = 0.2
+    slow = RobotSpec.from_dict(data, 'slow.yaml')
     timeline = ActionTimeline(slow)
     actions = np.zeros((8, 8))
     actions[:4, 7] = 0.04

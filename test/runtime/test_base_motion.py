@@ -17,7 +17,7 @@ from faster_ros.interfaces import ActionChunk, RobotState
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.runtime.base_motion import BaseMotion
 from faster_ros.runtime.controller import MotionController
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 import numpy as np
 
 MOBILE = load_robot_spec('cobot_magic_mobile')
@@ -35,6 +35,7 @@ def chunk_of(rows) -> ActionChunk:
     return ActionChunk(T0, 10 * MS, actions, MOBILE.action_names)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(wild, wild), min_size=1, max_size=40), st.data())
 def test_any_targets_keep_the_limits_and_none_leads_to_exact_zero(rows, data):
     motion, last = BaseMotion(MOBILE, 0.01), np.zeros(2)

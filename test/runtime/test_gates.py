@@ -224,7 +224,8 @@ def test_a_stop_brakes_at_the_acceleration_limit_then_falls_silent_and_says_who(
     arm.run(1000)
     speeds = np.diff(arm.commands[before - 1:], axis=0)[:, 0] / 0.01
     assert np.all(np.diff(speeds) < 0)  # every command brakes
-    assert speeds[-1] == pytest.approx(0, abs=1e-9)
+    # The mean over the last period, at whose end the arm stands.
+    assert 0 <= speeds[-1] < 0.5 * SPEC.limit_array('acceleration')[0] * 0.01
     silent = len(arm.commands)
     arm.run(1000)
     assert len(arm.commands) == silent
@@ -257,10 +258,10 @@ def slowed(share: float, milliseconds: int, feed_ms: int = 300) -> np.ndarray:
 
 @pytest.mark.parametrize('share', [1.0, 0.7, 0.3, 0.1])
 def test_a_driver_at_a_share_of_its_speed_is_commanded_at_that_share(share):
-    moved = slowed(share, 3000)
-    speeds = np.diff(moved[50:]) / 0.01
-    assert np.mean(speeds) == pytest.approx(0.2 * share, rel=0.06)
-    assert speeds.max() <= 0.2 * share * 1.2 + 1e-3
+    speeds = np.diff(slowed(share, 9000)) / 0.01
+    joined = speeds[len(speeds) // 2:]  # the first seam is over
+    assert np.mean(joined) == pytest.approx(0.2 * share, rel=0.1)
+    assert joined.max() <= 0.2 * share * 1.2 + 1e-3
 
 
 def test_a_driver_at_zero_percent_is_held_without_a_fault_and_goes_on():

@@ -36,8 +36,8 @@ GROUPS = {'position': [0, 1, 2], 'gripper': [3]}
 MAKERS = {
     'vq_bet': lambda: vq_bet(TOKENS, 32, effort=0.05),
     'vq_vla': lambda: vq_vla(TOKENS, 32, effort=0.2),
-    'carp': lambda: carp(TOKENS, 64, effort=0.05),
-    'quest': lambda: quest(TOKENS, effort=0.1),
+    'carp': lambda: carp(TOKENS, 64, effort=0.1),
+    'quest': lambda: quest(TOKENS, effort=0.2),
     'omnisat': lambda: OmniSat(GROUPS, TOKENS, 32),
     'spatial': lambda: SpatialGrid(GROUPS),
 }
