@@ -50,7 +50,7 @@ def patient(values, folder):
 def documented_robot():
     """Return the robot file of docs/add_a_robot.md."""
     page = (Path(__file__).parents[2] / 'docs' / 'add_a_robot.md').read_text()
-    (text, *_) = re.findall(r'^```yaml\n(robot:.*?)^```', page, re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(r'^```yaml\n(robot:.*?)^```', page, re.MULTILINE | re.DOTALL)
     return yaml.safe_load(text)
 
 
