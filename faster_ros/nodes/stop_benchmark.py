@@ -51,6 +51,7 @@ from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.walking_policy import SPEED, TURN_AT
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
 import rclpy
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -82,8 +83,8 @@ class Bench:
                         for name, camera in spec.cameras.items()}
         self._driver = PolledSubscription(node, JointTrajectory, spec.command_topic,
                                           self._on_command, QoSProfile(depth=500))
-        self.arm = node.create_client(SetBool, '/control_node/arm')
-        self.stop = node.create_client(Trigger, '/control_node/stop')
+        self.arm: Client[Any, Any] = node.create_client(SetBool, '/control_node/arm')
+        self.stop: Client[Any, Any] = node.create_client(Trigger, '/control_node/stop')
         node.create_timer(1.0 / spec.state_rate_hz, self._publish_state)
         node.create_timer(1.0 / 30.0, self._publish_images)
         self._executor = SingleThreadedExecutor(context=self._context)

@@ -16,13 +16,11 @@
 import json
 from pathlib import Path
 import re
-import sys
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from faster_ros.bringup import default_checkpoint
 from faster_ros.nodes import conversions, qos
 from faster_ros.nodes.diagnostics import values_of
-from faster_ros.nodes.doctor_arm import ArmWatch
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.robots.arm_interface import ArmInterface
 from geometry_msgs.msg import Twist
@@ -202,21 +200,6 @@ def test_arming_is_refused_again_when_the_doctor_has_ended(robot, doctor):
     robot.wait_for_green()
     assert doctor.stop() == 0
     wait_until(lambda: 'nobody publishes' in robot.arm().message, PATIENCE_S, 'a refusal')
-
-
-def test_messages_that_are_not_installed_are_reported_and_end_nothing(monkeypatch):
-    for package in ('std_msgs', 'ur_dashboard_msgs', 'control_msgs'):
-        monkeypatch.setitem(sys.modules, f'{package}.msg', None)
-        monkeypatch.setitem(sys.modules, f'{package}.action', None)
-    peer = Peer(own_domain())
-    try:
-        watch = ArmWatch(peer.node, '', load_robot_spec('ur5e'))
-        assert {package.name: package.optional for package in watch.missing} == {
-            'std_msgs': False, 'control_msgs': False, 'ur_dashboard_msgs': True}
-        for package in watch.missing:
-            assert package.remedy.startswith('sudo apt install ros-')
-    finally:
-        peer.close()
 
 
 def test_two_arms_and_a_base_have_lines_of_their_own(tmp_path):
