@@ -69,7 +69,7 @@ class ActionTimeline:
         self._grippers = spec.gripper_indices
         self._closed = np.array([gripper.closed for gripper in spec.grippers])
         self._open = np.array([gripper.open for gripper in spec.grippers])
-        self._rule = rule or make_rule('smooth', 0.12, spec)
+        self._rule = rule or make_rule('smooth', 0.12)
         self._latency_ns = round(actuation_latency_s * 1e9)
         self._gripper_latencies_ns = [round(gripper.latency_s * 1e9) for gripper in spec.grippers]
         self.counters = TimelineCounters()

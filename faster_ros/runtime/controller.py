@@ -91,7 +91,7 @@ class MotionController:
         self._period_s = 1.0 / (rate_hz or spec.command_rate_hz)
         self._limiter = Limiter(spec, self._period_s)
         self._timeline = ActionTimeline(
-            spec, make_rule(config.merge, config.blend_s, spec),
+            spec, make_rule(config.merge, config.blend_s),
             config.actuation_latency_s + self._limiter.delay_s)
         self._supervisor = Supervisor(spec, config.gates, deadman)
         self._clock = DilatedClock()
