@@ -36,6 +36,17 @@ RECOVERIES = ('none', 'simulation', 'franka', 'multipanda', 'ur', 'piper', 'agx_
 WALLS = ('x_min', 'x_max', 'y_min', 'y_max', 'z_min', 'z_max')
 
 
+def check_entry(arm: Any, keys: tuple[str, ...], source: str) -> None:
+    """Check what ``arms`` holds for one of several arms, before it is read."""
+    if not isinstance(arm, dict) or not set(arm) <= set(keys):
+        raise ValueError(f"{source} must be a mapping with keys of an arm ({', '.join(keys)}), "
+                         f'got {arm!r}')
+    if arm.get('joint_prefix'):
+        raise ValueError(f"{source}: 'joint_prefix' is {arm['joint_prefix']!r}; expected none, as "
+                         "the arm's name stands before its joints: say in driver_names what its "
+                         'driver calls them')
+
+
 def check_arm(spec: RobotSpec, source: str) -> None:
     """Check what belongs to a robot with one arm, or to one arm of several."""
     for name, limits in spec.joints.items():

@@ -27,10 +27,15 @@ _TOPICS = ('command_topic', 'state_topic', 'driver_ready_topic', 'driver_speed_t
 Spec = TypeVar('Spec')
 
 
+def namespace_root(namespace: str) -> str:
+    """Return what a name in a namespace begins with: ``/left`` for ``left``, '' for none."""
+    return f'/{namespace.strip("/")}' if namespace else ''
+
+
 def with_names(spec: Spec, prefix: str, namespace: str) -> Spec:
     """Return a RobotSpec of one arm with both; a name that has them already stays as it is."""
     robot: Any = spec
-    start = f'/{namespace.strip("/")}' if namespace else ''
+    start = namespace_root(namespace)
 
     def joint(name: str) -> str:
         return name if name.startswith(prefix) else prefix + name

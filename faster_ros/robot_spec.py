@@ -31,8 +31,8 @@ import sys
 from typing import Any
 
 from faster_ros.interfaces import FloatArray
-from faster_ros.robot_checks import check_arm, check_robot
-from faster_ros.robot_naming import NO_TOPIC, with_names
+from faster_ros.robot_checks import check_arm, check_entry, check_robot
+from faster_ros.robot_naming import namespace_root, NO_TOPIC, with_names
 from faster_ros.robot_parts import BaseSpec, CameraSpec, DriverSpec, GripperSpec, JointLimits
 from faster_ros.strict_yaml import build, check_keys, read_layered
 import numpy as np
@@ -207,6 +207,11 @@ class RobotSpec:
         return self._only.driver_namespace
 
     @property
+    def driver_root(self) -> str:
+        """Return the namespace of the one arm's driver as a name begins with it, '' for none."""
+        return namespace_root(self._only.driver_namespace)
+
+    @property
     def workspace(self) -> dict[str, float]:
         """Return the walls for the tool of the one arm in its base frame, m."""
         return self._only.workspace
@@ -304,14 +309,13 @@ def _several_arms(data: dict[str, Any], source: str) -> RobotSpec:
 
 
 def _arm_data(arm: Any, shared: dict[str, Any], source: str) -> Any:
-    if not isinstance(arm, dict) or not set(arm) <= set(_ARM_KEYS):
-        raise ValueError(f"{source} must be a mapping with keys of an arm ("
-                         f"{', '.join(_ARM_KEYS)}), got {arm!r}")
+    check_entry(arm, _ARM_KEYS, source)
     return {key: value for key, value in shared.items() if key != 'base'} | arm
 
 
 def _prefixed(prefix: str, arm: RobotSpec) -> RobotSpec:
     """Return an arm whose joints have names of their own, and their driver's in its messages."""
+    arm = with_names(arm, '', arm.driver_namespace)
     driver = arm.driver
     assert driver is not None
     names = dict(zip(arm.joints, arm.driver_joint_names))

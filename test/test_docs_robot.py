@@ -29,8 +29,8 @@ PERIOD_NS = 10_000_000
 
 
 def documented_file(folder):
-    """Write the YAML block of the page as it stands there; return its path."""
-    (text,) = re.findall(r'^```yaml\n(.*?)^```', PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    """Write the whole robot file of the page as it stands there; return its path."""
+    (text,) = re.findall(r'^```yaml\n(robot:.*?)^```', PAGE.read_text(), re.MULTILINE | re.DOTALL)
     path = folder / 'my_arm.yaml'
     path.write_text(text)
     return path

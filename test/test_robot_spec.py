@@ -123,6 +123,16 @@ def test_two_arms_are_one_vector_of_joints_with_unique_names():
     assert RobotSpec.from_dict(spec.to_dict(), 'again') == spec
 
 
+def test_the_driver_of_one_of_two_arms_may_run_in_a_namespace():
+    data = two_arms()
+    data['arms']['b']['driver_namespace'] = 'right'
+    spec = RobotSpec.from_dict(data, 'two.yaml')
+    assert spec.state_topics == ('/a/joint_states', '/right/b/joint_states')
+    assert [arm.driver_root for arm, _ in spec.parts.values()] == ['', '/right']
+    assert spec.grippers[1].topic.startswith('/right/b/')
+    assert RobotSpec.from_dict(spec.to_dict(), 'again') == spec
+
+
 def test_one_arm_is_the_only_part_of_its_robot():
     spec = load_robot_spec('fr3')
     assert spec.parts == {'': (spec, slice(0, 8))}
@@ -147,6 +157,7 @@ def test_what_belongs_to_one_arm_is_refused_for_two(name):
      "'arms.a.command_topic' and 'arms.b.state_topic' are both"),
     ('b', 'driver_names', {'fr3_joint9': 'x'}, "arms.b: 'driver_names' has fr3_joint9; expected"),
     ('b', 'driver_names', {'fr3_joint1': 'fr3_joint2'}, 'gives two joints one name'),
+    ('b', 'joint_prefix', 'b_', "arms.b: 'joint_prefix' is 'b_'; expected none"),
 ])
 def test_a_mistake_in_one_of_two_arms_is_named(arm, key, value, message):
     data = two_arms()

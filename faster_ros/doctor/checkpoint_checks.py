@@ -15,9 +15,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from faster_ros.doctor.facts import CheckpointFacts, JointFacts
+from faster_ros.doctor.facts import CheckpointFacts
 from faster_ros.doctor.report import critical, Line, ok, warning
 from faster_ros.policy.compatibility import check_compatible, FILES
 from faster_ros.robot_spec import RobotSpec
@@ -26,8 +27,9 @@ _CHECK = 'checkpoint'
 _BEYOND = 0.5  # share of the range of training that a start may lie outside of it
 
 
-def fit(spec: RobotSpec, checkpoint: CheckpointFacts, joints: JointFacts) -> list[Line]:
-    """Return the lines about a checkpoint."""
+def fit(spec: RobotSpec, checkpoint: CheckpointFacts,
+        positions: Mapping[str, float]) -> list[Line]:
+    """Return the lines about a checkpoint; ``positions`` are measured, by joint."""
     if not checkpoint.folder:
         return [ok(_CHECK, 'none named; name one with checkpoint:=<folder>')]
     problem = checkpoint.problem or _problem(spec, checkpoint)
@@ -35,7 +37,7 @@ def fit(spec: RobotSpec, checkpoint: CheckpointFacts, joints: JointFacts) -> lis
         return [critical(_CHECK, problem, 'name a checkpoint that was trained for this robot, '
                          'with its joints, cameras and action representation')]
     step_s = float(checkpoint.config['step_s'])
-    return [_steps(spec, checkpoint, step_s), _start_pose(spec, checkpoint, joints)]
+    return [_steps(spec, checkpoint, step_s), _start_pose(spec, checkpoint, positions)]
 
 
 def _problem(spec: RobotSpec, checkpoint: CheckpointFacts) -> str:
@@ -65,14 +67,14 @@ def _steps(spec: RobotSpec, checkpoint: CheckpointFacts, step_s: float) -> Line:
               f'{step_s:g} s apart')
 
 
-def _start_pose(spec: RobotSpec, checkpoint: CheckpointFacts, joints: JointFacts) -> Line:
+def _start_pose(spec: RobotSpec, checkpoint: CheckpointFacts,
+                positions: Mapping[str, float]) -> Line:
     check = 'start pose'
     low, high = (checkpoint.config['state_normaliser'][end] for end in ('low', 'high'))
-    measured = dict(zip(joints.names, joints.positions))
     far = []
     for name, lowest, highest in zip(spec.joint_names, low, high):
         slack = _BEYOND * (highest - lowest) + 1e-6
-        value = measured.get(name, lowest)
+        value = positions.get(name, lowest)
         if not lowest - slack <= value <= highest + slack:
             far.append(f'{name} at {value:.2f}, trained {lowest:.2f} to {highest:.2f}')
     if far:

@@ -15,12 +15,21 @@
 
 from __future__ import annotations
 
-from faster_ros.doctor.facts import ControllerFacts, Endpoint, Facts, Quality, TargetFacts
+from faster_ros.doctor.facts import (
+    ArmFacts,
+    ControllerFacts,
+    Endpoint,
+    Facts,
+    Quality,
+    TargetFacts,
+)
 from faster_ros.doctor.report import critical, Line, ok, warning
 from faster_ros.doctor.stream_checks import mismatch, node_names
 
 OURS = 'control_node'
 _OFFERED = Quality(reliable=True, transient_local=False)  # as nodes/qos.py COMMAND
+_OF_AN_ARM = 'a leader arm, a teleoperation, an rqt panel or a joint_state_publisher'
+_RIVALS = {'arm': _OF_AN_ARM, 'gripper': _OF_AN_ARM, 'base': 'a joystick or a navigation stack'}
 _LISTENERS_ONLY = ('_ros2cli', 'rosbag2', 'rqt', 'foxglove')
 
 
@@ -28,17 +37,24 @@ def command_lines(facts: Facts) -> list[Line]:
     """Return all lines about commands; a dry run commands nothing that could be wrong."""
     if facts.dry_run:
         return [ok('commands', 'dry run: only topics under /dry_run are commanded')]
-    lines, spec = [], facts.spec
-    labels = {spec.gripper.topic: 'gripper', spec.command_topic: 'arm'}
-    for target in facts.targets:
-        label = labels.get(target.topic, target.topic)
+    lines = [line.of(arm.name) for arm in facts.arms for line in _arm_lines(arm)]
+    if facts.base is not None:
+        lines += [receiver('base', facts.base), rivals('base', facts.base)]
+    return lines
+
+
+def _arm_lines(arm: ArmFacts) -> list[Line]:
+    lines = []
+    for target in arm.targets:
+        label = 'arm' if target.topic == arm.spec.command_topic else 'gripper'
         lines += [receiver(label, target), rivals(label, target)]
-        if spec.command_mode != 'joint_state' and (facts.controllers.manager or target.receivers):
-            lines.append(controller(label, target, facts.controllers))
-    if facts.gripper_action:
-        lines.append(gripper_action(facts))
-    if facts.driver:
-        lines.append(driver(facts))
+        through_controller = arm.spec.command_mode != 'joint_state'
+        if through_controller and (arm.controllers.manager or target.receivers):
+            lines.append(controller(label, target, arm.controllers))
+    if arm.gripper_action:
+        lines.append(gripper_action(arm))
+    if arm.driver:
+        lines.append(driver(arm))
     return lines
 
 
@@ -71,8 +87,7 @@ def rivals(label: str, target: TargetFacts) -> Line:
     others = tuple(end for end in target.publishers if _name(end) != OURS)
     if others:
         return critical(check, f'{node_names(others)} publishes on {target.topic}, which moves '
-                        'the arm', 'stop it: a leader arm, a teleoperation, an rqt panel or a '
-                        'joint_state_publisher there fights with the policy')
+                        f'the {label}', f'stop it: {_RIVALS[label]} there fights with the policy')
     if len(ours) > 1:
         return critical(check, f'{len(ours)} control_nodes publish on {target.topic}',
                         'stop the bringup that was left running')
@@ -98,17 +113,17 @@ def controller(label: str, target: TargetFacts, known: ControllerFacts) -> Line:
                     f'ros2 control switch_controllers --activate {name}')
 
 
-def gripper_action(facts: Facts) -> Line:
+def gripper_action(arm: ArmFacts) -> Line:
     """Say whether somebody serves the gripper's action."""
-    if facts.gripper_served:
-        return ok('gripper action', f'served on {facts.gripper_action}')
-    return critical('gripper action', f'nobody serves {facts.gripper_action}',
+    if arm.gripper_served:
+        return ok('gripper action', f'served on {arm.gripper_action}')
+    return critical('gripper action', f'nobody serves {arm.gripper_action}',
                     'start the driver of the gripper, or correct gripper.topic and gripper.mode')
 
 
-def driver(facts: Facts) -> Line:
+def driver(arm: ArmFacts) -> Line:
     """Repeat what the driver says about itself, or why that cannot be heard."""
-    for stream in facts.driver:
+    for stream in arm.driver:
         if not stream.publishers:
             return critical('driver ready', f'nobody publishes {stream.topic}',
                             'start the driver, or say none in the robot file')
@@ -116,8 +131,8 @@ def driver(facts: Facts) -> Line:
             if reason := mismatch(end.quality, stream.requested):
                 return critical('driver ready', f'{stream.topic} from {end.node}: {reason}',
                                 'use the driver that the robot file is meant for')
-    if facts.driver_problem:
-        return critical('driver ready', facts.driver_problem,
+    if arm.driver_problem:
+        return critical('driver ready', arm.driver_problem,
                         'start the program on the robot, or set the speed slider to full')
     return ok('driver ready', 'the driver follows, at full speed')
 

@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from xml.etree import ElementTree
 
 from faster_ros.doctor.report import critical, Line, ok, warning
@@ -24,7 +25,7 @@ _ROUNDING = 1e-3  # rad or m by which two descriptions of one limit may differ
 
 
 def limits(spec: RobotSpec, topic: str, text: str) -> Line:
-    """Compare position and speed limits with the URDF of a topic or, without one, of a file."""
+    """Compare an arm's limits with the URDF of a topic or, without one, of a file."""
     check = 'joint limits'
     if not text:
         return ok(check, f'no {topic} to compare with; those of the robot file are used')
@@ -33,24 +34,38 @@ def limits(spec: RobotSpec, topic: str, text: str) -> Line:
     except (ElementTree.ParseError, ValueError) as error:
         return warning(check, f'{topic} is not a readable URDF: {error}',
                        'see what publishes the description')
-    if topic.endswith('.urdf'):
-        described = {spec.joint_prefix + name: values for name, values in described.items()}
-    missing = [name for name in spec.arm_joint_names if name not in described]
+    names = _names(spec, topic, described)
+    missing = [name for name in names.values() if name not in described]
     if missing:
         return critical(check, f"{topic} has no joint {', '.join(missing)}; it has "
                         f"{', '.join(described)}", 'name the robot that is connected, or its '
                         'joint_prefix')
-    wider = [text for name in spec.arm_joint_names
-             if (text := _position_problem(spec, name, described[name]))]
+    wider = [text for own, name in names.items()
+             if (text := _position_problem(spec, own, described[name]))]
     if wider:
         return critical(check, f"wider than in {topic}: {', '.join(wider)}",
                         'narrow these joints in the robot file')
-    faster = [text for name in spec.arm_joint_names
-              if (text := _speed_problem(spec, name, described[name]))]
+    faster = [text for own, name in names.items()
+              if (text := _speed_problem(spec, own, described[name]))]
     if faster:
         return warning(check, f"faster than in {topic}: {', '.join(faster)}",
                        'lower velocity_scale or the limits in the robot file')
     return ok(check, f'within those of {topic}')
+
+
+def _names(spec: RobotSpec, topic: str, described: Mapping[str, object]) -> dict[str, str]:
+    """
+    Return what a description calls the arm's joints, all after one rule.
+
+    The package's own file has no prefix. A driver's may be of that arm alone, with the names in
+    its messages, or of the whole robot, with those of the robot file.
+    """
+    own = spec.arm_joint_names
+    if topic.endswith('.urdf'):
+        return {name: spec.urdf_name(name) for name in own}
+    drivers = dict(zip(own, spec.driver_joint_names))
+    whole = set(own) <= set(described) and not set(drivers.values()) <= set(described)
+    return dict(zip(own, own)) if whole else drivers
 
 
 def urdf_limits(text: str) -> dict[str, tuple[float, float, float]]:

@@ -17,29 +17,31 @@ from __future__ import annotations
 
 from faster_ros.doctor import camera_checks, checkpoint_checks, description_checks, joint_checks
 from faster_ros.doctor.command_checks import command_lines
-from faster_ros.doctor.facts import CameraFacts, Facts, JointFacts
+from faster_ros.doctor.facts import ArmFacts, CameraFacts, Facts
 from faster_ros.doctor.report import critical, Line, Report
 from faster_ros.doctor.stream_checks import presence, quality, rate, stamps
 from faster_ros.doctor.system_checks import system_lines
-from faster_ros.robot_spec import RobotSpec
 
 
 def diagnose(facts: Facts) -> Report:
     """Return the report on what was found."""
     spec = facts.spec
-    lines = _joints(spec, facts.joints)
+    lines = [line.of(arm.name) for arm in facts.arms for line in _joints(arm)]
     for camera in facts.cameras:
         lines += _camera(camera, facts)
     lines += command_lines(facts)
-    lines.append(description_checks.limits(spec, facts.description_topic, facts.description))
-    lines += checkpoint_checks.fit(spec, facts.checkpoint, facts.joints)
+    lines += [description_checks.limits(arm.spec, arm.description_topic, arm.description)
+              .of(arm.name) for arm in facts.arms]
+    positions = {name: value for arm in facts.arms
+                 for name, value in joint_checks.measured(arm.spec, arm.joints).items()}
+    lines += checkpoint_checks.fit(spec, facts.checkpoint, positions)
     lines.append(camera_checks.shared_memory(facts.cameras, facts.system))
     lines += system_lines(spec, facts.system)
     return Report(spec.robot, tuple(lines))
 
 
-def _joints(spec: RobotSpec, joints: JointFacts) -> list[Line]:
-    stream = joints.stream
+def _joints(arm: ArmFacts) -> list[Line]:
+    spec, joints, stream = arm.spec, arm.joints, arm.joints.stream
     there = presence('joint states', stream)
     lines = [there, *([quality('joint QoS', stream)] if stream.publishers else [])]
     if not stream.arrivals_ns:

@@ -124,6 +124,41 @@ class ControllerFacts:
 
 
 @dataclass(frozen=True)
+class ArmFacts:
+    """
+    One arm with its driver: ``name``, '' if it is the only one, and its own ``spec``.
+
+    ``targets``: where arm and gripper are commanded. ``driver``: the topics with which the driver
+    says whether it follows; ``driver_problem``: what it said. ``gripper_action``: the name of the
+    gripper's action, '' if it is commanded by topic. ``description``: the URDF on
+    ``description_topic``, or else the robot file's, whose path then stands for the topic; '' if
+    there is neither.
+    """
+
+    name: str
+    spec: RobotSpec
+    joints: JointFacts
+    targets: tuple[TargetFacts, ...] = ()
+    controllers: ControllerFacts = ControllerFacts()
+    driver: tuple[StreamFacts, ...] = ()
+    driver_problem: str = ''
+    gripper_action: str = ''
+    gripper_served: bool = False
+    description_topic: str = ''
+    description: str = ''
+
+
+@dataclass(frozen=True)
+class MissingPackage:
+    """A package that is not installed: what for, how to get it; ``optional``: all else runs."""
+
+    name: str
+    purpose: str
+    remedy: str
+    optional: bool = False
+
+
+@dataclass(frozen=True)
 class CheckpointFacts:
     """A checkpoint: its folder ('' if none is meant), its config, or why that is unreadable."""
 
@@ -139,8 +174,7 @@ class SystemFacts:
 
     ``real_time``: whether SCHED_FIFO may be asked for. ``governor``: of the first core, '' if
     unknown. ``profile``: the file that Fast DDS is told to read, '' if none. ``segment_bytes``:
-    the shared memory that this file gives a participant, 0 if it does not say. ``missing``: per
-    package that is not installed its name, what needs it, and how to get it.
+    the shared memory that this file gives a participant, 0 if it does not say.
     """
 
     real_time: bool = False
@@ -151,31 +185,17 @@ class SystemFacts:
     profile_variable: str = ''
     profile: str = ''
     segment_bytes: int = 0
-    missing: tuple[tuple[str, str, str], ...] = ()
+    missing: tuple[MissingPackage, ...] = ()
 
 
 @dataclass(frozen=True)
 class Facts:
-    """
-    Everything that one examination found.
-
-    ``driver``: the topics with which the driver says whether it follows; ``driver_problem``: what
-    it said. ``gripper_action``: the name of the gripper's action, '' if it is commanded by topic.
-    ``description``: the URDF on ``description_topic``, or else the robot file's, whose path then
-    stands for the topic; '' if there is neither.
-    """
+    """Everything that one examination found; ``base``: where a mobile base is commanded."""
 
     spec: RobotSpec
-    joints: JointFacts
+    arms: tuple[ArmFacts, ...]
     cameras: tuple[CameraFacts, ...]
-    targets: tuple[TargetFacts, ...]
+    base: TargetFacts | None = None
     system: SystemFacts = SystemFacts()
     checkpoint: CheckpointFacts = CheckpointFacts()
-    controllers: ControllerFacts = ControllerFacts()
-    driver: tuple[StreamFacts, ...] = ()
-    driver_problem: str = ''
-    gripper_action: str = ''
-    gripper_served: bool = False
-    description_topic: str = ''
-    description: str = ''
     dry_run: bool = False

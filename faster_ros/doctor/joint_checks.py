@@ -26,7 +26,7 @@ _OUTSIDE_RAD = 0.05  # a measured joint this far beyond its limit is more than a
 
 def names(spec: RobotSpec, joints: JointFacts) -> Line:
     """Say whether every joint is there; the order does not matter, as names are matched."""
-    check, expected = 'joint names', spec.joint_names
+    check, expected = 'joint names', spec.driver_joint_names
     twice = sorted({name for name in joints.names if joints.names.count(name) > 1})
     if twice:
         return critical(check, f"{', '.join(twice)} more than once in one message",
@@ -46,50 +46,60 @@ def names(spec: RobotSpec, joints: JointFacts) -> Line:
 
 
 def _missing_remedy(spec: RobotSpec, present: tuple[str, ...]) -> str:
+    expected = spec.driver_joint_names
     for name in present:
-        prefix = name.removesuffix(spec.joint_names[0])
-        prefixed = {prefix + other for other in spec.arm_joint_names}
+        prefix = name.removesuffix(expected[0])
+        prefixed = {prefix + other for other in expected[:spec.gripper_index]}
         if prefix not in ('', name) and prefixed <= set(present):
-            return f'the driver puts {prefix} before every name: joint_prefix:={prefix}'
-    if not set(present) & set(spec.joint_names):
+            return (f'the driver puts {prefix} before every name: joint_prefix:={prefix}, or '
+                    'driver_names of one arm among several')
+    if not set(present) & set(expected):
         return 'is this the robot that is connected? correct the robot, or joints of its file'
     return ('start what publishes the missing joint and merge it into this topic, or correct '
-            'joints of the robot file')
+            'joints or driver_names of the robot file')
+
+
+def measured(spec: RobotSpec, joints: JointFacts) -> dict[str, float]:
+    """Return the newest positions by the robot file's names, which a driver may not use."""
+    own = dict(zip(spec.driver_joint_names, spec.joint_names))
+    return {own[name]: value for name, value in zip(joints.names, joints.positions)
+            if name in own}
 
 
 def units(spec: RobotSpec, joints: JointFacts) -> Line:
     """Find degrees where rad are expected, mm where m are, and joints beyond their limits."""
     check = 'joint units'
-    measured = {name: value for name, value in zip(joints.names, joints.positions)
-                if name in spec.joints}
-    for name, value in measured.items():
+    limits = dict(zip(spec.driver_joint_names, spec.joints.values()))
+    known = {name: value for name, value in zip(joints.names, joints.positions)
+             if name in limits}
+    for name, value in known.items():
         if not isfinite(value):
             return critical(check, f'{name} is {value}', 'see the log of the driver')
-    outside = {name: value for name, value in measured.items()
-               if not _inside(value, spec.joints[name])}
+    outside = {name: value for name, value in known.items()
+               if not _inside(value, limits[name])}
     if not outside:
         return ok(check, 'all joints within their limits')
     found = ', '.join(f'{name} at {value:.4g}' for name, value in outside.items())
-    if guess := _guess(spec, outside):
+    gripper = spec.driver_joint_names[spec.gripper_index]
+    guesses = [_guess(value, limits[name], name == gripper) for name, value in outside.items()]
+    guess = next((f'{name} {text}' for name, text in zip(outside, guesses) if text), '')
+    if guess:
         return critical(check, f'{found}; {guess}',
                         'let the driver publish SI units: rad and m')
     return warning(check, f'{found}; outside of the limits of the robot file',
                    'move the arm inwards by hand, or correct the limits')
 
 
-def _guess(spec: RobotSpec, outside: dict[str, float]) -> str:
-    """Return which unit would explain the values, or '' if they are only beyond a limit."""
-    for name, value in outside.items():
-        limits = spec.joints[name]
-        gripper = name == spec.gripper.joint
-        reach = max(abs(limits.lower), abs(limits.upper))
-        if gripper and abs(value) > 3 * reach and _inside(value / 1000, limits):
-            return f'{name} looks like mm'
-        if gripper and abs(value) > 3 * reach:
-            return f'{name} is not in m or rad; percent or counts?'
-        if abs(value) > 1.5 * reach and _inside(radians(value), limits):
-            return (f'{name} looks like degrees ({value:.4g} degrees are {radians(value):.3f} '
-                    f'rad, limits {degrees(limits.lower):.0f} to {degrees(limits.upper):.0f})')
+def _guess(value: float, limits: JointLimits, gripper: bool) -> str:
+    """Return which unit would explain a value, or '' if it is only beyond a limit."""
+    reach = max(abs(limits.lower), abs(limits.upper))
+    if gripper and abs(value) > 3 * reach and _inside(value / 1000, limits):
+        return 'looks like mm'
+    if gripper and abs(value) > 3 * reach:
+        return 'is not in m or rad; percent or counts?'
+    if abs(value) > 1.5 * reach and _inside(radians(value), limits):
+        return (f'looks like degrees ({value:.4g} degrees are {radians(value):.3f} '
+                f'rad, limits {degrees(limits.lower):.0f} to {degrees(limits.upper):.0f})')
     return ''
 
 

@@ -21,7 +21,7 @@ import os
 from pathlib import Path
 import re
 
-from faster_ros.doctor.facts import SystemFacts
+from faster_ros.doctor.facts import MissingPackage, SystemFacts
 
 _GOVERNOR = Path('/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor')
 _REAL_TIME = Path('/sys/kernel/realtime')
@@ -29,7 +29,7 @@ _OF_POLICY = ('torch', 'safetensors')
 
 
 def machine_facts(environment: Mapping[str, str], profile_variable: str, middleware: str,
-                  real_time: bool, missing: tuple[tuple[str, str, str], ...]) -> SystemFacts:
+                  real_time: bool, missing: tuple[MissingPackage, ...]) -> SystemFacts:
     """Return the facts; ``environment`` is that of the shell that starts the drivers."""
     profile = environment.get(profile_variable, '')
     return SystemFacts(
@@ -45,9 +45,9 @@ def segment_bytes(profile: str) -> int:
     return int(found[1]) if found else 0
 
 
-def missing_modules() -> tuple[tuple[str, str, str], ...]:
+def missing_modules() -> tuple[MissingPackage, ...]:
     """Return the Python packages that a policy needs and that are not installed."""
-    return tuple((name, 'the policy', f'pip install {name}') for name in _OF_POLICY
+    return tuple(MissingPackage(name, 'the policy', f'pip install {name}') for name in _OF_POLICY
                  if importlib.util.find_spec(name) is None)
 
 

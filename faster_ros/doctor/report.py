@@ -16,14 +16,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 import textwrap
 from typing import Any
 
 _WIDTH = 99
 _MARKS = {'ok': 'ok', 'warning': 'warning', 'critical': 'CRITICAL'}
-_LEFT = 30  # columns of check and state
+_CHECK = 19  # columns of a check's name, at least
 
 
 class State(str, Enum):
@@ -42,6 +42,10 @@ class Line:
     state: State
     found: str
     remedy: str = ''
+
+    def of(self, arm: str) -> Line:
+        """Return the line with the name of its arm, '' for the only one, before the check."""
+        return replace(self, check=f'{arm} {self.check}') if arm else self
 
 
 def ok(check: str, found: str) -> Line:
@@ -87,7 +91,8 @@ class Report:
     def table(self, lines: Sequence[Line] | None = None) -> str:
         """Return check, state and finding of all lines (or some); below each its remedy."""
         chosen = self.lines if lines is None else lines
-        rows = [row for line in chosen for row in _rows(line)]
+        width = max([_CHECK, *(len(line.check) for line in self.lines)])
+        rows = [row for line in chosen for row in _rows(line, width)]
         return '\n'.join([f'doctor: robot {self.robot}', *rows, self.summary])
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,13 +101,13 @@ class Report:
                 'lines': [asdict(line) | {'state': line.state.value} for line in self.lines]}
 
 
-def _rows(line: Line) -> list[str]:
-    head = f'  {line.check:<19} {_MARKS[line.state.value]:<8}'
-    rows = _wrapped(line.found, head)
-    return rows + _wrapped(f'-> {line.remedy}', '') if line.remedy else rows
+def _rows(line: Line, width: int) -> list[str]:
+    head = f'  {line.check:<{width}} {_MARKS[line.state.value]:<8} '
+    indent = ' ' * len(head)
+    rows = _wrapped(line.found, head, indent)
+    return rows + _wrapped(f'-> {line.remedy}', indent, indent) if line.remedy else rows
 
 
-def _wrapped(text: str, head: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=f'{head:<{_LEFT}} ',
-                         subsequent_indent=' ' * (_LEFT + 1), break_long_words=False,
-                         break_on_hyphens=False)
+def _wrapped(text: str, first: str, others: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=others,
+                         break_long_words=False, break_on_hyphens=False)

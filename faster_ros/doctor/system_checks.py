@@ -32,9 +32,11 @@ def packages(system: SystemFacts) -> Line:
     """Name what is not installed and needed for this robot."""
     if not system.missing:
         return ok('packages', 'all that this robot needs are installed')
-    return critical('packages', '; '.join(f'{package} is missing, needed for {purpose}'
-                                          for package, purpose, _ in system.missing),
-                    ', '.join(remedy for _, _, remedy in system.missing))
+    judge = warning if all(package.optional for package in system.missing) else critical
+    found = [f'{package.name} is missing, needed for {package.purpose}'
+             for package in system.missing]
+    remedies = dict.fromkeys(package.remedy for package in system.missing)
+    return judge('packages', '; '.join(found), ', '.join(remedies))
 
 
 def priority(system: SystemFacts) -> Line:

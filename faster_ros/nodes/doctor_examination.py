@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 import os
 from pathlib import Path
 from threading import Thread
@@ -35,26 +34,22 @@ from faster_ros.doctor.facts import (
     CameraFacts,
     CheckpointFacts,
     Facts,
-    JointFacts,
+    MissingPackage,
     SystemFacts,
     TargetFacts,
 )
 from faster_ros.doctor.machine import machine_facts, missing_modules
 from faster_ros.doctor.report import Report
-from faster_ros.nodes import conversions, images, qos
-from faster_ros.nodes.doctor_controllers import ControllerQuery
+from faster_ros.nodes import images, qos
+from faster_ros.nodes.doctor_arm import ArmWatch
 from faster_ros.nodes.doctor_watch import endpoints, type_name, WatchedTopic
 from faster_ros.policy.compatibility import read_config
-from faster_ros.robot_spec import config_path, RobotSpec
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface
-from faster_ros.robots.driver_gate import DriverGate, Signal
-from faster_ros.robots.gripper_actions import ACTION_MODES, gripper_actions
-from faster_ros.robots.optional_messages import apt_package, load, MissingMessagesError
 from faster_ros.runtime.scheduling import request_real_time
 from rclpy.node import Node
 from rclpy.utilities import get_rmw_implementation_identifier
-from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import String
+from sensor_msgs.msg import CompressedImage, Image
 
 _POLL_S = 0.02
 _PRIORITY = 20  # what control_node asks for
@@ -81,18 +76,10 @@ class Examination:
         self._settings = settings
         self._done = done
         spec = settings.spec
-        self._complete = 0
-        self._problem = ''
-        self._gate = DriverGate(spec)
-        self._joints = WatchedTopic(node, JointState, spec.state_topic, qos.HISTORY,
-                                    self._on_joints)
+        self._arms = [ArmWatch(node, name, arm) for name, (arm, _) in spec.parts.items()]
         self._cameras = {name: self._watch_camera(camera.topic)
                          for name, camera in spec.cameras.items()}
-        self._driver = self._watch_driver()
-        space = driver_root(spec)
-        self._description = WatchedTopic(node, String, f'{space}/robot_description', qos.LATCHED)
-        self._watched = [self._joints, *self._cameras.values(), *self._driver, self._description]
-        self._controllers = ControllerQuery(node, f'{space}/controller_manager')
+        self._watched: list[ArmWatch | WatchedTopic] = [*self._arms, *self._cameras.values()]
         self._begin_s = time.monotonic()
         self._end_s: float | None = None
         self._timer = node.create_timer(_POLL_S, self._step)
@@ -100,7 +87,6 @@ class Examination:
     def close(self) -> None:
         """Disconnect; belongs to the executor's thread."""
         self._node.destroy_timer(self._timer)
-        self._controllers.destroy()
         for watched in self._watched:
             watched.destroy()
 
@@ -109,43 +95,9 @@ class Examination:
             return WatchedTopic(self._node, CompressedImage, f'{topic}/compressed', qos.CAMERA)
         return WatchedTopic(self._node, Image, topic, qos.CAMERA)
 
-    def _watch_driver(self) -> list[WatchedTopic]:
-        watched = []
-        for topic, signal in list(self._gate.signals.items()):
-            # The controllers are asked apart; a package that is missing turns the gate off.
-            kind = None if signal.kind[1] == 'srv' else self._type_of(topic, signal)
-            if kind is None:
-                self._gate.ignore(topic)
-                continue
-            watched.append(WatchedTopic(self._node, kind, topic,
-                                        qos.LATCHED if signal.latched else qos.SENSOR,
-                                        partial(self._on_driver, topic)))
-        return watched
-
-    @staticmethod
-    def _type_of(topic: str, signal: Signal) -> Any:
-        try:
-            return load(*signal.kind, needed_for=f'watching {topic}')
-        except MissingMessagesError:
-            if not signal.optional:
-                raise
-            return None
-
-    def _on_driver(self, topic: str, message: Any) -> None:
-        self._gate.hear(topic, message, time.monotonic())
-
-    def _on_joints(self, message: JointState) -> None:
-        try:
-            conversions.state_from_message(message, self._settings.spec)
-        except ValueError as error:
-            self._problem = str(error)
-        else:
-            self._complete += 1
-
     def _step(self) -> None:
         for watched in self._watched:
             watched.poll()
-        self._controllers.step()
         now_s = time.monotonic()
         discovered = self._all_speak or now_s > self._begin_s + _DISCOVERY_S
         if self._end_s is None and discovered:
@@ -162,44 +114,23 @@ class Examination:
 
     @property
     def _all_speak(self) -> bool:
-        streams = (self._joints, *self._cameras.values(), *self._driver)
-        return all(stream.newest is not None for stream in streams)
+        return (all(arm.speaks for arm in self._arms)
+                and all(camera.newest is not None for camera in self._cameras.values()))
 
     def _facts(self) -> Facts:
         settings, spec = self._settings, self._settings.spec
-        watched_s = self._watched_s
-        actions, missing = _gripper_needs(spec)
+        missing = tuple(package for arm in self._arms for package in arm.missing)
         if settings.checkpoint:
             missing += missing_modules()
-        topic, description = self._describe()
+        targets = self._targets()
         return Facts(
-            spec=spec, joints=self._joint_facts(),
+            spec=spec, arms=tuple(
+                watched.facts(self._watched_s, _of_arm(arm, targets))
+                for watched, (arm, _) in zip(self._arms, spec.parts.values())),
             cameras=tuple(self._camera_facts(name) for name in spec.cameras),
-            targets=self._targets(), system=_system(settings.environment, missing),
-            checkpoint=_checkpoint(settings.checkpoint), controllers=self._controllers.facts,
-            driver=tuple(watched.facts(watched_s) for watched in self._driver),
-            driver_problem=self._gate.problem(time.monotonic()), gripper_action=', '.join(actions),
-            gripper_served=all(self._node.count_publishers(f'{name}/_action/status')
-                               for name in actions),
-            description_topic=topic, description=description, dry_run=settings.dry_run)
-
-    def _describe(self) -> tuple[str, str]:
-        """Return the URDF and where it comes from: the topic, else the file of the robot."""
-        watched = self._description
-        if watched.newest is not None:
-            return watched.topic, watched.newest.data
-        try:
-            file = config_path(str(Path('urdf', self._settings.spec.urdf)))
-            return str(file), file.read_text()
-        except OSError:
-            return watched.topic, ''
-
-    def _joint_facts(self) -> JointFacts:
-        newest = self._joints.newest
-        return JointFacts(self._joints.facts(self._watched_s),
-                          () if newest is None else tuple(newest.name),
-                          () if newest is None else tuple(newest.position),
-                          self._complete, self._problem)
+            base=targets[spec.base.topic] if spec.base else None,
+            system=_system(settings.environment, missing),
+            checkpoint=_checkpoint(settings.checkpoint), dry_run=settings.dry_run)
 
     def _camera_facts(self, name: str) -> CameraFacts:
         watched, spec = self._cameras[name], self._settings.spec.cameras[name]
@@ -221,31 +152,19 @@ class Examination:
         return CameraFacts(name, stream, newest.encoding, newest.width, newest.height,
                            len(newest.data), unreadable)
 
-    def _targets(self) -> tuple[TargetFacts, ...]:
+    def _targets(self) -> dict[str, TargetFacts]:
+        """Return all that will be commanded, by topic."""
         node = self._node
-        return tuple(
-            TargetFacts(topic, type_name(kind),
-                        endpoints(node.get_subscriptions_info_by_topic(topic)),
-                        endpoints(node.get_publishers_info_by_topic(topic)))
-            for topic, kind in ArmInterface(self._settings.spec).topics.items())
+        return {topic: TargetFacts(topic, type_name(kind),
+                                   endpoints(node.get_subscriptions_info_by_topic(topic)),
+                                   endpoints(node.get_publishers_info_by_topic(topic)))
+                for topic, kind in ArmInterface(self._settings.spec).topics.items()}
 
 
-def driver_root(spec: RobotSpec) -> str:
-    """Return the namespace of the driver, '' for the root."""
-    return f'/{spec.driver_namespace.strip("/")}' if spec.driver_namespace else ''
-
-
-def _gripper_needs(spec: RobotSpec) -> tuple[list[str], tuple[tuple[str, str, str], ...]]:
-    """Return the names of the gripper's actions and, if they are missing, their messages."""
-    if spec.gripper.mode not in ACTION_MODES:
-        return [], ()
-    try:
-        return sorted({action.name for action in gripper_actions(spec.gripper).values()}), ()
-    except MissingMessagesError as error:
-        package = str(error.name)
-        return [spec.gripper.topic], (
-            (package, f'the gripper on {spec.gripper.topic}',
-             f'sudo apt install {apt_package(package)}'),)
+def _of_arm(arm: RobotSpec, targets: Mapping[str, TargetFacts]) -> tuple[TargetFacts, ...]:
+    """Return the topics of one arm and of its gripper, which may be the same or an action."""
+    topics = dict.fromkeys((arm.command_topic, arm.gripper.topic))
+    return tuple(targets[topic] for topic in topics if topic in targets)
 
 
 def _checkpoint(folder: str) -> CheckpointFacts:
@@ -258,7 +177,7 @@ def _checkpoint(folder: str) -> CheckpointFacts:
 
 
 def _system(environment: Mapping[str, str],
-            missing: tuple[tuple[str, str, str], ...]) -> SystemFacts:
+            missing: tuple[MissingPackage, ...]) -> SystemFacts:
     answer: list[bool] = []
     thread = Thread(target=lambda: answer.append(request_real_time(_PRIORITY)))
     thread.start()  # a thread of its own: the priority stays with who asked for it

@@ -53,17 +53,30 @@ def check_compatible(config: Mapping[str, Any], spec: RobotSpec) -> None:
         raise ValueError(f'expected format {FORMAT} with {ACTION_REPRESENTATION} actions, got '
                          f"{config['format']} with {config['action_representation']}")
     made_for = config['robot']
-    joints, gripper = tuple(made_for['joints']), made_for['gripper']['joint']
-    if not (_same_names((*joints, gripper), (*spec.joint_names, spec.gripper.joint))):
+    joints = _joint_names(made_for)
+    if not _same_names(joints, spec.joint_names):
         raise ValueError(f"it is made for robot '{made_for['robot']}' with joints "
                          f"{', '.join(joints)}; this robot is '{spec.robot}' with "
                          f"joints {', '.join(spec.joint_names)}")
+    with_base = 'base' in made_for
+    if with_base != (spec.base is not None):
+        raise ValueError(f"it is made for robot '{made_for['robot']}' "
+                         f"{'with' if with_base else 'without'} a mobile base; this robot is "
+                         f"'{spec.robot}' {'without' if with_base else 'with'} one")
     if not float(config['step_s']) > 0:
         raise ValueError(f"step_s must be positive, got {config['step_s']}")
     missing = [camera for camera in config['policy']['cameras'] if camera not in spec.cameras]
     if missing:
         raise ValueError(f"it needs camera {', '.join(missing)}; robot '{spec.robot}' has "
                          f"{', '.join(spec.cameras)}")
+
+
+def _joint_names(made_for: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the joints of a robot as a checkpoint holds it, arm after arm."""
+    if 'arms' not in made_for:
+        return tuple(made_for['joints'])
+    return tuple(f'{name}_{joint}' for name, arm in made_for['arms'].items()
+                 for joint in arm['joints'])
 
 
 def _same_names(made_for: tuple[str, ...], names: tuple[str, ...]) -> bool:

@@ -120,7 +120,8 @@ def _signals(spec: RobotSpec) -> list[Signal]:
             ('piper_msgs', 'msg', 'PiperStatusMsg'), topic, _judge_piper),
         'controller_active': lambda name: Signal(
             ('controller_manager_msgs', 'srv', 'ListControllers'),
-            '/controller_manager/list_controllers', _controller_judge(name))}
+            f'{spec.driver_root}/controller_manager/list_controllers',
+            _controller_judge(name))}
     signals = [kinds[kind](topic) for kind, topic in spec.driver_gates.items()
                if topic != NO_TOPIC]
     if spec.driver_ready_topic != NO_TOPIC:

@@ -75,13 +75,12 @@ _HOLD = Step('command the measured pose', hold=True)
 
 def recovery_steps(spec: RobotSpec) -> tuple[Step, ...]:
     """Return the steps of a robot's ``recovery``, arm by arm; none for 'none'."""
-    return tuple(_in_namespace(step, arm.driver_namespace)
+    return tuple(_below(arm.driver_root, step)
                  for arm, _ in spec.parts.values() for step in _arm_steps(arm))
 
 
-def _in_namespace(step: Step, namespace: str) -> Step:
-    start = f'/{namespace.strip("/")}' if namespace else ''
-    return replace(step, calls=tuple(replace(call, name=start + call.name)
+def _below(root: str, step: Step) -> Step:
+    return replace(step, calls=tuple(replace(call, name=root + call.name)
                                      for call in step.calls))
 
 

@@ -11,80 +11,25 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Each check of the doctor by a hand-written case: what is found, and which remedy is named."""
+"""Topics, joints, cameras and the machine: what is found, and which remedy is named."""
 
 from dataclasses import replace
-from pathlib import Path
 
-from faster_ros.bringup import default_checkpoint
-from faster_ros.doctor import (
-    camera_checks,
-    checkpoint_checks,
-    command_checks,
-    description_checks,
-    joint_checks,
-    stream_checks,
-    system_checks,
-)
+from faster_ros.doctor import camera_checks, joint_checks, stream_checks, system_checks
 from faster_ros.doctor.facts import (
     CameraFacts,
-    CheckpointFacts,
-    ControllerFacts,
     Endpoint,
-    Facts,
-    JointFacts,
+    MissingPackage,
     Quality,
-    StreamFacts,
     SystemFacts,
-    TargetFacts,
 )
-from faster_ros.doctor.report import State
-from faster_ros.policy.compatibility import read_config
-from faster_ros.robot_spec import config_path, load_robot_spec, robot_names
+from faster_ros.robot_spec import load_robot_spec
+from healthy import assert_line, BEST_EFFORT, DRIVER, home, joints, SPEC, STATES, states, stream
 import numpy as np
 import pytest
 
-SPEC = load_robot_spec('fr3')
 UR = load_robot_spec('ur5e')
-NOW_NS = 1_800_000_000 * 10**9
-STATES = 'sensor_msgs/msg/JointState'
-TRAJECTORY = 'trajectory_msgs/msg/JointTrajectory'
-BEST_EFFORT = Quality(reliable=False)
-DRIVER = Endpoint('/driver', STATES)
-CONTROL = Endpoint('/control_node', TRAJECTORY)
-CONTROLLER = Endpoint('/fr3_arm_controller', TRAJECTORY)
 FAST_DDS = SystemFacts(middleware='rmw_fastrtps_cpp', profile_variable='FASTDDS_PROFILES')
-
-
-def stream(rate_hz=100.0, seconds=3.0, age_s=0.01, **changes):
-    """Return a healthy stream of this rate; ``changes`` replace fields."""
-    arrivals = NOW_NS + (np.arange(int(rate_hz * seconds)) / rate_hz * 1e9).astype(int)
-    healthy = StreamFacts('/joint_states', STATES, BEST_EFFORT, seconds, (DRIVER,),
-                          tuple((arrivals - int(age_s * 1e9)).tolist()),
-                          tuple(arrivals.tolist()))
-    return replace(healthy, **changes)
-
-
-def joints(positions=None, names=SPEC.joint_names, **changes):
-    watched = stream()
-    positions = SPEC.home_positions if positions is None else positions
-    return replace(JointFacts(watched, tuple(names), tuple(map(float, positions)),
-                              len(watched.arrivals_ns)), **changes)
-
-
-def home(**changes):
-    """Return the home pose with some joints, named by their number, elsewhere."""
-    values = SPEC.home_positions.copy()
-    for name, value in changes.items():
-        values[int(name[1:])] = value
-    return values
-
-
-def assert_line(line, state, found='', remedy=''):
-    assert line.state is State(state), line
-    assert found in line.found, line
-    assert remedy in line.remedy, line
-    assert bool(line.remedy) == (line.state is not State.OK), line
 
 
 # Topics.
@@ -251,175 +196,25 @@ def test_large_images_need_more_shared_memory_under_fast_dds(size_bytes, system,
     assert_line(camera_checks.shared_memory((camera(size_bytes=size_bytes),), system), state)
 
 
-# Commands.
-
-def target(**changes):
-    return replace(TargetFacts(SPEC.command_topic, TRAJECTORY, (CONTROLLER,), (CONTROL,)),
-                   **changes)
-
-
-@pytest.mark.parametrize(('receivers', 'state', 'found'), [
-    ((CONTROLLER,), 'ok', '/fr3_arm_controller on'),
-    ((), 'critical', 'nobody takes commands on /fr3_arm_controller/joint_trajectory'),
-    ((Endpoint('/rosbag2_recorder', TRAJECTORY), Endpoint('/_ros2cli_1', TRAJECTORY)),
-     'critical', 'nobody takes commands'),
-    ((Endpoint('/driver', 'std_msgs/msg/Float64MultiArray'),), 'critical',
-     '/driver takes std_msgs/msg/Float64MultiArray'),
-    ((replace(CONTROLLER, quality=Quality(transient_local=True)),), 'critical',
-     'volatile is offered, transient local asked'),
-])
-def test_a_driver_has_to_take_the_commands(receivers, state, found):
-    assert_line(command_checks.receiver('arm', target(receivers=receivers)), state, found)
-
-
-@pytest.mark.parametrize(('publishers', 'state', 'found'), [
-    ((), 'ok', 'nobody else'),
-    ((CONTROL,), 'ok', 'nobody else'),
-    ((Endpoint('/left/control_node', TRAJECTORY),), 'ok', 'nobody else'),
-    ((CONTROL, Endpoint('/rqt_gui', TRAJECTORY)), 'critical', '/rqt_gui publishes on'),
-    ((CONTROL, CONTROL), 'critical', '2 control_nodes publish'),
-])
-def test_whoever_else_commands_the_arm_is_named(publishers, state, found):
-    assert_line(command_checks.rivals('arm', target(publishers=publishers)), state, found)
-
-
-@pytest.mark.parametrize(('known', 'state', 'found', 'remedy'), [
-    (ControllerFacts(), 'ok', 'no controller manager to ask', ''),
-    (ControllerFacts('/cm', {'fr3_arm_controller': 'active'}), 'ok', 'active, says /cm', ''),
-    (ControllerFacts('/cm', {'fr3_arm_controller': 'inactive', 'gravity': 'active'}), 'critical',
-     'it is inactive; active: gravity',
-     'ros2 control switch_controllers --activate fr3_arm_controller'),
-    (ControllerFacts('/cm', {'other': 'active'}), 'critical',
-     '/cm knows no controller fr3_arm_controller; active: other', 'load it'),
-    (ControllerFacts('/cm', {}, 'controller_manager_msgs, which are not installed'), 'warning',
-     'not installed', 'ros2 control list_controllers'),
-])
-def test_the_controller_has_to_be_active(known, state, found, remedy):
-    assert_line(command_checks.controller('arm', target(), known), state, found, remedy)
-
-
-def facts(**changes):
-    return replace(Facts(UR, joints(), (), (target(),)), **changes)
-
-
-def test_a_gripper_action_has_to_be_served():
-    found = facts(gripper_action='/gripper', gripper_served=True)
-    assert_line(command_checks.gripper_action(found), 'ok', 'served on /gripper')
-    assert_line(command_checks.gripper_action(replace(found, gripper_served=False)), 'critical',
-                'nobody serves /gripper', 'gripper.mode')
-
-
-def test_a_driver_that_does_not_follow_is_critical():
-    ready = stream(topic='/ready', requested=Quality(transient_local=True), publishers=(
-        Endpoint('/io', 'std_msgs/msg/Bool', Quality(transient_local=True)),))
-    assert_line(command_checks.driver(facts(driver=(ready,))), 'ok', 'follows')
-    assert_line(command_checks.driver(facts(driver=(ready,), driver_problem='got false')),
-                'critical', 'got false', 'start the program')
-    assert_line(command_checks.driver(facts(driver=(replace(ready, publishers=()),))),
-                'critical', 'nobody publishes /ready', 'none in the robot file')
-    volatile = replace(ready, publishers=(Endpoint('/io', 'std_msgs/msg/Bool'),))
-    assert_line(command_checks.driver(facts(driver=(volatile,))), 'critical', 'volatile', 'driver')
-
-
-def test_a_dry_run_needs_no_receiver_and_tolerates_others():
-    (line,) = command_checks.command_lines(facts(dry_run=True, targets=(target(receivers=()),)))
-    assert_line(line, 'ok', 'dry run')
-
-
-# Limits.
-
-def urdf(spec=SPEC, kind='revolute', **changed):
-    """Return a URDF with the limits of the spec; a changed joint is (lower, upper, velocity)."""
-    body = ''
-    for name, limits in spec.joints.items():
-        lower, upper, velocity = changed.get(
-            name, (limits.lower, limits.upper, limits.velocity))
-        body += (f'<joint name="{name}" type="{kind}"><limit lower="{lower}" upper="{upper}" '
-                 f'velocity="{velocity}" effort="1"/></joint>')
-    return f'<robot name="r">{body}</robot>'
-
-
-@pytest.mark.parametrize(('text', 'state', 'found', 'remedy'), [
-    ('', 'ok', 'no /robot_description to compare with', ''),
-    (urdf(), 'ok', 'within those of /robot_description', ''),
-    (urdf(kind='continuous'), 'ok', 'within', ''),
-    (urdf(fr3_joint2=(-1.0, 1.7837, 2.62)), 'critical',
-     'fr3_joint2 down to -1.7837 rad instead of -1', 'narrow these joints'),
-    (urdf(fr3_joint5=(-2.8065, 2.8065, 1.0)), 'warning', 'fr3_joint5 at 2.63 rad/s instead of 1',
-     'lower velocity_scale'),
-    (urdf(UR), 'critical', 'has no joint fr3_joint1', 'joint_prefix'),
-    ('<robot', 'warning', 'not a readable URDF', 'what publishes'),
-])
-def test_the_limits_stay_within_the_description_of_the_robot(text, state, found, remedy):
-    assert_line(description_checks.limits(SPEC, '/robot_description', text), state, found, remedy)
-
-
-@pytest.mark.parametrize('robot', robot_names())
-def test_every_shipped_robot_file_stays_within_its_own_urdf(robot):
-    spec = load_robot_spec(robot, 'left_')
-    path = config_path(f'urdf/{spec.urdf}')
-    assert_line(description_checks.limits(spec, str(path), path.read_text()), 'ok', 'within')
-
-
-# Checkpoint.
-
-def checkpoint(**changes):
-    folder = default_checkpoint()
-    return CheckpointFacts(folder, read_config(Path(folder)) | changes)
-
-
-
-def states(found):
-    return [line.state.value for line in found]
-
-
-def test_the_checkpoint_of_the_package_fits_the_fr3_and_a_prefixed_one():
-    assert states(checkpoint_checks.fit(SPEC, checkpoint(), joints())) == ['ok', 'ok']
-    left = load_robot_spec('fr3', 'left_', 'left')
-    assert states(checkpoint_checks.fit(left, checkpoint(), joints())) == ['ok', 'ok']
-    assert states(checkpoint_checks.fit(SPEC, CheckpointFacts(), joints())) == ['ok']
-
-
-@pytest.mark.parametrize(('spec', 'changes', 'found'), [
-    (UR, {}, "made for robot 'fr3'"),
-    (replace(SPEC, cameras={'front': SPEC.cameras['front']}), {}, 'needs camera wrist'),
-    (SPEC, {'action_representation': 'absolute'}, 'expected format 1 with delta_joint actions'),
-    (SPEC, {'step_s': 0.0}, 'step_s must be positive'),
-    (SPEC, {'robot': {}}, "key 'joints' is missing"),
-])
-def test_a_checkpoint_for_another_robot_is_critical(spec, changes, found):
-    (line,) = checkpoint_checks.fit(spec, checkpoint(**changes), joints())
-    assert_line(line, 'critical', found, 'trained for this robot')
-
-
-def test_missing_weights_and_an_unreadable_config_are_critical(tmp_path):
-    (line,) = checkpoint_checks.fit(SPEC, replace(checkpoint(), folder=str(tmp_path)), joints())
-    assert_line(line, 'critical', 'lacks policy.safetensors, tokenizer.safetensors', 'name a')
-    broken = CheckpointFacts(str(tmp_path), problem='config.json is missing')
-    (line,) = checkpoint_checks.fit(SPEC, broken, joints())
-    assert_line(line, 'critical', 'config.json is missing', 'name a')
-
-
-def test_a_slow_camera_and_an_unseen_start_pose_are_warnings():
-    slow = replace(SPEC, cameras={name: replace(spec, rate_hz=5.0)
-                                  for name, spec in SPEC.cameras.items()})
-    steps, pose = checkpoint_checks.fit(slow, checkpoint(), joints(home(j0=2.5)))
-    assert_line(steps, 'warning', '0.1 s apart, camera front at 5 Hz', 'acts faster than it sees')
-    assert_line(pose, 'warning', 'fr3_joint1 at 2.50, trained -0.40 to 0.40', 'begin near')
-
-
 # The machine.
 
 @pytest.mark.parametrize(('system', 'check', 'remedy'), [
-    (SystemFacts(cores=2, missing=(('control_msgs', 'the gripper', 'sudo apt install x'),)),
-     'packages', 'sudo apt install x'),
     (SystemFacts(cores=2), 'real-time priority', 'rtprio'),
     (SystemFacts(cores=1), 'processor', 'two cores'),
     (SystemFacts(cores=2, governor='powersave'), 'processor', 'performance'),
 ])
 def test_what_the_machine_lacks_comes_with_a_remedy(system, check, remedy):
     (line,) = [line for line in system_checks.system_lines(SPEC, system) if line.check == check]
-    assert_line(line, 'critical' if check == 'packages' else 'warning', '', remedy)
+    assert_line(line, 'warning', '', remedy)
+
+
+def test_a_missing_package_is_critical_unless_all_else_runs_without_it():
+    gripper = MissingPackage('control_msgs', 'the gripper', 'sudo apt install x')
+    gate = MissingPackage('piper_msgs', 'watching /arm_status', 'sudo apt install y', True)
+    assert_line(system_checks.packages(SystemFacts(missing=(gate, gate))), 'warning',
+                'piper_msgs is missing, needed for watching /arm_status', 'sudo apt install y')
+    both = system_checks.packages(SystemFacts(missing=(gate, gripper)))
+    assert_line(both, 'critical', 'control_msgs is missing', 'sudo apt install y, sudo apt instal')
 
 
 def test_a_ready_machine_has_only_green_lines_and_fast_commands_want_another_kernel():

@@ -16,7 +16,7 @@
 from dataclasses import replace
 
 from faster_ros.doctor.diagnose import diagnose
-from faster_ros.doctor.facts import CameraFacts, Facts, JointFacts, Quality, StreamFacts
+from faster_ros.doctor.facts import ArmFacts, CameraFacts, Facts, JointFacts, Quality, StreamFacts
 from faster_ros.doctor.machine import segment_bytes
 from faster_ros.doctor.report import critical, ok, Report, warning
 from faster_ros.robot_spec import config_path, load_robot_spec
@@ -54,10 +54,14 @@ def silence(topic):
     return StreamFacts(topic, 'sensor_msgs/msg/Image', Quality(reliable=False), 3.0)
 
 
+def silent_arm():
+    return ArmFacts('', SPEC, JointFacts(silence(SPEC.state_topic)))
+
+
 def test_nothing_started_is_one_critical_line_per_missing_part():
     cameras = tuple(CameraFacts(name, silence(camera.topic))
                     for name, camera in SPEC.cameras.items())
-    report = diagnose(Facts(SPEC, JointFacts(silence(SPEC.state_topic)), cameras, ()))
+    report = diagnose(Facts(SPEC, (silent_arm(),), cameras))
     assert [line.check for line in report.critical] == [
         'joint states', 'front camera', 'wrist camera']
     assert all(line.remedy for line in report.critical)
@@ -65,7 +69,7 @@ def test_nothing_started_is_one_critical_line_per_missing_part():
 
 def test_a_camera_that_only_compresses_is_named_with_the_argument_that_takes_it():
     camera = CameraFacts('front', silence('/cam'), compressed_offered=True)
-    report = diagnose(Facts(SPEC, JointFacts(silence('/joint_states')), (camera,), ()))
+    report = diagnose(Facts(SPEC, (silent_arm(),), (camera,)))
     (line,) = [line for line in report.critical if line.check == 'front camera']
     assert (line.found, line.remedy) == ('nobody publishes /cam, but /cam/compressed',
                                          'take it: compressed:=true')

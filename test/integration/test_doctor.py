@@ -16,12 +16,16 @@
 import json
 from pathlib import Path
 import re
+import sys
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from faster_ros.bringup import default_checkpoint
 from faster_ros.nodes import conversions, qos
 from faster_ros.nodes.diagnostics import values_of
+from faster_ros.nodes.doctor_arm import ArmWatch
 from faster_ros.robot_spec import load_robot_spec
+from faster_ros.robots.arm_interface import ArmInterface
+from geometry_msgs.msg import Twist
 import pytest
 from ros_process import own_domain, Peer, Process, wait_until
 from sensor_msgs.msg import Image, JointState
@@ -33,17 +37,25 @@ FR3 = load_robot_spec('fr3')
 PATIENCE_S = 60.0
 
 
-def documented_file(folder):
-    """Write the robot file of docs/add_a_robot.md as it stands there; return its path."""
-    page = (Path(__file__).parents[2] / 'docs' / 'add_a_robot.md').read_text()
-    (text,) = re.findall(r'^```yaml\n(.*?)^```', page, re.MULTILINE | re.DOTALL)
-    path = folder / 'my_arm.yaml'
-    path.write_text(text)
+def patient(values, folder):
+    """Write a robot file with small images that a busy machine may lose for seconds."""
+    values |= {'state_max_age_s': 5.0, 'state_rate_hz': 50.0}
+    for camera in values['cameras'].values():
+        camera.update(width=64, height=48, rate_hz=20.0, max_age_s=5.0)
+    path = folder / 'patient.yaml'
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
     return path
 
 
+def documented_robot():
+    """Return the robot file of docs/add_a_robot.md."""
+    page = (Path(__file__).parents[2] / 'docs' / 'add_a_robot.md').read_text()
+    (text,) = re.findall(r'^```yaml\n(robot:.*?)^```', page, re.MULTILINE | re.DOTALL)
+    return yaml.safe_load(text)
+
+
 class Robot(Peer):
-    """The drivers of an arm at rest with two small cameras; each can be put wrong."""
+    """The drivers of arms at rest with small cameras; each can be put wrong."""
 
     def __init__(self, domain: int, spec) -> None:
         self.spec = spec
@@ -51,11 +63,12 @@ class Robot(Peer):
         self.verdict: dict[str, DiagnosticStatus] = {}
         super().__init__(domain)
         node = self.node
-        self._states = node.create_publisher(JointState, spec.state_topic, 10)
+        self._states = {name: node.create_publisher(JointState, arm.state_topic, 10)
+                        for name, (arm, _) in spec.parts.items()}
         self._images = {name: node.create_publisher(Image, camera.topic, qos.CAMERA)
                         for name, camera in spec.cameras.items()}
-        for topic in (spec.command_topic, spec.gripper.topic):
-            node.create_subscription(JointTrajectory, topic, lambda _: None, 10)
+        for topic, kind in ArmInterface(spec).topics.items():
+            node.create_subscription(kind, topic, lambda _: None, 10)
         node.create_subscription(DiagnosticArray, 'doctor/verdict', self._on_verdict, qos.LATCHED)
         self._arm = node.create_client(SetBool, 'control_node/arm')
         self._check = node.create_client(Trigger, 'doctor_node/check')
@@ -63,7 +76,7 @@ class Robot(Peer):
         node.create_timer(0.05, self._publish_images)
 
     def mend(self) -> None:
-        self.names = list(self.spec.joint_names)
+        self.names = {name: arm.driver_joint_names for name, (arm, _) in self.spec.parts.items()}
         self.encoding = 'rgb8'
         self.dark: set[str] = set()
         self.late_ns = 0
@@ -78,17 +91,26 @@ class Robot(Peer):
         wait_until(lambda: self.verdict is not before, PATIENCE_S, 'the verdict')
         return not self.critical()
 
+    def wait_for_red(self, *checks: str) -> None:
+        """Examine until these are the lines that are critical, whatever a busy machine adds."""
+        wait_until(lambda: not self.check() and set(checks) <= set(self.critical()), PATIENCE_S,
+                   lambda: f"{', '.join(checks)} beside {self.critical()}")
+
+    def wait_for_green(self) -> None:
+        wait_until(self.check, PATIENCE_S, lambda: f'green instead of {self.critical()}')
+
     def critical(self) -> dict[str, str]:
         """Return the remedies of the critical lines by check."""
         return {name: values_of(status)['remedy'] for name, status in self.verdict.items()
                 if status.level == DiagnosticStatus.ERROR}
 
     def _publish_state(self) -> None:
-        message = JointState(name=self.names, position=[
-            float(value) for value in self.spec.home_positions[:len(self.names)]])
-        message.velocity = [0.0] * len(self.names)
-        message.header.stamp = conversions.to_time(self.now_ns() - self.late_ns)
-        self._states.publish(message)
+        for arm, (spec, _) in self.spec.parts.items():
+            names = self.names[arm]
+            message = JointState(name=names, velocity=[0.0] * len(names), position=[
+                float(value) for value in spec.home_positions[:len(names)]])
+            message.header.stamp = conversions.to_time(self.now_ns() - self.late_ns)
+            self._states[arm].publish(message)
 
     def _publish_images(self) -> None:
         for name, publisher in self._images.items():
@@ -108,12 +130,7 @@ class Robot(Peer):
 def robot(tmp_path_factory):
     """Give the drivers and a control_node that arms only with the doctor's consent."""
     folder = tmp_path_factory.mktemp('doctor')
-    values = FR3.to_dict() | {'state_max_age_s': 1.0, 'state_rate_hz': 50.0}
-    for camera in values['cameras'].values():
-        camera.update(width=64, height=48, rate_hz=20.0, max_age_s=2.0)
-    file = folder / 'patient.yaml'  # a busy machine may lose a second
-    file.write_text(yaml.safe_dump(values, sort_keys=False))
-    domain = own_domain()
+    file, domain = patient(FR3.to_dict(), folder), own_domain()
     robot = Robot(domain, load_robot_spec(str(file)))
     robot.file, robot.domain, robot.folder = file, domain, folder
     process = Process(['-m', 'faster_ros.nodes.control_node', '--ros-args', '-p',
@@ -128,16 +145,20 @@ def robot(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def doctor(robot):
-    """Start a doctor_node that examines once and then only when it is asked."""
-    process = Process(['-m', 'faster_ros.nodes.doctor_node', '--ros-args', '-p',
-                       f'robot:={robot.file}', '-p', 'seconds:=1.0', '-p', 'period:=3600.0',
-                       '-p', f'checkpoint:={default_checkpoint()}'],
-                      robot.domain, robot.folder / 'doctor')
+    """Give a doctor_node beside control_node."""
+    process = doctor_node(robot.file, robot.domain, robot.folder, default_checkpoint())
     try:
         process.wait_for('critical: the arm', PATIENCE_S)
         yield process
     finally:
         process.stop()
+
+
+def doctor_node(file, domain, folder, checkpoint=''):
+    """Start a doctor_node that examines once and then only when it is asked."""
+    return Process(['-m', 'faster_ros.nodes.doctor_node', '--ros-args', '-p', f'robot:={file}',
+                    '-p', 'seconds:=0.5', '-p', 'period:=3600.0', '-p',
+                    f"checkpoint:='{checkpoint}'"], domain, folder / 'doctor')
 
 
 def test_without_a_doctor_arming_is_refused(robot):
@@ -146,62 +167,98 @@ def test_without_a_doctor_arming_is_refused(robot):
     assert 'nobody publishes /doctor/verdict; expected doctor_node' in answer.message
 
 
-def rival(robot):
-    return robot.node.create_publisher(JointTrajectory, robot.spec.command_topic, 10)
-
-
 @pytest.mark.parametrize(('fault', 'check', 'remedy'), [
     ({'encoding': 'bayer_rggb8'}, 'front image', 'set the colour format of the camera driver'),
-    ({'names': list(FR3.joint_names[:-1])}, 'joint names',
+    ({'names': {'': FR3.joint_names[:-1]}}, 'joint names',
      'start what publishes the missing joint'),
-    ({'names': [f'left_{name}' for name in FR3.joint_names]}, 'joint names',
+    ({'names': {'': [f'left_{name}' for name in FR3.joint_names]}}, 'joint names',
      'joint_prefix:=left_'),
     ({'dark': {'wrist'}}, 'wrist camera', 'Fast DDS'),
     ({'late_ns': 30 * 10**9}, 'joint stamps', 'synchronise the clocks'),
-    ({'rival': True}, 'arm senders', 'stop it: a leader arm'),
+    ({}, 'arm senders', 'stop it: a leader arm'),
 ])
 def test_a_fault_is_red_with_its_remedy_forbids_to_arm_and_turns_green_when_mended(
         robot, doctor, fault, check, remedy):
-    publisher = rival(robot) if fault.pop('rival', False) else None
+    rivals = [] if fault else [
+        robot.node.create_publisher(JointTrajectory, robot.spec.command_topic, 10)]
     vars(robot).update(fault)
-    assert not robot.check()
-    assert check in robot.critical()
-    assert remedy in robot.critical()[check]
-    refused = robot.arm()
-    assert not refused.success
-    assert refused.message.startswith('the doctor says ')
-    assert f'{check}: {robot.verdict[check].message}' in refused.message
-
-    robot.mend()
-    if publisher is not None:
-        robot.node.destroy_publisher(publisher)
-    wait_until(lambda: robot.check(), PATIENCE_S, lambda: str(robot.critical()))
+    try:
+        robot.wait_for_red(check)
+        assert remedy in robot.critical()[check]
+        refused = robot.arm()
+        assert not refused.success
+        assert refused.message.startswith('the doctor says ')
+        assert f'{check}: {robot.verdict[check].message}' in refused.message
+    finally:
+        robot.mend()
+        for publisher in rivals:
+            robot.node.destroy_publisher(publisher)
+    robot.wait_for_green()
     wait_until(lambda: robot.arm().success, PATIENCE_S, 'the consent')
     assert robot.arm(False).success
 
 
 def test_arming_is_refused_again_when_the_doctor_has_ended(robot, doctor):
-    assert robot.check()
+    robot.wait_for_green()
     assert doctor.stop() == 0
     wait_until(lambda: 'nobody publishes' in robot.arm().message, PATIENCE_S, 'a refusal')
 
 
-def test_the_simulated_arm_is_green_and_one_without_a_driver_is_red(tmp_path):
+def test_messages_that_are_not_installed_are_reported_and_end_nothing(monkeypatch):
+    for package in ('std_msgs', 'ur_dashboard_msgs', 'control_msgs'):
+        monkeypatch.setitem(sys.modules, f'{package}.msg', None)
+        monkeypatch.setitem(sys.modules, f'{package}.action', None)
+    peer = Peer(own_domain())
+    try:
+        watch = ArmWatch(peer.node, '', load_robot_spec('ur5e'))
+        assert {package.name: package.optional for package in watch.missing} == {
+            'std_msgs': False, 'control_msgs': False, 'ur_dashboard_msgs': True}
+        for package in watch.missing:
+            assert package.remedy.startswith('sudo apt install ros-')
+    finally:
+        peer.close()
+
+
+def test_two_arms_and_a_base_have_lines_of_their_own(tmp_path):
+    file = patient(load_robot_spec('cobot_magic_mobile').to_dict(), tmp_path)
     domain = own_domain()
-    sim = Process(['-m', 'faster_ros.nodes.sim_node'], domain, tmp_path / 'sim')
+    robot = Robot(domain, load_robot_spec(str(file)))
+    process = doctor_node(file, domain, tmp_path)
+    try:
+        process.wait_for('critical: the arm', PATIENCE_S)
+        robot.wait_for_green()
+        green = {name for name, status in robot.verdict.items()
+                 if status.level == DiagnosticStatus.OK}
+        for check in ('joint names', 'joint units', 'arm receiver', 'arm senders', 'joint limits'):
+            assert {f'left {check}', f'right {check}'} <= green
+        assert {'base receiver', 'base senders', 'front image', 'left image', 'packages'} <= green
+
+        robot.names['right'] = robot.names['right'][:-1]
+        robot.node.create_publisher(Twist, robot.spec.base.topic, 10)
+        robot.wait_for_red('right joint names', 'base senders')
+        assert 'start what publishes the missing joint' in robot.critical()['right joint names']
+        assert 'a joystick' in robot.critical()['base senders']
+        assert not {'left joint names', 'left arm senders', 'right arm senders'} & set(
+            robot.critical())
+    finally:
+        process.stop()
+        robot.close()
+
+
+def test_the_simulated_arm_is_green_and_one_without_a_driver_is_red(tmp_path):
+    file, domain = patient(FR3.to_dict(), tmp_path), own_domain()
+    sim = Process(['-m', 'faster_ros.nodes.sim_node', '--ros-args', '-p', f'robot:={file}'],
+                  domain, tmp_path / 'sim')
     try:
         sim.wait_for('physics 250 Hz', PATIENCE_S)
-        code, report, table = examine(domain, tmp_path, 'robot:=fr3',
-                                      f'checkpoint:={default_checkpoint()}')
+        report, table = examine(domain, tmp_path, 1, f'robot:={file}',
+                                f'checkpoint:={default_checkpoint()}')
         states = {line['check']: line['state'] for line in report['lines']}
-        assert 'critical' not in states.values(), table
-        assert code == report['exit_code'] <= 1
         for check in ('joint names', 'joint units', 'front image', 'wrist image', 'arm receiver',
                       'arm senders', 'gripper receiver', 'checkpoint', 'start pose', 'packages'):
             assert states[check] == 'ok', table
-        code, report, table = examine(domain, tmp_path, '--robot', 'ur5e')
+        report, table = examine(domain, tmp_path, 2, '--robot', 'ur5e')
         red = {line['check']: line for line in report['lines'] if line['state'] == 'critical'}
-        assert code == report['exit_code'] == 2
         assert 'is this the robot that is connected?' in red['joint names']['remedy']
         assert red['arm receiver']['found'].startswith('nobody takes commands on /scaled_joint')
         assert red['driver ready']['remedy'] in ' '.join(table.split())
@@ -210,26 +267,34 @@ def test_the_simulated_arm_is_green_and_one_without_a_driver_is_red(tmp_path):
 
 
 def test_the_robot_file_of_the_documentation_is_green_before_its_drivers(tmp_path):
-    file, domain = documented_file(tmp_path), own_domain()
+    file, domain = patient(documented_robot(), tmp_path), own_domain()
     robot = Robot(domain, load_robot_spec(str(file)))
     # Something that is called as a controller manager's service and cannot be asked.
     robot.node.create_service(Trigger, '/controller_manager/list_controllers',
                               lambda _, response: response)
     try:
-        code, report, table = examine(domain, tmp_path, f'robot:={file}')
+        report, table = examine(domain, tmp_path, 1, f'robot:={file}')
         (line,) = [line for line in report['lines'] if line['check'] == 'arm controller']
         assert line['state'] == 'warning' and 'list_controllers' in line['remedy'], table
-        assert [line for line in report['lines'] if line['state'] == 'critical'] == [], table
-        assert code <= 1
     finally:
         robot.close()
 
 
-def examine(domain, folder, *words):
-    """Run the command line; return its exit code, its report and what it printed."""
+def examine(domain, folder, wanted, *words):
+    """
+    Run the command line until its exit code is the wanted one, or 0 instead of 1.
+
+    Return its report and what it printed. Peers that a busy machine has not discovered in time
+    are critical lines, so there are three tries.
+    """
     file = folder / 'report.json'
-    process = Process(['-m', 'faster_ros.cli.main', 'doctor', *words, '--seconds', '2', '--json',
-                       str(file)], domain, folder / 'doctor')
-    code = process.wait(PATIENCE_S)
-    assert file.exists(), process.output
-    return code, json.loads(file.read_text()), process.output
+    for _ in range(3):
+        process = Process(['-m', 'faster_ros.cli.main', 'doctor', *words, '--seconds', '2',
+                           '--json', str(file)], domain, folder / 'doctor')
+        code = process.wait(PATIENCE_S)
+        assert file.exists(), process.output
+        report = json.loads(file.read_text())
+        assert code == report['exit_code']
+        if code == wanted or code < wanted == 1:
+            return report, process.output
+    raise AssertionError(f'expected exit code {wanted}:\n{process.output}')

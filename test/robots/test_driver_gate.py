@@ -156,6 +156,11 @@ def test_without_the_vendors_messages_the_gate_is_off_and_the_apt_package_is_nam
     assert told[0][0].startswith('no message yet') is bool(node.topics)
 
 
+def test_the_controllers_are_asked_in_the_namespace_of_the_driver():
+    assert CONTROLLERS in DriverGate(FRANKA).signals
+    assert f'/left{CONTROLLERS}' in DriverGate(load_robot_spec('fr3_hand', '', 'left')).signals
+
+
 @pytest.mark.parametrize('spec, kinds', [
     (UR, [('ur_dashboard_msgs', 'msg', 'SafetyMode')]),
     (PIPER, [('piper_msgs', 'msg', 'PiperStatusMsg')]),
