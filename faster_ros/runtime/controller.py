@@ -167,6 +167,12 @@ class MotionController:
         self._policy_problem = problem
         if problem and self._supervisor.engaged:
             self.trip('policy_problem', problem, now_ns)
+        elif problem:
+            self._supervisor.explain(problem)
+
+    def note_fresh_until(self, until_ns: int) -> None:
+        """Tell how long the policy's images may be acted on; a moving arm is held after that."""
+        self._supervisor.fresh_until_ns = until_ns
 
     def note_buttons(self, buttons: Sequence[int], now_ns: int) -> None:
         """Tell which buttons are held, 1 each; only a deadman cares."""
