@@ -136,6 +136,8 @@ def _tune_arm(scene: mujoco.MjSpec, spec: RobotSpec, hand: Hand) -> None:
     arm = spec.arm_joint_names
     for name in (*arm, *fingers):
         scene.joint(name).armature = 0.1
+    if hand.stroke:
+        _gear(scene, fingers)
     stiffness = _STIFFNESS.get(spec.urdf, (1.0,) * len(arm))
     gains = [*((name, gain, float(scene.joint(name).actfrcrange[1]))
                for name, gain in zip(arm, stiffness)),
@@ -149,6 +151,13 @@ def _tune_arm(scene: mujoco.MjSpec, spec: RobotSpec, hand: Hand) -> None:
         actuator.biasprm[1:3] = (-gain, -DAMPING_RATIO * gain)
         actuator.forcelimited = True
         actuator.forcerange = (-force, force)
+
+
+def _gear(scene: mujoco.MjSpec, fingers: Sequence[str]) -> None:
+    """Let one finger move as the other; alone, two that push with equal force stop anywhere."""
+    gear = scene.add_equality(type=mujoco.mjtEq.mjEQ_JOINT, objtype=mujoco.mjtObj.mjOBJ_JOINT,
+                              name1=fingers[1], name2=fingers[0])
+    gear.data[:5] = (0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 def _tune_bodies(scene: mujoco.MjSpec, fingers: list[str]) -> None:
