@@ -247,6 +247,16 @@ def test_a_chunk_not_newer_than_the_last_is_refused(start_ms):
     assert at(timeline, 200)[0] == 1.0
 
 
+def test_a_gripper_that_is_not_binary_follows_each_value_unaveraged():
+    data = SPEC.to_dict()
+    data['gripper']['binary'] = False
+    timeline = ActionTimeline(RobotSpec.from_dict(data, 'test'))
+    timeline.merge(chunk(0, gripper=0.013), T0)
+    assert at(timeline, 100)[7] == pytest.approx(0.013)
+    timeline.merge(chunk(400, gripper=0.031), T0 + 500 * MS)
+    assert at(timeline, 510)[7] == pytest.approx(0.031)
+
+
 def test_the_gripper_is_told_earlier_by_its_own_latency():
     data = SPEC.to_dict()
     data['gripper']['latency_s'] = 0.2
