@@ -133,7 +133,8 @@ class Bench:
                             data=bytes(3 * _WIDTH * _HEIGHT))
             message.header.stamp = conversions.to_time(stamp_ns)
             publisher.publish(message)
-            self.last_ns['camera'] = stamp_ns
+            if name == _LOST_CAMERA:
+                self.last_ns['camera'] = stamp_ns
 
     def call(self, client: Client[Any, Any], request: Any) -> Any:
         """Call a service and wait for its answer."""
