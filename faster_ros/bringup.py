@@ -203,15 +203,19 @@ def _simulated(robot: str, spec: RobotSpec, folder: Path) -> str:
     """
     Return the robot to simulate, for some a file of their own.
 
-    A gripper that is an action takes a topic there, and joint states may be as old as the FR3's:
-    a simulation shares its machine with the other nodes.
+    A gripper that is an action takes a topic there, gates on what no simulated driver says are
+    off, and joint states may be as old as the FR3's: a simulation shares its machine with the
+    other nodes.
     """
     data = spec.to_dict()
-    if spec.gripper.mode not in _GRIPPER_TOPICS:
-        data['gripper'] |= {
-            'mode': 'joint_trajectory',
-            'topic': '/gripper_controller/joint_trajectory',
-        }
+    for name, (arm, _) in spec.parts.items():
+        told = data['arms'][name] if name else data
+        told.pop('driver_gates', None)
+        if arm.gripper.mode not in _GRIPPER_TOPICS:
+            told['gripper'] |= {
+                'mode': 'joint_trajectory',
+                'topic': f'/{name}/gripper_controller/joint_trajectory'.replace('//', '/'),
+            }
     data['state_max_age_s'] = max(spec.state_max_age_s, _STATE_MAX_AGE_S)
     if data == spec.to_dict():
         return robot

@@ -79,6 +79,11 @@ class Kinematics:
         self._upper = spec.limit_array('upper')[:len(names)] - spec.position_margin
         self._middle = 0.5 * (self._lower + self._upper)
 
+    @property
+    def base(self) -> tuple[FloatArray, FloatArray]:
+        """Return where base_frame is in the URDF's first link: (3,) in m and (3, 3)."""
+        return self._base.translation.copy(), self._base.rotation.copy()
+
     def forward(self, positions: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the tool's position (3,) in m and rotation matrix (3, 3)."""
         pin.framesForwardKinematics(self._model, self._data, positions)

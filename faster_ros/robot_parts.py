@@ -45,6 +45,7 @@ class GripperSpec:
     driver's unit; ``topic`` is a topic or the name of an action, as ``mode`` says. ``effort`` is
     the driver's force (N, or N m), ``speed`` in the driver's unit per s; not every mode has them.
     ``latency_s``: how much later than the arm it follows; it is told that much earlier.
+    ``binary``: it is told open or closed, with hysteresis; otherwise each action as it is.
     """
 
     joint: str
@@ -57,6 +58,7 @@ class GripperSpec:
     effort: float
     speed: float
     latency_s: float = 0.0
+    binary: bool = True
 
 
 @dataclass(frozen=True)

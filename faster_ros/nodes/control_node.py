@@ -27,6 +27,7 @@ import sys
 from threading import Lock
 import time
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from faster_ros.interfaces import ActionChunk, RobotState
 from faster_ros.nodes import conversions, diagnostics, qos
@@ -96,7 +97,9 @@ class ControlNode(Node):
         self._polled = [
             *(self._subscribe_states(name, arm) for name, (arm, _) in spec.parts.items()),
             PolledSubscription(self, String, 'policy/problem', self._on_policy_problem,
-                               qos.LATCHED)]
+                               qos.LATCHED),
+            PolledSubscription(self, Time, 'policy/fresh_until', self._on_fresh_until,
+                               qos.SENSOR)]
         if self._config.deadman_topic:
             self._polled.append(PolledSubscription(self, Joy, self._config.deadman_topic,
                                                    self._on_joy, qos.HISTORY))
@@ -234,6 +237,10 @@ class ControlNode(Node):
     def _on_policy_problem(self, message: String, _: object) -> None:
         with self._lock:
             self._controller.note_policy_problem(message.data, self._now_ns())
+
+    def _on_fresh_until(self, message: Time, _: object) -> None:
+        with self._lock:
+            self._controller.note_fresh_until(conversions.to_ns(message))
 
     def _publish_status(self) -> None:
         now_ns = self._now_ns()

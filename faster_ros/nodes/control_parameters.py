@@ -33,7 +33,7 @@ class ControlParameters(RobotParameters):
                                0.0, 1000.0)
     merge: str = parameter('smooth', 'how chunks are joined: smooth, crossfade, average, '
                            'ensemble, hard_switch, restart or synchronous')
-    blend: float = parameter(0.12, 'shortest length of the seam between two chunks in s',
+    blend: float = parameter(0.12, 'length of the seam between two chunks in s',
                              0.0, 1.0)
     command_lead: float = parameter(0.02, 'time from sending a set point to its due time in s',
                                     0.001, 0.2)

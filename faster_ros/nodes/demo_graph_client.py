@@ -31,6 +31,7 @@ from faster_ros.nodes import conversions, qos
 from faster_ros.nodes.diagnostics import values_of
 from faster_ros.nodes.polling import PolledSubscription, PollingThread
 from faster_ros.robot_spec import RobotSpec
+from faster_ros.runtime.joint_states import JointStates
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -43,7 +44,7 @@ from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
 
 EXPERT_NODE = 'expert_node'  # leads without images and without a lifecycle
-_CALL_S = 5.0
+_CALL_S = 30.0  # a busy machine answers late
 _POLLING_RATE_HZ = 50.0
 _FIRST_FRAMES = 10  # of each camera until policy_node counts as running
 _FIRST_CHUNKS = 2
@@ -79,6 +80,7 @@ class DemoGraphClient:
         self.control: dict[str, str] = {}
         self.policy: dict[str, str] = {}
         self.policy_text = ''
+        self._joints = JointStates(spec)
         self._period_ns = round(1e9 / spec.command_rate_hz)
         self._last_command_ns = 0
         self._instruction = node.create_publisher(String, 'instruction', qos.LATCHED)
@@ -102,7 +104,10 @@ class DemoGraphClient:
             (DiagnosticStatus, f'{self._leader}/status', self._on_policy, qos.STATUS),
             (Float64MultiArray, f'{self._leader}/timing', self._on_timing, qos.STATUS),
             (JointState, 'control_node/command', self._on_command, qos.COMMAND),
-            (JointState, spec.state_topic, self._on_state, qos.COMMAND),
+            *(
+                (JointState, arm.state_topic, self._state_callback(name, arm), qos.COMMAND)
+                for name, (arm, _) in spec.parts.items()
+            ),
             *(
                 (
                     CompressedImage,
@@ -141,14 +146,19 @@ class DemoGraphClient:
     def check_that_only_the_simulator_listens(self) -> None:
         """Refuse to command when anything besides sim_node would follow or report joints."""
         node, spec = self._node, self._spec
+        arms = [arm for arm, _ in spec.parts.values()]
+        commands = {topic for arm in arms for topic in (arm.command_topic, arm.gripper.topic)}
+        if spec.base is not None:
+            commands.add(spec.base.topic)
         listeners = [
             (topic, info.node_name)
-            for topic in (spec.command_topic, spec.gripper.topic)
+            for topic in sorted(commands)
             for info in node.get_subscriptions_info_by_topic(topic)
         ]
         speakers = [
-            (spec.state_topic, info.node_name)
-            for info in node.get_publishers_info_by_topic(spec.state_topic)
+            (topic, info.node_name)
+            for topic in spec.state_topics
+            for info in node.get_publishers_info_by_topic(topic)
         ]
         strangers = [
             f'{name} on {topic}'
@@ -247,11 +257,16 @@ class DemoGraphClient:
             record.period_deviation_ms.append(abs(period_ns - self._period_ns) / 1e6)
         record.commanded.add(conversions.to_ns(message.header.stamp), message.position.tolist())
 
-    def _on_state(self, message: JointState, _: object) -> None:
-        record = self.record
-        if record is not None:
-            state = conversions.state_from_message(message, self._spec)
-            record.measured.add(state.stamp_ns, state.positions.tolist())
+    def _state_callback(self, name: str, arm: RobotSpec) -> Callable[[JointState, object], None]:
+        last = name == list(self._spec.parts)[-1]  # one sample for one state of every arm
+
+        def on_state(message: JointState, _: object) -> None:
+            state = self._joints.add(name, conversions.state_from_message(message, arm))
+            record = self.record
+            if record is not None and state is not None and last:
+                record.measured.add(state.stamp_ns, state.positions.tolist())
+
+        return on_state
 
     def _image_callback(self, name: str) -> Callable[[CompressedImage, object], None]:
         first = name == next(iter(self._spec.cameras))

@@ -21,6 +21,7 @@ trained policy.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 import sys
 import time
@@ -30,7 +31,8 @@ from faster_ros.interfaces import ActionChunk, RobotState
 from faster_ros.nodes import conversions, diagnostics, qos
 from faster_ros.nodes.parameters import declare, parameter
 from faster_ros.nodes.spinning import run_node
-from faster_ros.robot_spec import load_robot_spec
+from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.runtime.joint_states import JointStates
 from faster_ros.sim.expert import PickExpert
 from geometry_msgs.msg import PointStamped
 import numpy as np
@@ -60,26 +62,33 @@ class ExpertNode(Node):
         super().__init__('expert_node')
         spec = self._spec = load_robot_spec(declare(self, ExpertParameters).robot)
         self._expert = PickExpert(spec, _STEP_S)
+        self._joints = JointStates(spec)
         self._state: RobotState | None = None
         self._cube: PointStamped | None = None
         self._chunks = 0
         self._chunk_topic = self.create_publisher(JointTrajectory, 'policy/chunk', qos.COMMAND)
         self._timing = self.create_publisher(Float64MultiArray, '~/timing', qos.STATUS)
         self._status = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
-        self.create_subscription(JointState, spec.state_topic, self._on_state, qos.SENSOR)
+        for name, (arm, _) in spec.parts.items():
+            self.create_subscription(
+                JointState, arm.state_topic, self._state_callback(name, arm), qos.SENSOR)
         self.create_subscription(PointStamped, 'sim_node/true_cube', self._on_cube, qos.STATUS)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_timer(_PERIOD_S, self._plan)
         self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
         self.get_logger().info(f'the scripted expert leads {spec.robot}; this is no policy')
 
-    def _on_state(self, message: JointState) -> None:
-        self._state = conversions.state_from_message(message, self._spec)
+    def _state_callback(self, name: str, arm: RobotSpec) -> Callable[[JointState], None]:
+        def on_state(message: JointState) -> None:
+            self._state = self._joints.add(name, conversions.state_from_message(message, arm))
+
+        return on_state
 
     def _on_cube(self, message: PointStamped) -> None:
         self._cube = message
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._joints = JointStates(self._spec)
         self._state = self._cube = None
         response.success = True
         response.message = 'waiting for joints and the cube as they are from now on'
@@ -93,7 +102,7 @@ class ExpertNode(Node):
         start = time.monotonic()
         place = np.array([cube.point.x, cube.point.y, cube.point.z])
         actions = self._expert.plan_from(state.positions, place, _HORIZON)
-        chunk = ActionChunk(state.stamp_ns, round(_STEP_S * 1e9), actions, self._spec.joint_names)
+        chunk = ActionChunk(state.stamp_ns, round(_STEP_S * 1e9), actions, self._spec.action_names)
         self._chunk_topic.publish(conversions.chunk_to_message(chunk))
         self._chunks += 1
         now_ns = self.get_clock().now().nanoseconds

@@ -16,8 +16,7 @@ Turns camera images, joint states and an instruction into chunks of actions.
 
 A lifecycle node: ``configure`` loads the checkpoint (the only place where torch is imported),
 ``activate`` begins to answer. It configures and activates itself unless ``autostart`` is false.
-Inference runs in an own thread; when to ask, and on what, is decided in ``runtime``. Images and
-joint states are read past the executor, which would take a third of a core for them.
+Inference runs in an own thread; when to ask, and on what, is decided in ``runtime``.
 """
 
 from __future__ import annotations
@@ -31,24 +30,23 @@ from threading import Lock
 import time
 from typing import Any
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from faster_ros.interfaces import ActionChunk, Observation, Policy
-from faster_ros.nodes import conversions, diagnostics, images, qos
+from faster_ros.nodes import conversions, diagnostics, qos
 from faster_ros.nodes.lifecycle import SafeLifecycleNode
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter, RobotParameters
-from faster_ros.nodes.polling import PolledSubscription
+from faster_ros.nodes.policy_inputs import PolicyInputs
 from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.inference_worker import InferenceWorker
-from faster_ros.runtime.joint_states import JointStates
 from faster_ros.runtime.observation_buffer import Refusal
 from faster_ros.runtime.policy_session import PolicySession
 import numpy as np
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -103,9 +101,9 @@ class PolicyNode(SafeLifecycleNode):
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._session = PolicySession(self._spec, self._config.execution_horizon)
         self._session.instruction = self._config.instruction
-        self._states = JointStates(self._spec)
         self._session_lock = Lock()  # of the session: the polling thread and the executor use it
-        self._polled: list[PolledSubscription] = []
+        self._inputs: PolicyInputs | None = None
+        self._fresh_until_ns: int | None = None
         self._poller: PacedThread | None = None
         self._retry_ns = 0
         self._inference_s = 0.0
@@ -130,12 +128,12 @@ class PolicyNode(SafeLifecycleNode):
         self._chunk_topic = self.create_publisher(JointTrajectory, 'policy/chunk', qos.COMMAND)
         self._problem_topic = self.create_publisher(String, 'policy/problem', qos.LATCHED)
         self._timing_topic = self.create_publisher(Float64MultiArray, '~/timing', qos.STATUS)
-        self._publishers_made = [self._chunk_topic, self._problem_topic, self._timing_topic]
+        self._fresh_topic = self.create_publisher(Time, 'policy/fresh_until', qos.SENSOR)
+        self._publishers_made = [self._chunk_topic, self._problem_topic, self._timing_topic,
+                                 self._fresh_topic]
         self._subscribed = [
             self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED)]
-        self._polled = [
-            *(self._subscribe_camera(name) for name in spec.cameras),
-            *(self._subscribe_states(name, arm) for name, (arm, _) in spec.parts.items())]
+        self._inputs = PolicyInputs(self, spec, self._session.buffer, config.compressed, self._log)
         self._poller = PacedThread(_POLL_RATE_HZ, self._poll, self._polling_failed)
         self._poller.start()
         self._log_table()
@@ -161,9 +159,9 @@ class PolicyNode(SafeLifecycleNode):
             self.destroy_publisher(publisher)
         for subscription in self._subscribed:
             self.destroy_subscription(subscription)
-        for polled in self._polled:
-            polled.destroy()
-        self._publishers_made, self._subscribed, self._polled = [], [], []
+        if self._inputs is not None:
+            self._inputs.destroy()
+        self._publishers_made, self._subscribed, self._inputs = [], [], None
         self._session.buffer.clear()
         self._policy = None
 
@@ -179,17 +177,24 @@ class PolicyNode(SafeLifecycleNode):
 
     def _poll(self, due_ns: int) -> None:
         """Take what has arrived; with new images of all cameras is the time to ask."""
-        buffer = self._session.buffer
+        assert self._inputs is not None
         with self._session_lock:
-            before = sum(camera.received for camera in buffer.cameras.values())
-            for polled in self._polled:
-                polled.poll()
-            new = sum(camera.received for camera in buffer.cameras.values()) > before
-            if self._worker is not None and self._session.watch(self._now_ns()):
-                self._tell(self._session.problem)
-            if (new and buffer.is_complete(self._now_ns())) or due_ns >= self._retry_ns:
+            new = self._inputs.poll()
+            if self._worker is not None:
+                self._vouch()
+            complete = new and self._session.buffer.is_complete(self._now_ns())
+            if complete or due_ns >= self._retry_ns:
                 self._retry_ns = due_ns + _RETRY_NS
                 self._request()
+
+    def _vouch(self) -> None:
+        """Tell how long the images may be acted on, and of a camera that was lost."""
+        until_ns = self._session.buffer.fresh_until_ns()
+        if until_ns is not None and until_ns != self._fresh_until_ns:
+            self._fresh_until_ns = until_ns
+            self._fresh_topic.publish(conversions.to_time(until_ns))
+        if self._session.watch(self._now_ns()):
+            self._tell(self._session.problem)
 
     def _polling_failed(self, error: Exception) -> None:
         self.get_logger().fatal(f'reading images and joint states failed: {error!r}')
@@ -219,39 +224,6 @@ class PolicyNode(SafeLifecycleNode):
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
-
-    def _subscribe_camera(self, name: str) -> PolledSubscription:
-        camera = self._spec.cameras[name]
-        compressed = self._config.compressed
-        topic = f'{camera.topic}/compressed' if compressed else camera.topic
-
-        def on_image(message: Image | CompressedImage, _: object) -> None:
-            read = images.compressed_to_rgb if compressed else images.image_to_rgb
-            try:
-                pixels = read(message, camera.width, camera.height)
-            except ValueError as error:
-                self._log.problem(topic, f"camera '{name}' on {topic}: {error}")
-                return
-            self._log.solved(topic, f"camera '{name}' on {topic} is usable again")
-            self._session.buffer.add_image(name, conversions.to_ns(message.header.stamp), pixels)
-        return PolledSubscription(self, CompressedImage if compressed else Image, topic, on_image,
-                                  qos.CAMERA)
-
-    def _subscribe_states(self, name: str, arm: RobotSpec) -> PolledSubscription:
-        def on_state(message: JointState, _: object) -> None:
-            try:
-                state = self._states.add(name, conversions.state_from_message(message, arm))
-            except ValueError as error:
-                self._states.refuse(name, str(error))
-            else:
-                if state is not None:
-                    self._session.buffer.add_state(state)
-            if self._states.problem:
-                self._log.problem('joint state', self._states.problem)
-            else:
-                self._log.solved('joint state', 'joint states are complete again')
-
-        return PolledSubscription(self, JointState, arm.state_topic, on_state, qos.HISTORY)
 
     def _on_instruction(self, message: String) -> None:
         with self._session_lock:

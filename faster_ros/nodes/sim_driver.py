@@ -14,7 +14,8 @@
 """
 The command topics of a simulated robot, read as its driver reads them; used by sim_node.
 
-One subscription for each follower of ``sim/followers.py``. A command that is refused is counted
+One subscription for each channel of ``sim/followers.py``, and one for a mobile base, of which the
+simulation only keeps what it was told. A command that is refused is counted
 and logged, as the real drivers do; nobody is told.
 """
 
@@ -26,8 +27,8 @@ from typing import Any
 from faster_ros.nodes import qos
 from faster_ros.nodes.conversions import to_ns
 from faster_ros.nodes.polling import PolledSubscription
-from faster_ros.robot_spec import GripperSpec, RobotSpec
-from faster_ros.sim.followers import Follower
+from faster_ros.robot_spec import BaseSpec, GripperSpec
+from faster_ros.sim.followers import Channel
 from faster_ros.sim.forward_controller import ForwardController
 from faster_ros.sim.joint_state_driver import JointStateDriver
 from faster_ros.sim.trajectory_controller import (
@@ -36,6 +37,7 @@ from faster_ros.sim.trajectory_controller import (
     TrajectoryPoint,
     TrajectoryRejected,
 )
+from geometry_msgs.msg import Twist
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
@@ -45,22 +47,27 @@ _REPEATED_REJECTION_NS = 1_000_000_000  # the same rejection is logged once in t
 
 
 class SimDriver:
-    """Commands the followers; ``rejected`` counts what was refused."""
+    """
+    Commands the followers; ``rejected`` counts what was refused.
 
-    def __init__(self, node: Node, spec: RobotSpec, followers: Sequence[Follower],
+    ``base_velocity``: what a mobile base was told last, in m/s and rad/s.
+    """
+
+    def __init__(self, node: Node, base: BaseSpec | None, channels: Sequence[Channel],
                  runs: Callable[[], bool]) -> None:
         """Subscribe; ``runs`` tells whether the driver takes commands, others are lost."""
         self.rejected = 0
+        self.base_velocity = (0.0, 0.0)
         self._node = node
         self._runs = runs
         self._now_ns = 0
         self._last_rejection = ('', 0)
-        topics = [spec.command_topic, spec.gripper.topic]
-        takers = [self._taker(follower, None if index == 0 else spec.gripper)
-                  for index, follower in enumerate(followers)]
+        takers = [(channel.topic, *self._taker(channel)) for channel in channels]
+        if base is not None:
+            takers.append((base.topic, Twist, self._take_twist))
         self._subscriptions = [
             PolledSubscription(node, kind, topic, self._guarded(topic, take), qos.COMMAND)
-            for topic, (kind, take) in zip(topics, takers)]
+            for topic, kind, take in takers]
 
     def poll(self, now_ns: int) -> None:
         """Take the commands that have come; belongs to the physics thread."""
@@ -68,9 +75,9 @@ class SimDriver:
         for subscription in self._subscriptions:
             subscription.poll()
 
-    def _taker(self, follower: Follower,
-               gripper: GripperSpec | None) -> tuple[type[Any], Callable[[Any], None]]:
-        """Return the message type of a follower and the function that commands it."""
+    def _taker(self, channel: Channel) -> tuple[type[Any], Callable[[Any], None]]:
+        """Return the message type of a channel and the function that commands its follower."""
+        follower, gripper = channel.follower, channel.gripper
         if isinstance(follower, TrajectoryController):
             return JointTrajectory, lambda message: _set_trajectory(follower, message,
                                                                     self._now_ns)
@@ -80,6 +87,9 @@ class SimDriver:
         assert isinstance(follower, ForwardController)
         return Float64MultiArray, lambda message: follower.set_command(
             [_from_driver(gripper, value) for value in message.data])
+
+    def _take_twist(self, message: Twist) -> None:
+        self.base_velocity = (message.linear.x, message.angular.z)
 
     def _guarded(self, topic: str, take: Callable[[Any], None]) -> Callable[[Any, object], None]:
         def guarded(message: Any, _: object) -> None:

@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-A simulated arm behind the topics of a real one.
+A simulated robot behind the topics of a real one.
 
-Publishes camera images, camera_info and joint states with true stamps and follows commands as the
-robot's driver does (``sim_driver.py``, ``sim_ur.py``). ``~/reset`` lays out the episode of
+Publishes camera images, camera_info and joint states with true stamps and follows commands as each
+arm's driver does (``sim_driver.py``, ``sim_ur.py``). ``~/reset`` lays out the episode of
 parameter ``seed``; ``~/task`` tells how it goes.
 """
 
@@ -34,7 +34,7 @@ from faster_ros.nodes.sim_cameras import CameraSettings, CameraStreams
 from faster_ros.nodes.sim_driver import SimDriver
 from faster_ros.nodes.sim_ur import SimulatedUr
 from faster_ros.nodes.spinning import run_node
-from faster_ros.robot_spec import load_robot_spec, NO_TOPIC
+from faster_ros.robot_spec import load_robot_spec, NO_TOPIC, RobotSpec
 from faster_ros.sim.followers import AGX_TOPIC
 from faster_ros.sim.real_time import RealTimeSimulation
 from faster_ros.sim.simulator import Simulator
@@ -91,25 +91,31 @@ class SimNode(Node):
                 parameters.height,
             ),
         )
-        self._states = self.create_publisher(
-            JointState, spec.state_topic, qos.COMMAND, event_callbacks=NO_PUBLISHER_EVENTS
-        )
+        self._arms = {arm.state_topic: arm for arm, _ in spec.parts.values()}
+        self._states = {
+            topic: self.create_publisher(
+                JointState, topic, qos.COMMAND, event_callbacks=NO_PUBLISHER_EVENTS
+            )
+            for topic in self._arms
+        }
         self._task = self.create_publisher(
             String, '~/task', qos.STATUS, event_callbacks=NO_PUBLISHER_EVENTS
         )
         self._truth = self.create_publisher(
             PointStamped, '~/true_cube', qos.STATUS, event_callbacks=NO_PUBLISHER_EVENTS
         )
-        is_ur = NO_TOPIC not in (spec.driver_ready_topic, spec.driver_speed_topic)
-        self._ur = SimulatedUr(self, spec, self.simulation) if is_ur else None
-        self._driver = SimDriver(self, spec, self.simulation.followers, self._driver_runs)
+        self._ur = self._simulated_ur()
+        self._driver = SimDriver(self, spec.base, self.simulation.channels, self._driver_runs)
         self.create_service(Trigger, '~/reset', self._on_reset)
         self.create_timer(1.0 / _TASK_RATE_HZ, self._publish_task)
         self.create_timer(1.0 / _TRUTH_RATE_HZ, self._publish_truth)
         self.simulation.reset(seed)
+        topics = ', '.join(
+            f'joints on {arm.state_topic}, arm on {arm.command_topic}, gripper on '
+            f'{arm.gripper.topic}' for arm in self._arms.values()
+        )
         self.get_logger().info(
-            f'robot {spec.robot}: physics {1 / simulator.timestep_s:.0f} Hz, joints on '
-            f'{spec.state_topic}, arm on {spec.command_topic}, gripper on {spec.gripper.topic}, '
+            f'robot {spec.robot}: physics {1 / simulator.timestep_s:.0f} Hz, {topics}, '
             f'{self.cameras.summary}'
         )
 
@@ -138,6 +144,15 @@ class SimNode(Node):
         self._parameter_overrides.pop('seed', None)
         return seed
 
+    def _simulated_ur(self) -> SimulatedUr | None:
+        spec = self._spec
+        signals = [NO_TOPIC not in (arm.driver_ready_topic, arm.driver_speed_topic)
+                   for arm in self._arms.values()]
+        if spec.arms and any(signals):
+            raise ValueError(f'robot {spec.robot}: the simulation has driver_ready_topic and '
+                             f"driver_speed_topic of one arm only, got {', '.join(spec.arms)}")
+        return SimulatedUr(self, spec, self.simulation) if signals == [True] else None
+
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
@@ -147,17 +162,11 @@ class SimNode(Node):
     def _publish_state(self, state: RobotState) -> None:
         message = JointState()
         message.header.stamp = to_time(state.stamp_ns)
-        message.name = list(self.simulation.joint_names)
+        message.name = list(self.simulation.joint_names[state.topic])
         message.position = state.positions.tolist()
-        message.velocity = self._shown_velocities(state.velocities.tolist())
+        message.velocity = _shown_velocities(self._arms[state.topic], state.velocities.tolist())
         if self.context.ok():
-            self._states.publish(message)
-
-    def _shown_velocities(self, velocities: list[float]) -> list[float]:
-        """Return what the driver tells: piper_ros leaves the gripper out, agx_arm_ros sends 0."""
-        if self._spec.command_topic == AGX_TOPIC:
-            return [0.0] * len(velocities)
-        return velocities[:-1] if self._spec.command_mode == 'joint_state' else velocities
+            self._states[state.topic].publish(message)
 
     def _publish_truth(self) -> None:
         """Publish what no robot knows: where the cube to pick is."""
@@ -176,6 +185,8 @@ class SimNode(Node):
         values = asdict(self.simulation.task())
         values['rejected_trajectories'] = self._driver.rejected
         values['frames'] = self.cameras.frame_count
+        if self._spec.base is not None:
+            values['base_velocity'] = self._driver.base_velocity
         self._task.publish(String(data=json.dumps(values)))
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -184,6 +195,13 @@ class SimNode(Node):
         response.message = layout.instruction
         self.get_logger().debug(f'episode {layout.seed}: {layout.instruction}')
         return response
+
+
+def _shown_velocities(arm: RobotSpec, velocities: list[float]) -> list[float]:
+    """Return what the driver tells: piper_ros leaves the gripper out, agx_arm_ros sends 0."""
+    if arm.command_topic == AGX_TOPIC:
+        return [0.0] * len(velocities)
+    return velocities[:-1] if arm.command_mode == 'joint_state' else velocities
 
 
 def make_node() -> SimNode:

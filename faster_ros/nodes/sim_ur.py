@@ -91,7 +91,7 @@ class SimulatedUr:
 
     def _publish_scaling(self) -> None:
         percent = self._node.get_parameter('speed_slider').value if self.running else 0.0
-        arm = self._simulation.followers[0]
+        arm = self._simulation.channels[0].follower
         if isinstance(arm, ScaledTrajectoryController):
             arm.percent = percent
         self._scaling.publish(Float64(data=percent))

@@ -16,22 +16,25 @@
 
 The real control_node and policy_node run in processes of their own, the policy walking one joint
 at a constant speed; this process is the arm, its cameras and the person who stops it. A command
-counts from the time at which control_node published it. Three events are measured:
+counts from the time at which control_node published it. Four events are measured:
 
     stop     from before the call of ~/stop
     states   from the age at which the last joint state had to be given up, state_max_age_s
     camera   from the age at which the last image had to be given up, max_age_s of the camera
+    policy   from before policy_node is suspended; the age of its last image is still to pass
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, ExitStack
 import json
 import os
 from pathlib import Path
 import platform
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,7 +63,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 import yaml
 
-EVENTS = ('stop', 'states', 'camera')
+EVENTS = ('stop', 'states', 'camera', 'policy')
 _WIDTH, _HEIGHT = 64, 48
 _LOST_CAMERA = 'front'
 _PATIENCE_S = 240.0
@@ -69,8 +72,8 @@ _PATIENCE_S = 240.0
 class Bench:
     """A perfect arm with its cameras: it is where it was commanded to be."""
 
-    def __init__(self, spec: RobotSpec, domain: int) -> None:
-        self._spec = spec
+    def __init__(self, spec: RobotSpec, domain: int, policy: subprocess.Popen[bytes]) -> None:
+        self._spec, self._policy = spec, policy
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=domain)
         node = self.node = Node('stop_benchmark', context=self._context)
@@ -130,9 +133,10 @@ class Bench:
                             data=bytes(3 * _WIDTH * _HEIGHT))
             message.header.stamp = conversions.to_time(stamp_ns)
             publisher.publish(message)
-            self.last_ns['camera'] = stamp_ns
+            if name == _LOST_CAMERA:
+                self.last_ns['camera'] = stamp_ns
 
-    def call(self, client: Any, request: Any) -> Any:
+    def call(self, client: Client[Any, Any], request: Any) -> Any:
         """Call a service and wait for its answer."""
         future = client.call_async(request)
         wait_until(future.done, f'an answer of {client.srv_name}')
@@ -154,6 +158,9 @@ class Bench:
         if event == 'stop':
             begin_ns = time.time_ns()
             self.call(self.stop, Trigger.Request())
+        elif event == 'policy':
+            begin_ns = time.time_ns()
+            self._policy.send_signal(signal.SIGSTOP)
         else:
             self.silent.add(event)
             age_s = (self._spec.state_max_age_s if event == 'states'
@@ -163,6 +170,7 @@ class Bench:
         wait_until(lambda: bool(self.commands) and time.time_ns() > begin_ns
                    and not self._moves(), 'a standing arm')
         self.silent.clear()
+        self._policy.send_signal(signal.SIGCONT)
         return stop_times([*self.commands, (time.time_ns(), 0.0)], begin_ns, SPEED)
 
     def _moves(self) -> bool:
@@ -210,6 +218,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument('--out', type=Path, default=Path('out/stop_benchmark.json'))
     options = parser.parse_args(argv)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that the nodes are ended, too
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     report: dict[str, Any] = {
         'machine': f'{os.cpu_count()} cores, {platform.machine()}',
         'load_before': os.getloadavg(), 'speed_rad_s': SPEED, 'events': {}}
@@ -232,26 +242,42 @@ def _run(options: argparse.Namespace, folder: Path, report: dict[str, Any]) -> N
     report |= {'robot': spec.robot, 'rate_hz': spec.command_rate_hz,
                'state_max_age_s': spec.state_max_age_s,
                'camera_max_age_s': spec.cameras[_LOST_CAMERA].max_age_s}
-    processes = [_start(name, file, domain, folder) for name in ('control_node', 'walking_policy')]
-    bench = Bench(RobotSpec.from_dict(data, str(file)), domain)
+    names = 'control_node', 'walking_policy'
+    with ExitStack() as stack:
+        _, policy = (stack.enter_context(_started(name, file, domain, folder)) for name in names)
+        bench = Bench(RobotSpec.from_dict(data, str(file)), domain, policy)
+        stack.callback(bench.close)
+        try:
+            _measure_all(bench, options, report['events'])
+        except ValueError as error:
+            logs = '\n'.join((folder / f'{name}.log').read_text()[-1500:] for name in names)
+            raise ValueError(f'{error}; the nodes said:\n{logs}') from error
+
+
+def _measure_all(bench: Bench, options: argparse.Namespace, events: dict[str, Any]) -> None:
+    wait_until(bench.arm.service_is_ready, '/control_node/arm')
+    for event in options.events:
+        events[event] = measured = measure(bench, event, options.repetitions)
+        print(f"{event:7s}{measured['reaction']['count']} times: " + ', '.join(
+            f"{name} p50 {measured[name]['p50_ms']:.1f} p99 {measured[name]['p99_ms']:.1f} "
+            f"max {measured[name]['max_ms']:.1f} ms" for name in (
+                'reaction', 'braking', 'total')), flush=True)
+
+
+@contextmanager
+def _started(module: str, file: Path, domain: int,
+             folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a node until the end of the block, however that comes."""
+    process = _start(module, file, domain, folder)
     try:
-        wait_until(bench.arm.service_is_ready, '/control_node/arm')
-        for event in options.events:
-            report['events'][event] = measured = measure(bench, event, options.repetitions)
-            print(f'{event:7s}' + ', '.join(
-                f"{name} p50 {measured[name]['p50_ms']:.1f} p99 {measured[name]['p99_ms']:.1f} "
-                f"max {measured[name]['max_ms']:.1f} ms" for name in (
-                    'reaction', 'braking', 'total')), flush=True)
-    except ValueError as error:
-        logs = '\n'.join((folder / f'{name}.log').read_text()[-1500:]
-                         for name in ('control_node', 'walking_policy'))
-        raise ValueError(f'{error}; the nodes said:\n{logs}') from error
+        yield process
     finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        try:
             process.wait(20.0)
-        bench.close()
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def _start(module: str, file: Path, domain: int, folder: Path) -> subprocess.Popen[bytes]:

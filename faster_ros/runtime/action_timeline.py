@@ -24,8 +24,8 @@ go over from the executing trajectory to the new chunk by a rule of ``blending.p
                    late rows  |<-seam->|
                              now
 
-The gripper is never averaged: the newest chunk rules, and it is told open or closed, nothing in
-between, with hysteresis and a latency of its own. Used by ``MotionController``; numpy only, takes
+The gripper is never averaged: the newest chunk rules, with a latency of its own, and unless the
+robot file says otherwise it is told open or closed, nothing in between, with hysteresis. Used by ``MotionController``; numpy only, takes
 the time as an argument.
 """
 
@@ -69,7 +69,8 @@ class ActionTimeline:
         self._grippers = spec.gripper_indices
         self._closed = np.array([gripper.closed for gripper in spec.grippers])
         self._open = np.array([gripper.open for gripper in spec.grippers])
-        self._rule = rule or make_rule('smooth', 0.12, spec)
+        self._binary = np.array([gripper.binary for gripper in spec.grippers])
+        self._rule = rule or make_rule('smooth', 0.12)
         self._latency_ns = round(actuation_latency_s * 1e9)
         self._gripper_latencies_ns = [round(gripper.latency_s * 1e9) for gripper in spec.grippers]
         self.counters = TimelineCounters()
@@ -187,7 +188,8 @@ class ActionTimeline:
         if self._is_open is None:
             self._is_open = shares >= 0.5
         self._is_open = np.where(self._is_open, shares >= _CLOSE_BELOW, shares > _OPEN_ABOVE)
-        return np.where(self._is_open, self._open, self._closed)
+        shares = np.where(self._binary, self._is_open, shares)
+        return np.asarray(self._closed + shares * (self._open - self._closed))
 
 
 def _covers(trajectory: Trajectory | None, time_ns: int) -> TypeGuard[Trajectory]:

@@ -22,8 +22,7 @@ Rules that merge a new chunk into the executing trajectory, ours and those of ot
     average       0.3 x executing + 0.7 x new wherever both have a row (LeRobot)
     ensemble      mean of all chunks that have a row, the oldest weighs most (ACT)
     crossfade     linear fade from the executing to the new chunk within the seam
-    smooth        fade with zero speed and acceleration at both ends, on a C2 curve; it takes
-                  longer where the chunks differ more, so that the arm is not jerked
+    smooth        fade with zero speed and acceleration at both ends, on a C2 curve
 
 Only the arm is merged like this; the gripper never is (``action_timeline.py``).
 """
@@ -31,7 +30,6 @@ Only the arm is merged like this; the gripper never is (``action_timeline.py``).
 from __future__ import annotations
 
 from faster_ros.interfaces import FloatArray
-from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.trajectories import (
     GRID_NS,
     smooth_rows,
@@ -43,10 +41,8 @@ from faster_ros.runtime.trajectories import (
 import numpy as np
 
 _PAST_STEPS = 20  # of the grid: a control tick that is late still reads there
-_SEAM_SHARE = 0.1  # of the acceleration limit that a seam may take
-_LONGEST_SEAM = 4.0  # of the shortest one
+_SOFT_START = 3.0  # times as long is the seam from standing
 _FADE = 0.85  # of a slope left after each step of the grid, a time constant of 60 ms
-_PEAK = 5.7735  # peak acceleration of the fade over 1 in 1 s
 
 
 class MergeRule:
@@ -159,16 +155,14 @@ class SmoothSeam(MergeRule):
     """
     A C2 course, faded from the executing one into the chunk's by a curve without a kick.
 
-    A fade over ``T`` between courses a gap ``g`` apart takes ``5.77 g / T^2`` of acceleration at
-    its worst, so the seam of two chunks that differ more is longer: at least ``blend_s``, at most
-    four times that. Where the executing course ends before, the gap keeps the size and loses the
-    slope that it has there.
+    A fade over ``blend_s`` between courses a gap ``g`` apart takes ``5.77 g / blend_s^2`` of
+    acceleration at its worst. From standing it takes three times as long. Where the executing
+    course ends before, the gap keeps the size and loses the slope that it has there.
     """
 
-    def __init__(self, blend_s: float, acceleration: FloatArray) -> None:
-        """``acceleration``: what a seam may take, shape (D,)."""
+    def __init__(self, blend_s: float) -> None:
+        """``blend_s``: length of the seam."""
         self._blend_s = blend_s
-        self._acceleration = acceleration
 
     def merge(self, executing: Trajectory | None, chunk: StraightLines,
               now_ns: int) -> Trajectory:
@@ -183,19 +177,12 @@ class SmoothSeam(MergeRule):
         gap = _gap(executing, steps, points)
         # What shapes the target up to now, control points up to two steps ahead, stays.
         start = max(now_ns, chunk.begin_ns) // GRID_NS + 2
-        seam_s = self._seam_s(np.abs(gap)[steps >= start])
+        standing = not isinstance(executing, SmoothCourse)
+        seam_s = self._blend_s * (_SOFT_START if standing else 1.0)
         share = np.clip((steps - start) / max(seam_s * 1e9 / GRID_NS, 1.0), 0.0, 1.0)
         fade = (share**3 * (10 - 15 * share + 6 * share**2))[:, None]
         begin_ns = max(executing.begin_ns, (first + 1) * GRID_NS)
         return SmoothCourse(first, points + (1 - fade) * gap, begin_ns, chunk.end_ns)
-
-    def _seam_s(self, gaps: FloatArray) -> float:
-        """Return how long the seam is; ``gaps``: the courses' distances ahead, (T, D)."""
-        ahead = gaps[:max(1, round(self._blend_s * 1e9) // GRID_NS)]
-        if not len(ahead):
-            return self._blend_s
-        gentle_s = float(np.sqrt(_PEAK * ahead.max(axis=0) / self._acceleration).max())
-        return min(max(self._blend_s, gentle_s), _LONGEST_SEAM * self._blend_s)
 
 
 def _joined(executing: Trajectory, now_ns: int, times: Times, rows: FloatArray) -> StraightLines:
@@ -221,7 +208,7 @@ def _gap(executing: Trajectory, steps: Times, points: FloatArray) -> FloatArray:
 RULES = ('synchronous', 'restart', 'hard_switch', 'average', 'ensemble', 'crossfade', 'smooth')
 
 
-def make_rule(name: str, blend_s: float, spec: RobotSpec) -> MergeRule:
+def make_rule(name: str, blend_s: float) -> MergeRule:
     """Return the rule of that name from ``RULES`` for one arm; ``blend_s``: length of a seam."""
     simple: dict[str, type[MergeRule]] = {
         'synchronous': Synchronous, 'restart': Restart, 'hard_switch': HardSwitch,
@@ -231,7 +218,5 @@ def make_rule(name: str, blend_s: float, spec: RobotSpec) -> MergeRule:
     if name == 'crossfade':
         return LinearCrossfade(blend_s)
     if name == 'smooth':
-        limits = spec.limit_array('acceleration') * spec.acceleration_scale
-        limits[spec.gripper_indices] = np.inf  # grippers are not merged
-        return SmoothSeam(blend_s, _SEAM_SHARE * limits)
+        return SmoothSeam(blend_s)
     raise ValueError(f"merge rule '{name}' is unknown; expected one of {', '.join(RULES)}")

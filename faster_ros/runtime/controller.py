@@ -91,7 +91,7 @@ class MotionController:
         self._period_s = 1.0 / (rate_hz or spec.command_rate_hz)
         self._limiter = Limiter(spec, self._period_s)
         self._timeline = ActionTimeline(
-            spec, make_rule(config.merge, config.blend_s, spec),
+            spec, make_rule(config.merge, config.blend_s),
             config.actuation_latency_s + self._limiter.delay_s)
         self._supervisor = Supervisor(spec, config.gates, deadman)
         self._clock = DilatedClock()
@@ -167,6 +167,12 @@ class MotionController:
         self._policy_problem = problem
         if problem and self._supervisor.engaged:
             self.trip('policy_problem', problem, now_ns)
+        elif problem:
+            self._supervisor.explain(problem)
+
+    def note_fresh_until(self, until_ns: int) -> None:
+        """Tell how long the policy's images may be acted on; a moving arm is held after that."""
+        self._supervisor.fresh_until_ns = until_ns
 
     def note_buttons(self, buttons: Sequence[int], now_ns: int) -> None:
         """Tell which buttons are held, 1 each; only a deadman cares."""

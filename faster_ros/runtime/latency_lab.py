@@ -100,7 +100,7 @@ class _Lab:
     def __init__(self, motion: Motion, spec: RobotSpec, rule: str, scenario: Scenario,
                  seed: int) -> None:
         self._motion, self._spec, self._scenario = motion, spec, scenario
-        self._rule = make_rule(rule, scenario.blend, spec)
+        self._rule = make_rule(rule, scenario.blend)
         self._timeline = ActionTimeline(spec, self._rule)
         self._limiter = Limiter(spec, 1.0 / scenario.command_rate_hz)
         self._random = np.random.default_rng(seed)

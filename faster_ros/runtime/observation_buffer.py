@@ -156,6 +156,16 @@ class ObservationBuffer:
                            'states around the time of the images; synchronise the clocks')
         return Observation(common_ns, images, positions, instruction)
 
+    def fresh_until_ns(self) -> int | None:
+        """Return when the first camera becomes too old if no image follows, or None."""
+        limits = []
+        for name, camera in self._spec.cameras.items():
+            newest_ns = self.newest_ns(name)
+            if newest_ns is None:
+                return None
+            limits.append(newest_ns + round(camera.max_age_s * 1e9))
+        return min(limits)
+
     def lost_camera(self, now_ns: int) -> str:
         """Return '' or which camera has become older than it may be."""
         for name, camera in self._spec.cameras.items():

@@ -29,6 +29,7 @@ only by an explicit arm, which is refused with a reason while its preconditions 
     chunk_invalid            a chunk with NaN, wrong joints, wrong width or no rows
     chunk_jump               two rows of a chunk are too far from each other
     policy_problem           the policy cannot answer: a stale camera, a refused instruction ...
+    images_stale             the policy's newest images are too old: a lost camera, a dead policy
     chunk_starved            the trajectory ran out, and for starve_grace_s nothing followed
     too_far_at_engage        a first target is too far from the measured pose
     tracking_error           the measured pose is too far from the commanded one
@@ -51,6 +52,8 @@ from faster_ros.runtime.workspace import Workspace
 import numpy as np
 
 _REST_RAD_S = 0.1  # an arm that moves faster than this is not armed
+_LEAD_NS = 100_000_000  # tolerated lead of a camera's clock over ours
+_FRESH = 'policy/fresh_until'
 
 
 class Mode(str, Enum):
@@ -92,6 +95,8 @@ class Supervisor:
         self._highest = spec.limit_array('upper') + slack
         self._workspaces = [(Workspace(arm), place) for arm, place in spec.parts.values()
                             if arm.workspace]
+        self._longest_fresh_ns = _LEAD_NS + round(1e9 * max(
+            (camera.max_age_s for camera in spec.cameras.values()), default=0.0))
         self.deadman = deadman
         self.mode = Mode.DISARMED
         self.reason = ''
@@ -101,6 +106,7 @@ class Supervisor:
         self.faults = 0
         self.incomplete_state = ''
         self.driver_problem = ''
+        self.fresh_until_ns: int | None = None  # None: the policy has not vouched since the arm
         self._starved_since_ns: int | None = None
 
     def arm(self, now_ns: int, state: RobotState | None) -> str:
@@ -120,6 +126,7 @@ class Supervisor:
         if outside:
             return f'outside_workspace: {outside}'
         self.mode, self.reason, self.detail = Mode.RUNNING, '', ''
+        self.fresh_until_ns = None
         self.await_chunk()
         return ''
 
@@ -142,9 +149,14 @@ class Supervisor:
         self.faults += 1
         return True
 
+    def explain(self, detail: str) -> None:
+        """Let the policy say which of its images are too old, if that is why the arm holds."""
+        if self.reason == 'images_stale' and self.detail.startswith(_FRESH):
+            self.detail = detail
+
     def check_state(self, now_ns: int, state: RobotState | None, commanded: FloatArray) -> bool:
         """Check the measured state, and that it follows ``commanded`` (D,)."""
-        problem = self._problem(now_ns, state)
+        problem = self._problem(now_ns, state) or self._images_problem(now_ns)
         if problem is None:
             assert state is not None
             error = np.abs(commanded - state.positions) * self._arm
@@ -205,6 +217,21 @@ class Supervisor:
         elif now_ns - self._starved_since_ns > self._gates.starve_grace_s * 1e9:
             self.trip('chunk_starved', 'the actions ran out and no chunk came for '
                       f'{self._gates.starve_grace_s:g} s; is the policy running?')
+
+    def _images_problem(self, now_ns: int) -> tuple[str, str] | None:
+        """Return the gate and why the policy's images may not be acted on, or None."""
+        # By the wall clock, however slowly the arm follows its actions: images grow old by it.
+        if not self.engaged or self.fresh_until_ns is None:
+            return None
+        ahead_ns = self.fresh_until_ns - now_ns
+        if ahead_ns < 0:
+            return 'images_stale', (f'{_FRESH} has passed by {-ahead_ns * 1e-9:.3f} s: a camera '
+                                    'is lost, or policy_node hangs or has died')
+        if ahead_ns > self._longest_fresh_ns:
+            return 'images_stale', (
+                f'{_FRESH} is {ahead_ns * 1e-9:.2f} s ahead; expected at most '
+                f'{self._longest_fresh_ns * 1e-9:g} s; synchronise the clocks')
+        return None
 
     def _problem(self, now_ns: int, state: RobotState | None) -> tuple[str, str] | None:
         released = '' if self.deadman is None else self.deadman.problem(now_ns)

@@ -16,6 +16,7 @@ The scripted expert of the task ``pick``: a chunk of actions from any state of t
 
 The expert keeps no memory: what it does next follows from the measured joints and the cube's
 pose alone, so that any state, also one that a policy or a disturbance led to, gets a clean label.
+Of several arms, the one in front of which the cube lies picks; the others hold.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ import math
 from faster_ros.interfaces import FloatArray
 from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import RobotSpec
-from faster_ros.sim.hand import hand_of
-from faster_ros.sim.scene import CUBE_HALF_SIZE, fingertip_depth
+from faster_ros.sim.scene import build_model, CUBE_HALF_SIZE, fingertip_depth
+from faster_ros.sim.sim_arm import arms_of, SimArm
 from faster_ros.sim.simulator import Simulator
-from faster_ros.sim.workspace import tool_place, workspace_of
+from faster_ros.sim.workspace import CUBE_AREA, tool_place
 import numpy as np
 
 _CLEARANCE = 0.015  # m between the fingertips and the table when they close
@@ -47,18 +48,51 @@ _FINGER_SPEED = 0.08  # m/s that the plan expects of a closing finger at most
 _GRASP_S = 0.04  # a hold is believed when the fingers are this long away from it
 _GRASP_GAP = (0.001, 0.004)  # m, but at least and at most
 _EMPTY = 0.014  # m, finger position below which nothing is held
+_MIDDLE = np.mean(CUBE_AREA, axis=1)  # m, of the cubes' area at scale 1
 _UPRIGHT = 0.6  # cosine; a tool that leans more is first brought over the table
 
 
 class PickExpert:
-    """Plans the next chunk for the present state of a simulator; shape (H, D) actions."""
+    """Plans the next chunk for the present state of a simulator; a row has ``action_names``."""
 
     def __init__(self, spec: RobotSpec, step_s: float) -> None:
-        self._spec = spec
+        self._arms = arms_of(spec)
+        model = build_model(spec, self._arms)
+        self._experts = [_ArmExpert(arm, step_s, fingertip_depth(model, arm))
+                         for arm in self._arms]
+        self._columns = len(spec.action_names)
+        self._lower, self._upper = spec.limit_array('lower'), spec.limit_array('upper')
+
+    def plan(self, simulator: Simulator, horizon: int) -> FloatArray:
+        """Return joint targets (horizon, C) for the simulator's state; row 0 is that pose."""
+        positions, _ = simulator.state()
+        return self.plan_from(positions, simulator.cube_position(simulator.layout.colour), horizon)
+
+    def plan_from(self, positions: FloatArray, cube: FloatArray, horizon: int) -> FloatArray:
+        """
+        Return joint targets (horizon, C) from measured joints (D,) and the cube's centre.
+
+        C is D, and two columns more for a mobile base, which stands still.
+        """
+        actions = np.zeros((horizon, self._columns))
+        actions[:, :len(positions)] = np.clip(positions, self._lower, self._upper)
+        gaps = [np.linalg.norm(arm.from_world(cube)[:2] - arm.workspace.scale * _MIDDLE)
+                for arm in self._arms]
+        chosen = int(np.argmin(gaps))
+        arm = self._arms[chosen]
+        actions[:, arm.part] = self._experts[chosen].plan(
+            positions[arm.part], arm.from_world(cube), horizon)
+        return actions
+
+
+class _ArmExpert:
+    """Plans for one arm; all places are in its base frame."""
+
+    def __init__(self, arm: SimArm, step_s: float, fingertip_depth: float) -> None:
+        spec = self._spec = arm.spec
         self._kinematics = Kinematics(spec)
         self._step_s = step_s
-        self._hand = hand_of(spec)
-        self._workspace = workspace_of(spec, self._hand)
+        self._hand, self._workspace = arm.hand, arm.workspace
         weakest = float(spec.limit_array('acceleration')[:-1].min()) * spec.acceleration_scale
         self._pace = min(1.0, math.sqrt(weakest / _ACCELERATION))
         limits = spec.joints[spec.gripper.joint]
@@ -66,14 +100,9 @@ class PickExpert:
         self._finger_speed = min(_FINGER_SPEED, speed)
         self._gap = float(np.clip(_GRASP_S * speed, *_GRASP_GAP))
         clearance = _LEANING_CLEARANCE if self._workspace.lean else _CLEARANCE
-        self._grasp_height = clearance + fingertip_depth(spec, self._hand, self._workspace)
+        self._grasp_height = clearance + fingertip_depth
 
-    def plan(self, simulator: Simulator, horizon: int) -> FloatArray:
-        """Return joint targets (horizon, D) for the simulator's state; row 0 is that pose."""
-        positions, _ = simulator.state()
-        return self.plan_from(positions, simulator.cube_position(simulator.layout.colour), horizon)
-
-    def plan_from(self, positions: FloatArray, cube: FloatArray, horizon: int) -> FloatArray:
+    def plan(self, positions: FloatArray, cube: FloatArray, horizon: int) -> FloatArray:
         """Return joint targets (horizon, D) from measured joints (D,) and the cube's centre."""
         gripper = self._spec.gripper
         joints, finger = positions[:-1], self._hand.half_opening(float(positions[-1]))

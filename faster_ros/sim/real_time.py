@@ -27,7 +27,7 @@ import time
 
 from faster_ros.interfaces import FloatArray, RobotState
 from faster_ros.runtime.scheduling import request_real_time
-from faster_ros.sim.followers import followers_of
+from faster_ros.sim.followers import Channel, channels_of
 from faster_ros.sim.simulator import PickLayout, Simulator
 import mujoco
 import numpy as np
@@ -58,14 +58,14 @@ class TaskStatus:
 
 class RealTimeSimulation:
     """
-    Advances a simulator in its own thread and follows the commands of arm and gripper.
+    Advances a simulator in its own thread and follows the commands of arms and grippers.
 
-    ``followers``: what is commanded, the arm first; see ``followers_of``.
+    ``channels``: what is commanded, the first arm first; see ``channels_of``.
 
     All public methods may be called from any thread. ``on_state`` and
     ``take_commands`` (with the ROS time in ns, before the steps that are due) run in the physics
     thread.
-    States name every joint that a driver reports, also a second finger.
+    Each driver's states, by their topic, have every joint that it reports, also a second finger.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class RealTimeSimulation:
         self._state_period_ns = round(1e9 / state_rate_hz)
         self._next_state_ns = 0
         self.joint_names = simulator.shown_joints
-        self.followers = followers_of(simulator.spec)
+        self.channels = channels_of(simulator.spec)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name='physics', daemon=True)
@@ -104,18 +104,18 @@ class RealTimeSimulation:
             self._thread.join(timeout=2.0)
 
     def reset(self, seed: int) -> PickLayout:
-        """Start the episode of ``seed``; both controllers hold its start pose."""
+        """Start the episode of ``seed``; all controllers hold its start pose."""
         with self._lock:
             layout = self._simulator.reset(seed)
-            self._hold(0)
-            self._hold(-1)
+            for channel in self.channels:
+                self._hold(channel)
             self._begin_episode()
         return layout
 
     def hold_arm(self) -> None:
-        """Stop the arm where it is and forget what it was commanded."""
+        """Stop the first arm where it is and forget what it was commanded."""
         with self._lock:
-            self._hold(0)
+            self._hold(self.channels[0])
 
     def told_cube(self) -> tuple[int, FloatArray]:
         """Return the ROS time in ns and the centre (3,) of the cube to pick, base frame, in m."""
@@ -144,11 +144,8 @@ class RealTimeSimulation:
                 self._overruns,
             )
 
-    def _hold(self, index: int) -> None:
-        positions = self._simulator.state()[0]
-        if len(self.followers) == 2:
-            positions = positions[:-1] if index == 0 else positions[-1:]
-        self.followers[index].hold(positions)
+    def _hold(self, channel: Channel) -> None:
+        channel.follower.hold(self._simulator.state()[0][channel.part])
 
     def _begin_episode(self) -> None:
         self._steps = 0
@@ -181,14 +178,14 @@ class RealTimeSimulation:
             stamp_ns = max(self._stamp_ns + 1, due_ns + ros_offset_ns)
             with self._lock:
                 self._step(stamp_ns)
-                state = self._state_if_due(stamp_ns)
-            if state is not None:
+                states = self._states_if_due(stamp_ns)
+            for state in states:
                 self._on_state(state)
             due_ns += self._step_ns
         return due_ns
 
     def _step(self, stamp_ns: int) -> None:
-        samples = [follower.sample(stamp_ns) for follower in self.followers]
+        samples = [channel.follower.sample(stamp_ns) for channel in self.channels]
         self._simulator.advance(np.concatenate([positions for positions, _ in samples]),
                                 np.concatenate([velocities for _, velocities in samples]))
         self._stamp_ns = stamp_ns
@@ -198,10 +195,11 @@ class RealTimeSimulation:
             if self._success_steps is None and self._simulator.succeeded():
                 self._success_steps = self._steps
 
-    def _state_if_due(self, stamp_ns: int) -> RobotState | None:
-        """Return the state at the first step of each state period."""
+    def _states_if_due(self, stamp_ns: int) -> list[RobotState]:
+        """Return each driver's state at the first step of each state period."""
         if stamp_ns < self._next_state_ns:
-            return None
+            return []
         ahead_ns = self._next_state_ns + self._state_period_ns
         self._next_state_ns = ahead_ns if ahead_ns > stamp_ns else stamp_ns + self._state_period_ns
-        return RobotState(stamp_ns, *self._simulator.joint_states())
+        return [RobotState(stamp_ns, *values, topic)
+                for topic, values in self._simulator.joint_states().items()]

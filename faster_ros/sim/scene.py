@@ -14,6 +14,8 @@
 """
 The MuJoCo model of one robot in its small world: its URDF, a table, three cubes and its cameras.
 
+The table is as high as the bases of the arms.
+
 Shapes are primitives. A URDF without masses gets those of its shapes; the arm carries its own
 weight. An arm's gains follow from its inertia, but for the FR3: the shipped policy was trained on
 the stiffness that stands here.
@@ -21,11 +23,13 @@ the stiffness that stands here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.robot_spec import CameraSpec, config_path, RobotSpec
 from faster_ros.sim.hand import Hand
+from faster_ros.sim.sim_arm import SimArm
 from faster_ros.sim.workspace import Workspace
 import mujoco
 import numpy as np
@@ -53,9 +57,9 @@ _WRIST_CAMERA_POSITION = (0.09, 0.0, -0.0934)
 _WRIST_CAMERA_TILT = 0.349066  # rad
 
 
-def build_model(spec: RobotSpec, hand: Hand, workspace: Workspace) -> mujoco.MjModel:
-    """Return the compiled model; its actuators are the arm's joints, then the two fingers."""
-    scene = _load(spec, hand)
+def build_model(spec: RobotSpec, arms: Sequence[SimArm]) -> mujoco.MjModel:
+    """Return the compiled model; for each arm an actuator of each joint and of both fingers."""
+    scene = _load(spec, [arm.hand.stroke for arm in arms if arm.hand.stroke])
     scene.option.timestep = TIMESTEP_S
     scene.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     scene.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
@@ -67,43 +71,45 @@ def build_model(spec: RobotSpec, hand: Hand, workspace: Workspace) -> mujoco.MjM
     visual.quality.offsamples = 0
     visual.quality.numslices, visual.quality.numstacks = 16, 8
     visual.global_.offwidth, visual.global_.offheight = 1280, 960
-    if hand.added:
-        _add_hand(scene.body(spec.tool_frame), hand, workspace)
-    _tune_arm(scene, spec, hand)
-    _add_world(scene)
+    for arm in arms:
+        if arm.hand.added:
+            _add_hand(scene.body(arm.spec.tool_frame), arm.hand, arm.workspace)
+    _tune_bodies(scene, [finger.joint for arm in arms for finger in arm.hand.fingers])
+    for arm in arms:
+        _tune_arm(scene, arm.spec, arm.hand)
+    _add_world(scene, float(arms[0].origin[2]))
     for name, camera in spec.cameras.items():
-        _add_camera(scene, name, camera, spec, hand, workspace)
+        _add_camera(scene, name, camera, arms[0])
     model = scene.compile()
     if spec.urdf not in _STIFFNESS:
-        _stiffen_by_inertia(model, spec, workspace)
+        _stiffen_by_inertia(model, arms)
     return model
 
 
-def fingertip_depth(spec: RobotSpec, hand: Hand, workspace: Workspace) -> float:
-    """Return how far the fingertips are below the middle of what they hold, in m."""
-    model = build_model(spec, hand, workspace)
+def fingertip_depth(model: mujoco.MjModel, arm: SimArm) -> float:
+    """Return how far an arm's fingertips are below the middle of what they hold, in m."""
     data = mujoco.MjData(model)
-    for name, position in zip(spec.arm_joint_names, workspace.ready):
+    for name, position in zip(arm.spec.arm_joint_names, arm.workspace.ready):
         data.joint(name).qpos[0] = position
     mujoco.mj_forward(model, data)
-    finger = model.joint(hand.fingers[0].joint).bodyid[0]
+    finger = model.joint(arm.hand.fingers[0].joint).bodyid[0]
     first = model.body_geomadr[finger]
     lowest = min(data.geom_xpos[geom][2]
                  - np.abs(data.geom_xmat[geom].reshape(3, 3)[2]) @ model.geom_size[geom]
                  for geom in range(first, first + model.body_geomnum[finger]))
-    tool = data.body(spec.tool_frame)
-    grip = tool.xpos[2] + hand.grip_length * tool.xmat.reshape(3, 3)[2, 2]
+    tool = data.body(arm.spec.tool_frame)
+    grip = tool.xpos[2] + arm.hand.grip_length * tool.xmat.reshape(3, 3)[2, 2]
     return round(float(grip - lowest), 4)
 
 
-def _load(spec: RobotSpec, hand: Hand) -> mujoco.MjSpec:
+def _load(spec: RobotSpec, strokes: Sequence[str]) -> mujoco.MjSpec:
     text = config_path(f'urdf/{spec.urdf}').read_text()
-    if hand.stroke:  # a joint without a body cannot move; the fingers tell its position
+    if strokes:  # a joint without a body cannot move; the fingers tell its position
         root = ElementTree.fromstring(text)
         for joint in root.iter('joint'):
             for mimic in joint.findall('mimic'):
                 joint.remove(mimic)
-            if joint.get('name') == hand.stroke:
+            if joint.get('name') in strokes:
                 joint.set('type', 'fixed')
         text = ElementTree.tostring(root, encoding='unicode')
     # MuJoCo drops visual shapes and fixed frames of a URDF unless this element says otherwise.
@@ -127,10 +133,11 @@ def _add_hand(tool: mujoco.MjsBody, hand: Hand, workspace: Workspace) -> None:
 
 def _tune_arm(scene: mujoco.MjSpec, spec: RobotSpec, hand: Hand) -> None:
     fingers = [finger.joint for finger in hand.fingers]
-    _tune_bodies(scene, fingers)
     arm = spec.arm_joint_names
     for name in (*arm, *fingers):
         scene.joint(name).armature = 0.1
+    if hand.stroke:
+        _gear(scene, fingers)
     stiffness = _STIFFNESS.get(spec.urdf, (1.0,) * len(arm))
     gains = [*((name, gain, float(scene.joint(name).actfrcrange[1]))
                for name, gain in zip(arm, stiffness)),
@@ -144,6 +151,13 @@ def _tune_arm(scene: mujoco.MjSpec, spec: RobotSpec, hand: Hand) -> None:
         actuator.biasprm[1:3] = (-gain, -DAMPING_RATIO * gain)
         actuator.forcelimited = True
         actuator.forcerange = (-force, force)
+
+
+def _gear(scene: mujoco.MjSpec, fingers: Sequence[str]) -> None:
+    """Let one finger move as the other; alone, two that push with equal force stop anywhere."""
+    gear = scene.add_equality(type=mujoco.mjtEq.mjEQ_JOINT, objtype=mujoco.mjtObj.mjOBJ_JOINT,
+                              name1=fingers[1], name2=fingers[0])
+    gear.data[:5] = (0.0, 1.0, 0.0, 0.0, 0.0)
 
 
 def _tune_bodies(scene: mujoco.MjSpec, fingers: list[str]) -> None:
@@ -164,11 +178,12 @@ def _tune_bodies(scene: mujoco.MjSpec, fingers: list[str]) -> None:
             geom.solref = (0.008, 1.0)
 
 
-def _stiffen_by_inertia(model: mujoco.MjModel, spec: RobotSpec, workspace: Workspace) -> None:
-    """Give the arm's joints one bandwidth at the ready pose."""
+def _stiffen_by_inertia(model: mujoco.MjModel, arms: Sequence[SimArm]) -> None:
+    """Give the arms' joints one bandwidth at the ready pose."""
     data = mujoco.MjData(model)
-    joints = [model.joint(name) for name in spec.arm_joint_names]
-    for joint, position in zip(joints, workspace.ready):
+    joints = [model.joint(name) for arm in arms for name in arm.spec.arm_joint_names]
+    ready = [position for arm in arms for position in arm.workspace.ready]
+    for joint, position in zip(joints, ready):
         data.qpos[joint.qposadr[0]] = position
     mujoco.mj_forward(model, data)
     for joint in joints:
@@ -181,22 +196,22 @@ def _stiffen_by_inertia(model: mujoco.MjModel, spec: RobotSpec, workspace: Works
         actuator.biasprm[1:3] = (-stiffness, -DAMPING_RATIO * stiffness)
 
 
-def _add_world(scene: mujoco.MjSpec) -> None:
+def _add_world(scene: mujoco.MjSpec, table: float) -> None:
     world = scene.worldbody
-    world.add_light(pos=(0.5, -0.5, 1.5), dir=(0.0, 0.3, -1.0), diffuse=(0.35, 0.35, 0.35),
+    world.add_light(pos=(0.5, -0.5, 1.5 + table), dir=(0.0, 0.3, -1.0), diffuse=(0.35, 0.35, 0.35),
                     specular=(0.0, 0.0, 0.0))
-    world.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(2.0, 2.0, 0.1),
+    world.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(2.0, 2.0, 0.1), pos=(0.0, 0.0, table),
                    rgba=(0.62, 0.58, 0.52, 1.0), friction=(1.0, 0.02, 0.001))
     for colour, rgba in CUBE_COLOURS.items():
-        cube = world.add_body(name=f'cube_{colour}', pos=(0.5, 0.0, CUBE_HALF_SIZE))
+        cube = world.add_body(name=f'cube_{colour}', pos=(0.5, 0.0, table + CUBE_HALF_SIZE))
         cube.add_freejoint(name=f'cube_{colour}')
         cube.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=(CUBE_HALF_SIZE,) * 3, rgba=rgba,
                       mass=0.06, friction=(1.2, 0.02, 0.001), condim=4)
 
 
-def _add_camera(scene: mujoco.MjSpec, name: str, camera: CameraSpec, spec: RobotSpec, hand: Hand,
-                workspace: Workspace) -> None:
-    """Add a camera to its frame in the URDF, to the tool, or in front of the table."""
+def _add_camera(scene: mujoco.MjSpec, name: str, camera: CameraSpec, arm: SimArm) -> None:
+    """Add a camera to its frame in the URDF, to the arm's tool, or in front of the table."""
+    workspace = arm.workspace
     # An optical frame looks along +z with y down; a MuJoCo camera along -z with y up.
     optical = (0.0, 1.0, 0.0, 0.0)
     frame = scene.body(camera.frame)
@@ -206,13 +221,13 @@ def _add_camera(scene: mujoco.MjSpec, name: str, camera: CameraSpec, spec: Robot
         cosine, sine = np.cos(_WRIST_CAMERA_TILT), np.sin(_WRIST_CAMERA_TILT)
         mount = np.array([[0.0, -cosine, -sine], [1.0, 0.0, 0.0], [0.0, -sine, cosine]])
         back = workspace.turn.T
-        position = back @ np.array(_WRIST_CAMERA_POSITION) + (0.0, 0.0, hand.grip_length)
+        position = back @ np.array(_WRIST_CAMERA_POSITION) + (0.0, 0.0, arm.hand.grip_length)
         rotation = back @ mount @ np.diag([1.0, -1.0, -1.0])
-        scene.body(spec.tool_frame).add_camera(name=name, pos=position, quat=_quaternion(rotation),
-                                               fovy=_WRIST_FOVY)
+        scene.body(arm.spec.tool_frame).add_camera(
+            name=name, pos=position, quat=_quaternion(rotation), fovy=_WRIST_FOVY)
     else:
-        position = workspace.scale * np.array(_FRONT_CAMERA_POSITION)
-        forward = workspace.scale * np.array(_FRONT_CAMERA_LOOKS_AT) - position
+        position = arm.to_world(workspace.scale * np.array(_FRONT_CAMERA_POSITION))
+        forward = arm.to_world(workspace.scale * np.array(_FRONT_CAMERA_LOOKS_AT)) - position
         forward /= np.linalg.norm(forward)
         right = np.cross(forward, (0.0, 0.0, 1.0))
         right /= np.linalg.norm(right)

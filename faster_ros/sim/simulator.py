@@ -12,19 +12,21 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-A MuJoCo arm with cubes on a table: any robot of this package in a small world of primitives.
+A MuJoCo robot with cubes on a table: any robot of this package in a small world of primitives.
+
+Of a robot with several arms, each has cubes in front of it.
 
 The simulator runs without ROS; ``nodes/sim_node.py`` puts it behind the topics of a real arm.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 
 from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.robot_spec import RobotSpec
-from faster_ros.sim.hand import hand_of
 from faster_ros.sim.scene import (
     build_model,
     CUBE_COLOURS,
@@ -32,7 +34,8 @@ from faster_ros.sim.scene import (
     DAMPING_RATIO,
     TIMESTEP_S,
 )
-from faster_ros.sim.workspace import CUBE_AREA, workspace_of
+from faster_ros.sim.sim_arm import arms_of, SimArm
+from faster_ros.sim.workspace import CUBE_AREA
 import mujoco
 import numpy as np
 
@@ -54,7 +57,7 @@ class PickLayout:
 
 class Simulator:
     """
-    The arm, three cubes and the task ``pick``.
+    The arms, three cubes and the task ``pick``.
 
     Set points and states are (D,) vectors in RobotSpec order. One thread may advance it.
     """
@@ -63,62 +66,69 @@ class Simulator:
 
     def __init__(self, spec: RobotSpec) -> None:
         self.spec = spec
-        self.hand = hand_of(spec)
-        self.workspace = workspace_of(spec, self.hand)
-        self.model = build_model(spec, self.hand, self.workspace)
+        self.arms = arms_of(spec)
+        self.model = build_model(spec, self.arms)
         self.data = mujoco.MjData(self.model)
-        fingers = self.hand.fingers
-        leader = fingers[0]
-        joints = [*spec.arm_joint_names, leader.joint]
-        self._qpos, self._qvel = self._addresses(joints)
+        leaders, seconds = zip(*(arm.hand.fingers for arm in self.arms))
+        joints = [name for arm, leader in zip(self.arms, leaders)
+                  for name in (*arm.spec.arm_joint_names, leader.joint)]
+        self._qpos, self._qvel, self._control = self._addresses(joints)
+        second_joints = [finger.joint for finger in seconds]
+        self._second_qpos, _, self._second_control = self._addresses(second_joints)
         # A joint is told and tells ``offset + scale x`` what MuJoCo's joint does; all but the
-        # gripper are themselves.
-        self._scale = np.append(np.ones(len(joints) - 1), leader.scale)
-        self._offset = np.append(np.zeros(len(joints) - 1), leader.offset)
-        self._followers = self._addresses([finger.joint for finger in fingers[1:]])[0]
-        self._shown = self._shown_joints()
+        # grippers are themselves.
+        self._grippers = np.array(spec.gripper_indices)
+        self._scale, self._offset = np.ones(len(joints)), np.zeros(len(joints))
+        self._scale[self._grippers] = [finger.scale for finger in leaders]
+        self._offset[self._grippers] = [finger.offset for finger in leaders]
+        self._table = float(self.arms[0].origin[2])
+        self._shown = {arm.spec.state_topic: self._shown_joints(arm) for arm in self.arms}
         self._cubes = {colour: self.model.body(f'cube_{colour}').id for colour in CUBE_COLOURS}
         self.layout = self.reset(0)
 
-    def _addresses(self, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    def _addresses(self, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the places of joints in MuJoCo's positions, velocities and controls."""
         joints = [self.model.joint(name) for name in names]
         return (np.array([joint.qposadr[0] for joint in joints], dtype=int),
-                np.array([joint.dofadr[0] for joint in joints], dtype=int))
+                np.array([joint.dofadr[0] for joint in joints], dtype=int),
+                np.array([self.model.actuator(name).id for name in names], dtype=int))
 
-    def _shown_joints(self) -> tuple[np.ndarray, ...]:
-        """Return names, addresses, scale and offset of what joint_states() tells."""
-        spec, fingers = self.spec, self.hand.fingers
+    def _shown_joints(self, arm: SimArm) -> tuple[np.ndarray, ...]:
+        """Return names, addresses, scale and offset of what an arm's driver tells."""
+        spec, fingers = arm.spec, arm.hand.fingers
         rows = {name: (name, 1.0, 0.0) for name in spec.arm_joint_names}
         rows[spec.gripper.joint] = (fingers[0].joint, fingers[0].scale, fingers[0].offset)
         if fingers[0].joint == spec.gripper.joint:  # then the other finger is a joint as well
             rows |= {finger.joint: (finger.joint, 1.0, 0.0) for finger in fingers[1:]}
         # Broadcasters of ros2_control sort by name; Piper's node tells the gripper last.
+        told = dict(zip(spec.joint_names, spec.driver_joint_names))
+        rows = {told.get(name, name): row for name, row in rows.items()}
         names = list(rows) if spec.command_mode == 'joint_state' else sorted(rows)
-        return (np.array(names), *self._addresses([rows[name][0] for name in names]),
-                np.array([rows[name][1] for name in names]),
+        qpos, qvel, _ = self._addresses([rows[name][0] for name in names])
+        return (np.array(names), qpos, qvel, np.array([rows[name][1] for name in names]),
                 np.array([rows[name][2] for name in names]))
 
     @property
-    def shown_joints(self) -> tuple[str, ...]:
-        """Return the joints that the driver's joint states have, in its order."""
-        return tuple(self._shown[0].tolist())
+    def shown_joints(self) -> dict[str, tuple[str, ...]]:
+        """Return the joints that each driver's joint states have, in its order, by topic."""
+        return {topic: tuple(shown[0].tolist()) for topic, shown in self._shown.items()}
 
-    def joint_states(self) -> tuple[FloatArray, FloatArray]:
-        """Return positions and velocities of ``shown_joints``."""
-        _, qpos, qvel, scale, offset = self._shown
-        return (self.data.qpos[qpos] - offset) / scale, self.data.qvel[qvel] / scale
+    def joint_states(self) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """Return positions and velocities of ``shown_joints``, by topic."""
+        return {topic: ((self.data.qpos[qpos] - offset) / scale, self.data.qvel[qvel] / scale)
+                for topic, (_, qpos, qvel, scale, offset) in self._shown.items()}
 
     def reset(self, seed: int) -> PickLayout:
         """Lay out the cubes, the start pose and the task that belong to ``seed``."""
         rng = np.random.default_rng(seed)
-        arm = self.spec.home_positions
-        arm[:-1] += rng.normal(0.0, _START_NOISE, len(arm) - 1)
+        arm, moves = self.spec.home_positions, self.spec.arm_mask
+        arm[moves] += rng.normal(0.0, _START_NOISE, np.count_nonzero(moves))
         arm = np.clip(arm, self.spec.limit_array('lower'), self.spec.limit_array('upper'))
         mujoco.mj_resetData(self.model, self.data)
         self.place_arm(arm)
-        for colour, (x, y) in zip(CUBE_COLOURS, _spread_points(rng, self.workspace.scale)):
+        for colour, (x, y) in zip(CUBE_COLOURS, _spread_points(rng, self.arms)):
             yaw = rng.uniform(-_CUBE_YAW, _CUBE_YAW)
-            pose = (x, y, CUBE_HALF_SIZE, math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
+            pose = (x, y, self._table + CUBE_HALF_SIZE, math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
             self.data.joint(f'cube_{colour}').qpos[:] = pose
         colour = str(rng.choice(list(CUBE_COLOURS)))
         mujoco.mj_forward(self.model, self.data)
@@ -129,7 +139,7 @@ class Simulator:
         """Put the arm at rest at ``positions`` (D,) with the same set point."""
         told = self._offset + self._scale * positions
         self.data.qpos[self._qpos] = told
-        self.data.qpos[self._followers] = told[-1]
+        self.data.qpos[self._second_qpos] = told[self._grippers]
         self.data.qvel[:] = 0.0
         self._set_points(positions, np.zeros_like(positions))
         mujoco.mj_forward(self.model, self.data)
@@ -141,8 +151,8 @@ class Simulator:
 
     def _set_points(self, positions: FloatArray, velocities: FloatArray) -> None:
         control = self._offset + self._scale * (positions + DAMPING_RATIO * velocities)
-        self.data.ctrl[:len(control)] = control
-        self.data.ctrl[len(control):] = control[-1]
+        self.data.ctrl[self._control] = control
+        self.data.ctrl[self._second_control] = control[self._grippers]
 
     def state(self) -> tuple[FloatArray, FloatArray]:
         """Return measured positions and velocities, each of shape (D,)."""
@@ -156,14 +166,17 @@ class Simulator:
     def drift_cube(self, speed: float) -> None:
         """Move the told cube at ``speed`` in m/s across the table until the hand is near it."""
         cube = self.cube_position(self.layout.colour)
-        hand = self.data.body(self.spec.tool_frame).xpos
-        if np.linalg.norm(hand - cube) > _NEAR:
+        hands = [self.data.body(arm.spec.tool_frame).xpos for arm in self.arms]
+        if min(np.linalg.norm(hand - cube) for hand in hands) > _NEAR:
             side = 1.0 if self.layout.seed % 2 else -1.0
             self.data.joint(f'cube_{self.layout.colour}').qvel[:] = (0, side * speed, 0, 0, 0, 0)
 
     def lifted_height(self) -> float:
         """Return how far the told cube is above the table, in m."""
-        return float(self.cube_position(self.layout.colour)[2] - CUBE_HALF_SIZE)
+        return self._height(self.layout.colour)
+
+    def _height(self, colour: str) -> float:
+        return float(self.cube_position(colour)[2] - CUBE_HALF_SIZE - self._table)
 
     def succeeded(self) -> bool:
         """Tell whether the told cube is lifted by 8 cm or more."""
@@ -171,7 +184,7 @@ class Simulator:
 
     def wrong_lifted(self) -> bool:
         """Tell whether a cube that was not asked for is off the table by 4 cm or more."""
-        return any(self.cube_position(colour)[2] - CUBE_HALF_SIZE > 0.04
+        return any(self._height(colour) > 0.04
                    for colour in CUBE_COLOURS if colour != self.layout.colour)
 
     def camera_intrinsics(self, camera: str, width: int,
@@ -202,10 +215,17 @@ class CameraRenderer:
         self._renderer.close()
 
 
-def _spread_points(rng: np.random.Generator, scale: float) -> FloatArray:
-    low, high = scale * np.array(CUBE_AREA).T
+def _spread_points(rng: np.random.Generator, arms: Sequence[SimArm]) -> FloatArray:
+    """Return places on the table, each in front of an arm; shape (cubes, 2)."""
+    count = len(CUBE_COLOURS)
+    chosen = [arms[0]] * count
+    if len(arms) > 1:
+        chosen = [arms[index] for index in rng.integers(len(arms), size=count)]
+    low, high = min(arm.workspace.scale for arm in arms) * np.array(CUBE_AREA).T
     while True:
-        points = rng.uniform(low, high, (len(CUBE_COLOURS), 2))
+        points = rng.uniform(low, high, (count, 2))
+        points = np.array([arm.to_world(np.array([*point, 0.0]))[:2]
+                           for arm, point in zip(chosen, points)])
         gaps = [np.linalg.norm(points[i] - points[j])
                 for i in range(len(points)) for j in range(i)]
         if min(gaps) > _CUBE_SPACING:

@@ -150,7 +150,7 @@ class ControlPath:
         if command is None:
             return
         self.points.extend(((due_ns + LEAD_NS - self._start_ns) * 1e-9, *command.positions[:-1]))
-        message = dict(self._messages.write(command, self._state))[self._messages.arm_topic]
+        message = dict(self._messages.write(command, self._state))[self._spec.command_topic]
         # A topic on one machine: 1 to 5 ms, one message in a hundred 30 ms.
         delay_ms = 30 if self._random.random() < 0.01 else self._random.integers(1, 6)
         self._trajectories.append((due_ns + delay_ms * MS, message))

@@ -16,6 +16,7 @@
 import signal
 import time
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.interfaces import ActionChunk
 from faster_ros.nodes import conversions, qos
@@ -47,6 +48,7 @@ class Arm(Peer):
         node = self.node
         self._states = node.create_publisher(JointState, SPEC.state_topic, 10)
         self._chunks = node.create_publisher(JointTrajectory, 'policy/chunk', qos.COMMAND)
+        self.fresh_until = node.create_publisher(Time, 'policy/fresh_until', qos.SENSOR)
         node.create_subscription(JointTrajectory, SPEC.command_topic, self._on_command, 10)
         node.create_subscription(JointTrajectory, SPEC.gripper.topic, self._on_gripper, 10)
         node.create_subscription(DiagnosticStatus, '/control_node/status', self._on_status, 10)
@@ -232,6 +234,15 @@ def test_when_the_chunks_stop_the_arm_holds(arm):
     arm.wait_for(mode='holding', reason='chunk_starved')
     assert int(arm.status['starved_ticks']) > 0
     assert_held(arm, 'chunk_starved')
+
+
+def test_when_the_policy_no_longer_vouches_for_its_images_the_arm_holds_in_mid_chunk(arm):
+    arm.run()
+    wait_until(lambda: arm.fresh_until.get_subscription_count() == 1, 5.0, 'control_node')
+    arm.fresh_until.publish(conversions.to_time(arm.now_ns()))
+    arm.wait_for(mode='holding', reason='images_stale')
+    assert 'a camera is lost, or policy_node hangs' in arm.status['detail']
+    assert_held(arm, 'images_stale')
 
 
 def test_a_reset_forgets_the_trajectory(arm):

@@ -17,11 +17,13 @@ from pathlib import Path
 import signal
 import time
 
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.nodes import conversions, qos
 from faster_ros.nodes.diagnostics import values_of
 from faster_ros.robot_spec import load_robot_spec
-from lifecycle_msgs.srv import GetState
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 import numpy as np
 import pytest
 from ros_process import own_domain, Peer, Process, wait_until
@@ -49,6 +51,8 @@ class Cell(Peer):
         self.status: dict[str, str] = {}
         self.message = ''
         self.problems: list[str] = ['']
+        self.vouched: list[tuple[int, int]] = []  # when, and until when, in ns
+        self.image_stamps_ns: list[int] = []
         super().__init__(domain)
         node = self.node
         self._cameras = {name: node.create_publisher(Image, camera.topic, 2)
@@ -59,12 +63,14 @@ class Cell(Peer):
         node.create_subscription(Float64MultiArray, '/policy_node/timing', self.timing.append, 10)
         node.create_subscription(DiagnosticStatus, '/policy_node/status', self._on_status, 10)
         node.create_subscription(String, 'policy/problem', self._on_problem, qos.LATCHED)
+        node.create_subscription(Time, 'policy/fresh_until', self._on_fresh_until, qos.SENSOR)
         self.reset = node.create_client(Trigger, '/policy_node/reset')
         node.create_timer(1 / 30, self._publish_images)
         node.create_timer(0.01, self._publish_state)
 
     def _publish_images(self) -> None:
         stamp = conversions.to_time(self.now_ns())
+        self.image_stamps_ns.append(conversions.to_ns(stamp))
         for name in self.on & set(self._cameras):
             data = np.full((self.height, WIDTH, 3), self.red, np.uint8).tobytes()
             message = Image(encoding=self.encoding, width=WIDTH, height=self.height,
@@ -83,6 +89,9 @@ class Cell(Peer):
 
     def _on_problem(self, message: String) -> None:
         self.problems.append(message.data)
+
+    def _on_fresh_until(self, message: Time) -> None:
+        self.vouched.append((self.now_ns(), conversions.to_ns(message)))
 
     def instruct(self, text: str) -> None:
         self._instruction.publish(String(data=text))
@@ -177,6 +186,23 @@ def test_a_stream_that_stops_is_named_and_no_chunk_comes(cell, stream, words):
     cell.on.add(stream)
     cell.next_chunk()
     wait_until(lambda: cell.problems[-1] == '', 1.0, 'the end of the problem')
+
+
+def test_images_are_vouched_for_until_their_age_and_no_longer_without_the_node_being_active(cell):
+    count = len(cell.vouched)
+    wait_until(lambda: len(cell.vouched) > count + 3, 5.0, 'times until which images count')
+    limits = {stamp_ns + 300_000_000 for stamp_ns in cell.image_stamps_ns}
+    assert {until_ns for _, until_ns in cell.vouched[count:]} <= limits
+    client = cell.node.create_client(ChangeState, '/policy_node/change_state')
+    change = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
+    cell.call(client, change, 15.0)
+    wait_until(lambda: cell.message == 'not active', 5.0, 'the end of activity')
+    stopped_ns = cell.now_ns() + 300_000_000
+    time.sleep(0.5)
+    assert cell.vouched[-1][1] < stopped_ns
+    cell.call(client, ChangeState.Request(
+        transition=Transition(id=Transition.TRANSITION_ACTIVATE)), 15.0)
+    wait_until(lambda: cell.vouched[-1][1] > stopped_ns, 5.0, 'images that count again')
 
 
 @pytest.mark.parametrize('change, words', [

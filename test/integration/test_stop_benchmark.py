@@ -29,7 +29,7 @@ def test_it_measures_each_event_and_writes_the_figures(tmp_path):
          '--out', str(out)], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     events = json.loads(out.read_text())['events']
-    assert sorted(events) == ['camera', 'states', 'stop']
+    assert sorted(events) == ['camera', 'policy', 'states', 'stop']
     for figures in events.values():
         assert figures['reaction']['count'] == 3
         assert 0 < figures['reaction']['p50_ms'] < figures['total']['p50_ms']

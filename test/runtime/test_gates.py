@@ -41,6 +41,7 @@ class Gated(Arm):
         self.measured: Callable[[RobotState], RobotState | None] = lambda now: now
         self.follows = True
         self.fed = True
+        self.vouches = True
         assert self.start() == ''
 
     def start(self) -> str:
@@ -58,6 +59,8 @@ class Gated(Arm):
         for _ in range(milliseconds // 10):
             self.ms += 10
             self.press()
+            if self.vouches:
+                self.controller.note_fresh_until(self.now_ns + 300 * MS)
             if self.fed and self.ms % 100 == 0:
                 self.send()
             measured = self.measured(state(self.ms, self.positions))
@@ -139,6 +142,7 @@ FAULTS: dict[str, Callable[[Gated], None]] = {
     'deadman_released': release,
     'driver_not_ready': lambda arm: arm.controller.note_driver('expected true on /ready'),
     'outside_workspace': walk_out,
+    'images_stale': lambda arm: setattr(arm, 'vouches', False),
     'chunk_invalid': lambda arm: arm.send(names=('x',) * 8),
     'chunk_jump': jump,
     'policy_problem': lambda arm: arm.controller.note_policy_problem('no camera', arm.now_ns),
@@ -192,7 +196,7 @@ def test_a_closed_gate_flushes_brakes_latches_and_needs_an_explicit_arm(gate):
 def heal(arm: Gated) -> None:
     """End the fault, as far as the world is concerned."""
     arm.measured = lambda now: now
-    arm.held = arm.follows = arm.fed = True
+    arm.held = arm.follows = arm.fed = arm.vouches = True
     arm.positions = np.array(arm.commands[-1])
     arm.controller.note_incomplete_state('')
     arm.controller.note_driver('')

@@ -23,7 +23,7 @@ from faster_ros.sim.simulator import Simulator, TEST_SEED_START
 import numpy as np
 import pytest
 
-ARMS = ('panda', 'ur3e', 'ur5e', 'ur10e', 'ur16e', 'ur20', 'piper')
+ARMS = ('panda', 'ur3e', 'ur5e', 'ur10e', 'ur16e', 'ur20', 'piper', 'cobot_magic_mobile')
 
 
 @pytest.fixture(scope='module')
@@ -35,16 +35,18 @@ def fr3():
 @pytest.mark.parametrize('robot', ARMS)
 def test_the_simulated_arm_has_the_kinematics_of_the_urdf(robot):
     spec = load_robot_spec(robot)
-    simulator, kinematics = Simulator(spec), Kinematics(spec)
+    simulator = Simulator(spec)
+    arms = [(arm, Kinematics(arm.spec)) for arm in simulator.arms]
     rng = np.random.default_rng(0)
     for _ in range(5):
         joints = rng.uniform(spec.limit_array('lower'), spec.limit_array('upper'))
         simulator.place_arm(joints)
         np.testing.assert_allclose(simulator.state()[0], joints, atol=1e-9)
-        position, rotation = kinematics.forward(joints[:-1])
-        tool = simulator.data.body(spec.tool_frame)
-        np.testing.assert_allclose(tool.xpos, position, atol=1e-5)
-        np.testing.assert_allclose(tool.xmat.reshape(3, 3), rotation, atol=1e-5)
+        for arm, kinematics in arms:
+            position, rotation = kinematics.forward(joints[arm.part][:-1])
+            tool = simulator.data.body(arm.spec.tool_frame)
+            np.testing.assert_allclose(arm.from_world(tool.xpos), position, atol=1e-5)
+            np.testing.assert_allclose(arm.axes.T @ tool.xmat.reshape(3, 3), rotation, atol=1e-5)
 
 
 @pytest.mark.parametrize('robot', ARMS)
@@ -54,7 +56,7 @@ def test_the_expert_picks_the_told_cube_through_the_motion_controller(robot):
 
     def infer(observation):
         actions = expert.plan(trials.simulator, 16)
-        return ActionChunk(observation.stamp_ns, 100_000_000, actions, spec.joint_names)
+        return ActionChunk(observation.stamp_ns, 100_000_000, actions, spec.action_names)
 
     result = trials.run(TEST_SEED_START, infer)
     assert (result.success, result.wrong_lifted, result.fault) == (True, False, '')
@@ -78,9 +80,13 @@ def test_both_fingers_follow_the_one_gripper_joint(robot, half_width, stroke):
 
 def test_joint_states_are_those_of_the_driver():
     ur = Simulator(load_robot_spec('ur5e')).shown_joints
-    assert list(ur) == sorted(ur) == sorted(load_robot_spec('ur5e').joint_names)
-    piper = load_robot_spec('piper')
-    assert Simulator(piper).shown_joints == piper.joint_names
+    assert list(ur['/joint_states']) == sorted(load_robot_spec('ur5e').joint_names)
+    piper = load_robot_spec('piper_2024')
+    assert Simulator(piper).shown_joints == {'/joint_states_single': (
+        'joint0', 'joint1', 'joint2', 'joint3', 'joint4', 'joint5', 'joint6')}
+    told = load_robot_spec('piper').joint_names
+    assert Simulator(load_robot_spec('cobot_magic')).shown_joints == {
+        '/joint_states_single_l': told, '/joint_states_single_r': told}
 
 
 def test_a_gripper_that_does_not_slide_is_refused(monkeypatch, tmp_path):
@@ -97,7 +103,7 @@ def test_the_scene_that_the_shipped_policy_was_trained_in_is_as_it_was(fr3):
     assert model.actuator_gainprm[:, 0].tolist() == [
         4500, 4500, 3500, 3500, 2000, 2000, 2000, 1500, 1500]
     assert model.actuator_forcerange[:, 1].tolist() == [87, 87, 87, 87, 12, 12, 12, 30, 30]
-    assert (fr3.workspace.scale, fr3.workspace.lean) == (1.0, 0.0)
+    assert (fr3.arms[0].workspace.scale, fr3.arms[0].workspace.lean) == (1.0, 0.0)
     np.testing.assert_array_equal(model.camera('front').pos, [1.25, 0.0, 0.62])
     np.testing.assert_array_equal(model.camera('wrist').pos, [0.0, 0.0, 0.0])
     assert model.cam_fovy.tolist() == [44.0, 70.0]
