@@ -25,8 +25,8 @@ go over from the executing trajectory to the new chunk by a rule of ``blending.p
                              now
 
 The gripper is never averaged: the newest chunk rules, with a latency of its own, and unless the
-robot file says otherwise it is told open or closed, nothing in between, with hysteresis. Used by ``MotionController``; numpy only, takes
-the time as an argument.
+robot file says otherwise it is told open or closed, nothing in between, with hysteresis. Used by
+``MotionController``; numpy only, takes the time as an argument.
 """
 
 from __future__ import annotations
