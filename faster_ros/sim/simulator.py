@@ -128,8 +128,8 @@ class Simulator:
         self.place_arm(arm)
         for colour, (x, y) in zip(CUBE_COLOURS, _spread_points(rng, self.arms)):
             yaw = rng.uniform(-_CUBE_YAW, _CUBE_YAW)
-            pose = (x, y, self._table + CUBE_HALF_SIZE,
-                    math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
+            height = self._table + CUBE_HALF_SIZE
+            pose = (x, y, height, math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
             self.data.joint(f'cube_{colour}').qpos[:] = pose
         colour = str(rng.choice(list(CUBE_COLOURS)))
         mujoco.mj_forward(self.model, self.data)
