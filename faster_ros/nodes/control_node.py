@@ -67,6 +67,8 @@ class ControlNode(Node):
         spec = self._spec = parameters.load()
         rate_hz = parameters.rate_hz or spec.command_rate_hz
         self._controller = make_controller(spec, parameters, rate_hz)
+        self._rate_hz = rate_hz
+        self._last_due_ns = 0
         self._lock = Lock()  # of the controller: the loop and the callbacks use it
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._states = JointStates(spec)
@@ -162,7 +164,10 @@ class ControlNode(Node):
         # The command belongs to the grid point, so a late thread makes no uneven motion.
         now_ns = self._offset.to_ros_ns(due_ns, time.monotonic_ns(), self._now_ns(),
                                         time.monotonic_ns())
+        missed = max(0, round((due_ns - self._last_due_ns) * 1e-9 * self._rate_hz) - 1)
+        self._last_due_ns = due_ns
         with self._lock:
+            self._controller.coast(missed, now_ns, self._state)
             command = self._controller.tick(now_ns, self._state)
         if command is None:
             self._driver.pause()

@@ -37,6 +37,7 @@ from faster_ros.runtime.supervisor import Gates, Mode, Supervisor
 from faster_ros.runtime.workspace import stopping_place
 import numpy as np
 
+_LEAD_S = 0.02  # from a command to its due time; after that the arm begins to brake by itself
 _STAY_RAD = 0.01  # a smaller distance is the arm's own error, which a hold must not follow
 
 
@@ -253,6 +254,22 @@ class MotionController:
         if self._supervisor.engaged:
             return self._limiter.positions
         return None if state is None else state.positions
+
+    def coast(self, periods: int, now_ns: int, state: RobotState | None) -> None:
+        """
+        Take up what the arm did in ``periods`` without a command, before the next ``tick``.
+
+        The arm has braked by itself meanwhile, along the tail of the last trajectory or at its
+        last set point: to go on as if nothing had happened would throw it back. So the commands
+        go on from the measured motion.
+        """
+        limiter = self._limiter
+        if state is None or periods * self._period_s < _LEAD_S or not limiter.moving:
+            return
+        ahead_s = (now_ns - state.stamp_ns) * 1e-9 + _LEAD_S - self._period_s
+        speeds = np.clip(state.velocities, -limiter.velocity_limit, limiter.velocity_limit)
+        limiter.start(np.where(self._arm, state.positions + speeds * ahead_s, limiter.positions),
+                      speeds * self._arm)
 
     def _stay_with(self, state: RobotState) -> None:
         """Hold an arm that its driver has stopped where it is, so that it stays when released."""

@@ -107,12 +107,12 @@ class Limiter:
         speed = np.abs(self._speed[self._arm]).max()
         return bool(speed > 1e-9 or self._curve.spread[self._arm].max() > 1e-9 * self._period)
 
-    def start(self, positions: FloatArray) -> None:
-        """Begin at a measured pose, at rest."""
+    def start(self, positions: FloatArray, velocities: FloatArray | None = None) -> None:
+        """Begin at a measured pose, shape (D,), at rest or in motion."""
         self._check(positions)
-        self._point = np.array(positions, dtype=float)
-        self._speed = np.zeros(len(positions))
-        self._curve.start(self._point)
+        self._speed = np.zeros(len(positions)) if velocities is None else velocities
+        self._point = positions + self._speed * self.delay_s
+        self._curve.start(self._point, self._speed)
         self._target = None
         self._gripper_targets = self._point[self._grippers]
 

@@ -45,13 +45,17 @@ class SmoothCurve:
         self._period = period_s
         self._points = np.zeros((count, len(acceleration)))
         self._oldest = 0
-        self.start(np.zeros(len(acceleration)))
+        self.start(np.zeros(len(acceleration)), np.zeros(len(acceleration)))
 
-    def start(self, positions: FloatArray) -> None:
-        """Rest at ``positions``, shape (D,)."""
-        self._points[:] = positions
-        self._control = (self._points[0].copy(),) * 3
-        self._bend = np.zeros(len(positions))
+    def start(self, point: FloatArray, velocities: FloatArray) -> None:
+        """Be in even motion, with the newest point at ``point``, both of shape (D,)."""
+        step = velocities * self._period
+        count = len(self._points)
+        self._points[:] = point - step * np.arange(count)[::-1, None]
+        self._oldest = 0
+        newest = point - 0.5 * (count - 1) * step
+        self._control = (newest - 2 * step, newest - step, newest)
+        self._bend = np.zeros(len(point))
 
     def add(self, point: FloatArray) -> None:
         """Take the next point, shape (D,), and go to the next knot."""

@@ -15,11 +15,14 @@
 
 from faster_ros.interfaces import ActionChunk, RobotState
 from faster_ros.robot_spec import load_robot_spec
+from faster_ros.robots.arm_interface import ArmInterface
 from faster_ros.runtime.controller import MotionConfig, MotionController
 from faster_ros.runtime.limiter import Limiter
 from faster_ros.runtime.supervisor import Gates
+from faster_ros.sim.trajectory_controller import TrajectoryController, TrajectoryPoint
 from hypothesis import given, settings, strategies as st
 import numpy as np
+import pytest
 
 SPEC = load_robot_spec('fr3')
 HOME = SPEC.home_positions
@@ -111,3 +114,44 @@ def test_an_arm_that_its_driver_stopped_is_held_where_it_stands():
     assert controller.status(now).mode == 'holding'
     command = controller.tick(now + 10 * MS, RobotState(now, stopped, rest))
     np.testing.assert_allclose(command.positions, stopped, atol=0.01)
+
+
+@pytest.mark.parametrize('missed', [1, 3, 10, 40, 200])
+def test_after_periods_without_a_command_the_arm_is_not_thrown_back(missed):
+    spec = load_robot_spec('fr3')
+    controller, writer = MotionController(spec), ArmInterface(spec)
+    driver = TrajectoryController(spec.arm_joint_names, spec.home_positions[:7])
+    path, now = [], 10**12
+
+    def period(sends: bool) -> None:
+        nonlocal now
+        now += 10_000_000
+        path.append(driver.sample(now)[0])
+        if not sends:
+            return
+        measured = RobotState(now, *(np.append(part, end) for part, end in zip(
+            driver.sample(now), (0.04, 0.0))))
+        controller.coast(silent, now, measured)
+        message = writer.write(controller.tick(now, measured), measured)[0][1]
+        driver.set_trajectory(message.joint_names, now, [
+            TrajectoryPoint(point.time_from_start.sec * 10**9 + point.time_from_start.nanosec,
+                            point.positions, point.velocities, point.accelerations)
+            for point in message.points], now)
+
+    assert controller.arm(now, RobotState(now, spec.home_positions, np.zeros(8))) == ''
+    rows = np.tile(spec.home_positions, (40, 1))
+    rows[:, 0] += 0.06 * np.arange(40)  # 0.6 rad/s
+    controller.accept(ActionChunk(now, 100_000_000, rows, spec.joint_names), now)
+    silent = 0
+    for _ in range(80):
+        period(sends=True)
+    for _ in range(missed):
+        period(sends=False)
+    silent, first = missed, len(path)
+    period(sends=True)
+    silent = 0
+    for _ in range(30):
+        period(sends=True)
+    speeds = np.diff(np.array(path)[first - 2:, 0]) / 0.01
+    assert speeds.min() > -0.05
+    assert speeds.max() < 1.2 * spec.joints['fr3_joint1'].velocity * spec.velocity_scale
