@@ -62,7 +62,7 @@ def read_info(folder: Path) -> LeRobotInfo:
     if missing:
         raise ValueError(f"{path}: {', '.join(missing)} is missing")
     if not str(data['codebase_version']).startswith(_VERSIONS):
-        raise ValueError(f"{path}: expected codebase_version v2.1 or v3, got "
+        raise ValueError(f'{path}: expected codebase_version v2.1 or v3, got '
                          f"{data['codebase_version']}; convert it with LeRobot's own tools")
     if not float(data['fps']) > 0:
         raise ValueError(f"{path}: fps must be positive, got {data['fps']}")
@@ -75,7 +75,7 @@ def column_names(folder: Path, info: LeRobotInfo, feature: str) -> list[str]:
     numbers = [name for name, item in info.features.items()
                if item.get('dtype') in _NUMBERS and len(item.get('shape', ())) == 1]
     if feature not in numbers:
-        raise ValueError(f"{folder / _INFO}: expected a feature {feature!r} of numbers, got "
+        raise ValueError(f'{folder / _INFO}: expected a feature {feature!r} of numbers, got '
                          f"{', '.join(numbers) or 'none'}")
     (width,) = info.features[feature]['shape']
     given = info.features[feature].get('names')

@@ -130,7 +130,7 @@ class ControlNode(Node):
             'control_node',
             f'  robot    {spec.robot}: {", ".join(spec.joint_names)}',
             f"  states   {' and '.join(spec.state_topics)}, at most {spec.state_max_age_s:g} s "
-            "old",
+            'old',
             f'  chunks   {self.resolve_topic_name("policy/chunk")}',
             *self._driver.table(rate_hz),
             f'  limits   {spec.velocity_scale:.0%} of velocity, {spec.acceleration_scale:.0%} of '

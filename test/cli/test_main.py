@@ -62,7 +62,7 @@ def test_bringup_takes_arguments_as_launch_does(started, tmp_path):
 @pytest.mark.parametrize(('words', 'reason'), [
     (['demo', '--checkpoint', '/no/such'], 'expected a trained policy in the folder /no/such'),
     (['demo', '--trials', 'ten'], "argument 'trials' (number of layouts to pick from; 0 only "
-                                  "starts the nodes, -1 takes 10 for a policy and 3 for the "
+                                  'starts the nodes, -1 takes 10 for a policy and 3 for the '
                                   "expert): expected a whole number, got 'ten'"),
     (['bringup', 'policy', 'robot=fr3'], "expected NAME:=VALUE, got 'robot=fr3'"),
     (['bringup', 'policy', 'trials:=1'], "unknown argument 'trials'; expected robot"),

@@ -88,6 +88,7 @@ def test_hazard_multipanda_discards_a_pose_whose_x_or_last_number_is_exactly_zer
     turn = np.array([[1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]])
 
     class AtZero:
+
         def forward(self, _):
             return np.array([0.0, 0.2, 0.0]), turn
 

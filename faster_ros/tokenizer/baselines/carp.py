@@ -146,6 +146,7 @@ class _Block(nn.Module):
 
 
 class _Encoder(nn.Module):
+
     def __init__(self, steps: int, numbers: int) -> None:
         super().__init__()
         self.steps = steps
@@ -159,6 +160,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
+
     def __init__(self, numbers: int, rows: int, columns: int) -> None:
         super().__init__()
         self.rows, self.columns = rows, columns

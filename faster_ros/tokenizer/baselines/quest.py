@@ -100,6 +100,7 @@ class FiniteScalarQuantizer(nn.Module):
 
 
 class _Encoder(nn.Module):
+
     def __init__(self, stride: int, steps: int, groups: int, columns: int) -> None:
         super().__init__()
         self.rows = _STRIDE * stride * steps
@@ -124,6 +125,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
+
     def __init__(self, rows: int, steps: int, groups: int, columns: int) -> None:
         super().__init__()
         self.inside = nn.Linear(len(_LEVELS) * groups, _WIDTH)

@@ -64,6 +64,7 @@ def vq_bet(tokens: int = _LEVELS, codes: int = 128, seed: int = 0,
 
 
 class _Encoder(nn.Module):
+
     def __init__(self, windows: int, numbers: int) -> None:
         super().__init__()
         self.windows = windows
@@ -75,6 +76,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
+
     def __init__(self, numbers: int, rows: int, columns: int) -> None:
         super().__init__()
         self.rows, self.columns = rows, columns

@@ -77,6 +77,7 @@ class _CausalConv(nn.Conv2d):
 
 
 class _Block(nn.Module):
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
@@ -102,6 +103,7 @@ class _Places(nn.Module):
 
 
 class _Encoder(nn.Module):
+
     def __init__(self, windows: int, shape: tuple[int, int]) -> None:
         super().__init__()
         self.windows = windows
@@ -119,6 +121,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
+
     def __init__(self, rows: int, shape: tuple[int, int]) -> None:
         super().__init__()
         self.rows = rows
