@@ -63,7 +63,7 @@ test-slow: $(READY) $(READY_TOOLS) rendering ## the slow tests: colcon install, 
 
 test-drivers: $(READY_DRIVERS) ## the control path against libfranka's protocol and piper_sdk
 	@mkdir -p "$$HOME"
-	$(PYTEST_DRIVERS) -m 'drivers and not real_time' --timeout=300 $(ARGS)
+	$(PYTEST_DRIVERS) -m 'drivers and not real_time' --reruns 2 --timeout=300 $(ARGS)
 
 test-drivers-real-time: $(READY_DRIVERS) ## the rest of these, which need a quiet machine
 	@mkdir -p "$$HOME"
