@@ -37,6 +37,7 @@ setup(
         (f'share/{package_name}/launch', sorted(glob('launch/*.launch.py'))),
         (f'share/{package_name}/config', files_of('config')),
         (f'share/{package_name}/config/controllers', files_of('config/controllers')),
+        (f'share/{package_name}/config/eval', files_of('config/eval')),
         (f'share/{package_name}/urdf', files_of('urdf')),
     ],
     python_requires='>=3.10',

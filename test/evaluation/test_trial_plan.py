@@ -17,6 +17,7 @@ import json
 
 from faster_ros.evaluation.trial_journal import TrialJournal, TrialResult
 from faster_ros.evaluation.trial_plan import load_plan, make_order, read_key, read_order
+from faster_ros.robot_spec import config_path
 import pytest
 import yaml
 
@@ -139,3 +140,8 @@ def test_a_voided_trial_needs_a_reason_and_a_result_a_running_trial(tmp_path):
     journal.void(1, 'cube fell off the table', 20)
     assert journal.results == {}
     assert json.loads((tmp_path / 'journal.jsonl').read_text().splitlines()[-1])['reason']
+
+
+def test_the_shipped_example_is_a_plan():
+    plan = load_plan(config_path('config/eval/example.yaml'))
+    assert list(plan.policies) == ['today', 'before']
