@@ -38,6 +38,7 @@ from faster_ros.runtime.workspace import stopping_place
 import numpy as np
 
 _LEAD_S = 0.02  # from a command to its due time; after that the arm begins to brake by itself
+_STALL_S = 0.1  # without a command, after which the arm's own motion is the better guess
 _STAY_RAD = 0.01  # a smaller distance is the arm's own error, which a hold must not follow
 
 
@@ -95,6 +96,8 @@ class MotionController:
             spec, make_rule(config.merge, config.blend_s),
             config.actuation_latency_s + self._limiter.delay_s)
         self._supervisor = Supervisor(spec, config.gates, deadman)
+        self._has_tail = all(arm.command_mode == 'joint_trajectory'
+                             for arm, _ in spec.parts.values())
         self._clock = DilatedClock()
         self._hold_at: FloatArray | None = None
         self._last_due_ns = 0  # on the wall clock, of the newest chunk at full speed
@@ -259,17 +262,23 @@ class MotionController:
         """
         Take up what the arm did in ``periods`` without a command, before the next ``tick``.
 
-        The arm has braked by itself meanwhile, along the tail of the last trajectory or at its
-        last set point: to go on as if nothing had happened would throw it back. So the commands
-        go on from the measured motion.
+        A trajectory ends in a braking tail, along which the arm has gone on meanwhile: to continue
+        as if nothing had happened would throw it back. The tail begins evenly, so after a short
+        silence the commands go on from there; after a longer one from the measured motion.
         """
-        limiter = self._limiter
-        if state is None or periods * self._period_s < _LEAD_S or not limiter.moving:
+        limiter, silent_s = self._limiter, periods * self._period_s
+        if periods <= 0 or not limiter.moving:
             return
-        ahead_s = (now_ns - state.stamp_ns) * 1e-9 + _LEAD_S - self._period_s
-        speeds = np.clip(state.velocities, -limiter.velocity_limit, limiter.velocity_limit)
-        limiter.start(np.where(self._arm, state.positions + speeds * ahead_s, limiter.positions),
-                      speeds * self._arm)
+        if silent_s < _STALL_S:
+            if self._has_tail:
+                speeds = limiter.velocities * self._arm
+                limiter.start(limiter.positions + speeds * silent_s, speeds)
+        elif state is not None:
+            ahead_s = (now_ns - state.stamp_ns) * 1e-9 + _LEAD_S - self._period_s
+            speeds = np.clip(state.velocities, -limiter.velocity_limit, limiter.velocity_limit)
+            speeds = speeds * self._arm
+            limiter.start(np.where(self._arm, state.positions + speeds * ahead_s,
+                                   limiter.positions), speeds)
 
     def _stay_with(self, state: RobotState) -> None:
         """Hold an arm that its driver has stopped where it is, so that it stays when released."""

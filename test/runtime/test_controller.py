@@ -116,7 +116,7 @@ def test_an_arm_that_its_driver_stopped_is_held_where_it_stands():
     np.testing.assert_allclose(command.positions, stopped, atol=0.01)
 
 
-@pytest.mark.parametrize('missed', [1, 3, 10, 40, 200])
+@pytest.mark.parametrize('missed', [1, 3, 9, 10, 40, 200])
 def test_after_periods_without_a_command_the_arm_is_not_thrown_back(missed):
     spec = load_robot_spec('fr3')
     controller, writer = MotionController(spec), ArmInterface(spec)
