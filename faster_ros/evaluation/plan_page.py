@@ -15,14 +15,13 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
-from io import BytesIO
 import json
 from pathlib import Path
 from typing import Any
 
 from faster_ros.evaluation.plan_report import evaluate, write_csv
+from faster_ros.evaluation.report import png
 import jinja2
 from matplotlib.figure import Figure
 
@@ -76,7 +75,7 @@ def write_results(folder: Path, unblind: bool = False) -> dict[str, Any]:
     (folder / 'report.html').write_text(_TEMPLATE.render(
         **figures, percent=lambda bounds: f'{bounds[0]:.0%} to {bounds[1]:.0%}',
         groups=[('all tasks', figures['policies']), *figures['tasks'].items()] if named else [],
-        plot=_png(interval_figure(figures['policies'])) if named else '',
+        plot=png(interval_figure(figures['policies'])) if named else '',
         identity=[*figures['hashes'].items(), *figures['versions'].items()]), encoding='utf-8')
     return figures
 
@@ -96,9 +95,3 @@ def interval_figure(policies: Mapping[str, Mapping[str, Any]]) -> Figure:
     axis.set_xlabel('success rate, 95% interval (Wilson)')
     axis.grid(alpha=0.3)
     return figure
-
-
-def _png(figure: Figure) -> str:
-    buffer = BytesIO()
-    figure.savefig(buffer, format='png', dpi=110)
-    return b64encode(buffer.getvalue()).decode()

@@ -153,7 +153,7 @@ def _plots(
             (
                 f'Joints in trial {shown.number}',
                 f"'{shown.instruction}', {shown.outcome}",
-                _png(joint_figure(shown, joint_names)),
+                png(joint_figure(shown, joint_names)),
             )
         )
     for name, note, samples in (
@@ -170,7 +170,7 @@ def _plots(
     ):
         values = pooled(records, samples)
         if values:
-            plots.append((name, note, _png(histogram_figure(values))))
+            plots.append((name, note, png(histogram_figure(values))))
     return plots
 
 
@@ -233,7 +233,8 @@ def histogram_figure(values: Sequence[float]) -> Figure:
     return figure
 
 
-def _png(figure: Figure) -> str:
+def png(figure: Figure) -> str:
+    """Return a figure as a base64 PNG for a page."""
     buffer = BytesIO()
     figure.savefig(buffer, format='png', dpi=110)
     return b64encode(buffer.getvalue()).decode()
