@@ -15,14 +15,13 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 import csv
-from io import BytesIO
 import json
 from pathlib import Path
 from typing import Any
 
+from faster_ros.evaluation.report import png
 from faster_ros.interfaces import FloatArray
 import jinja2
 from matplotlib.figure import Figure
@@ -203,11 +202,11 @@ def _plots(heading: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], chosen
            ) -> list[tuple[str, str, str]]:
     plots = [('Error and length',
               'orange diamond: the recommended one; bars: 95 % interval over episodes',
-              _png(error_figure(rows, chosen)))]
+              png(error_figure(rows, chosen)))]
     for kind in ('median', 'worst'):
         if chosen in pictures:
             plots.append((f'{chosen}: the {kind} chunk', 'in the units of the recording',
-                          _png(chunk_figure(pictures[chosen][kind], heading['names'],
+                          png(chunk_figure(pictures[chosen][kind], heading['names'],
                                             heading['rate_hz']))))
     return plots
 
@@ -259,9 +258,3 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in flat for key in row)))
         writer.writeheader()
         writer.writerows(flat)
-
-
-def _png(figure: Figure) -> str:
-    buffer = BytesIO()
-    figure.savefig(buffer, format='png', dpi=110)
-    return b64encode(buffer.getvalue()).decode()
