@@ -31,6 +31,8 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 import yaml
 
+pytestmark = pytest.mark.slow  # several processes, for a minute
+
 FR3 = load_robot_spec('fr3')
 PATIENCE_S = 60.0
 

@@ -25,6 +25,8 @@ from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 import yaml
 
+pytestmark = pytest.mark.slow  # several processes, for a minute
+
 PATIENCE_S = 60.0  # of a busy machine
 
 
