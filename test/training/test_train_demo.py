@@ -46,7 +46,7 @@ def test_training_still_learns_and_writes_a_checkpoint_and_a_report(tmp_path):
     figures = json.loads((tmp_path / 'summary.json').read_text())
     tokenizer = [point['reconstruction'] for point in figures['tokenizer_curve']]
     policy = [point['level_0'] for point in figures['policy_curve']]
-    assert tokenizer[-1] < 0.35 * tokenizer[0]
+    assert tokenizer[-1] < 0.5 * tokenizer[0]
     assert policy[-1] < policy[0] - 1.5
     assert figures['token_accuracy'][0] > figures['token_majority'][0] + 0.05
     errors = figures['tokenizer']['l1_by_levels']
