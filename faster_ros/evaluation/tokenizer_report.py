@@ -207,7 +207,7 @@ def _plots(heading: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], chosen
         if chosen in pictures:
             plots.append((f'{chosen}: the {kind} chunk', 'in the units of the recording',
                           png(chunk_figure(pictures[chosen][kind], heading['names'],
-                                            heading['rate_hz']))))
+                                           heading['rate_hz']))))
     return plots
 
 
