@@ -160,8 +160,15 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         ('late steps dropped', str(summary.get('late_steps', 0))),
         ('starved control ticks', str(summary.get('starved_ticks', 0))),
         ('camera frames received', cameras or 'not measured'),
+        ('processors', _machine_in_words(summary['machine'])),
     ]
     return [f'  {name:<26}{text}' for name, text in rows]
+
+
+def _machine_in_words(machine: Mapping[str, Any]) -> str:
+    taken = machine['taken_by_host']
+    return f'{machine["processors"]}, the host took ' + (
+        'an unknown share of their time' if taken is None else f'{taken:.1%} of their time')
 
 
 def pooled(records: Sequence[TrialRecord], samples: str) -> list[float]:

@@ -14,8 +14,8 @@
 """
 The video of a run: both cameras, the task, how it went and the joints, commanded and measured.
 
-Frames are drawn and encoded in a thread of low priority, so that the measured nodes feel little
-of it. Used by demo_node.
+Frames are drawn and encoded in a thread that runs when nothing else does, so that the measured
+nodes feel little of it. Used by demo_node.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class TrialVideo:
             raise RuntimeError('the video could not be written') from self.failure
 
     def _run(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
         try:
             self._film()
         except Exception as error:  # handed to ``close``; a run does not fail for its video

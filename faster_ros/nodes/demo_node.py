@@ -31,6 +31,7 @@ import time
 from typing import Any
 
 from faster_ros.bringup import VIDEO_RATE_HZ
+from faster_ros.evaluation.machine_load import MachineLoad
 from faster_ros.evaluation.trial_record import (
     summarize,
     summary_lines,
@@ -94,10 +95,12 @@ class DemoNode(Node):
         try:
             self._wait_until_ready()
             self._client.check_that_only_the_simulator_listens()
+            load = MachineLoad()
             self._run_trials()
+            machine = load.figures()
             if not self._stopping.is_set():
                 self._client.retire_leader()
-                self._write_results()
+                self._write_results(machine)
                 self.exit_code = 0
         except DemoFault as fault:
             self._say(f'the demo stopped: {fault}', sys.stderr)
@@ -207,7 +210,7 @@ class DemoNode(Node):
             )
         )
 
-    def _write_results(self) -> None:
+    def _write_results(self, machine: dict[str, Any]) -> None:
         from faster_ros.evaluation.report import write_report  # after the measured part: slow
 
         config = self._config
@@ -219,6 +222,7 @@ class DemoNode(Node):
             else config.checkpoint,
             'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
             'time_limit_s': config.time_limit,
+            'machine': machine,
         }
         summary = summarize(self._records, context)
         self._out.mkdir(parents=True, exist_ok=True)

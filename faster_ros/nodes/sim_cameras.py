@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-The simulated cameras: one thread that renders copied physics states and publishes them.
+The simulated cameras: one thread that renders the frames that the physics exposed.
 
 An image carries the ROS time of the physics state that it shows. Nothing is rendered, packed or
 compressed for a topic that nobody subscribes to. Used by sim_node.
@@ -21,17 +21,16 @@ compressed for a topic that nobody subscribes to. Used by sim_node.
 from __future__ import annotations
 
 import array
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 import os
 import threading
-import time
 
 import cv2
 from faster_ros.interfaces import ImageArray
 from faster_ros.nodes.conversions import to_time
 from faster_ros.nodes.polling import NO_PUBLISHER_EVENTS
 from faster_ros.robot_spec import CameraSpec
+from faster_ros.sim.real_time import RealTimeSimulation
 from faster_ros.sim.simulator import CameraRenderer, Simulator
 import mujoco
 from rclpy.node import Node
@@ -41,6 +40,7 @@ from std_msgs.msg import Header
 
 _JPEG_QUALITY = 85
 _RENDER_NICE = 4
+_LOOK_S = 0.1  # how often a thread without frames looks whether it shall end
 _QOS = QoSProfile(depth=2)  # reliable, as RealSense and Orbbec drivers offer it
 
 
@@ -55,17 +55,17 @@ class CameraSettings:
 
 
 class CameraStreams:
-    """All cameras of a simulator as topics; ``copy_state`` fills an MjData, returns its stamp."""
+    """All cameras of a simulation as topics, exposed at one instant."""
 
     def __init__(
         self,
         node: Node,
         simulator: Simulator,
-        copy_state: Callable[[mujoco.MjData], int],
+        simulation: RealTimeSimulation,
         settings: CameraSettings,
     ) -> None:
         self._simulator = simulator
-        self._copy_state = copy_state
+        self._simulation = simulation
         cameras = {
             name: replace(
                 camera,
@@ -91,6 +91,7 @@ class CameraStreams:
 
     def start(self) -> None:
         """Start the camera thread."""
+        self._simulation.trigger_cameras(self._rate_hz)
         self._thread.start()
 
     def stop(self) -> None:
@@ -107,23 +108,22 @@ class CameraStreams:
             for stream in self._streams:
                 if stream.size not in renderers:
                     renderers[stream.size] = CameraRenderer(self._simulator, *stream.size)
-            self._render_in_real_time(renderers)
+            self._render_frames(renderers)
         except BaseException as error:  # handed to the node, which ends with it
             self.failure = error
         finally:
             for renderer in renderers.values():
                 renderer.close()
 
-    def _render_in_real_time(self, renderers: dict[tuple[int, int], CameraRenderer]) -> None:
+    def _render_frames(self, renderers: dict[tuple[int, int], CameraRenderer]) -> None:
         data = mujoco.MjData(self._simulator.model)
-        start, index = time.monotonic(), 0
-        while not self._stopping.wait(max(0.0, start + index / self._rate_hz - time.monotonic())):
-            stamp_ns = self._copy_state(data)
+        while not self._stopping.is_set():
+            stamp_ns = self._simulation.next_frame(data, _LOOK_S)
+            if stamp_ns is None:
+                continue
             for stream in self._streams:
                 stream.publish(renderers[stream.size], data, stamp_ns)
             self.frame_count += 1
-            # A frame whose time has passed is left out; it counts as lost at the receiver.
-            index = max(index + 1, int((time.monotonic() - start) * self._rate_hz))
 
 
 class _CameraStream:

@@ -83,7 +83,7 @@ class SimNode(Node):
         self.cameras = CameraStreams(
             self,
             simulator,
-            self.simulation.copy_state,
+            self.simulation,
             CameraSettings(
                 parameters.camera_rate_hz,
                 parameters.compressed_rate_hz,

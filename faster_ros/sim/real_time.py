@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import Empty, Full, Queue
 import threading
 import time
 
@@ -35,6 +36,7 @@ import numpy as np
 _REAL_TIME_PRIORITY = 10  # a real arm does not wait for the machine either
 _TASK_CHECK_STEPS = 5  # the success predicate is looked at every so many steps
 _LONGEST_CATCH_UP_NS = 250_000_000  # a longer stall is left out instead of caught up
+_FRAMES_WAITING = 2  # what a camera keeps for a reader who is late
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ class RealTimeSimulation:
         self._step_ns = round(simulator.timestep_s * 1e9)
         self._state_period_ns = round(1e9 / state_rate_hz)
         self._next_state_ns = 0
+        self._frame_period_ns = 0
+        self._next_frame_ns = 0
+        self._frames: Queue[tuple[int, FloatArray]] = Queue(_FRAMES_WAITING)
         self.joint_names = simulator.shown_joints
         self.channels = channels_of(simulator.spec)
         self._lock = threading.Lock()
@@ -110,6 +115,8 @@ class RealTimeSimulation:
             for channel in self.channels:
                 self._hold(channel)
             self._begin_episode()
+            while self._frame_of(0.0) is not None:
+                pass  # of the layout before
         return layout
 
     def hold_arm(self) -> None:
@@ -123,11 +130,31 @@ class RealTimeSimulation:
             simulator = self._simulator
             return self._stamp_ns, simulator.cube_position(simulator.layout.colour)
 
-    def copy_state(self, target: mujoco.MjData) -> int:
-        """Copy the present state into ``target``; return its ROS time in ns."""
-        with self._lock:
-            mujoco.mj_copyData(target, self._simulator.model, self._simulator.data)
-            return self._stamp_ns
+    def trigger_cameras(self, rate_hz: float) -> None:
+        """Expose a frame for ``next_frame`` at that rate, all cameras at one instant."""
+        self._frame_period_ns = round(1e9 / rate_hz)
+
+    def next_frame(self, target: mujoco.MjData, timeout_s: float) -> int | None:
+        """
+        Put the oldest frame not taken into ``target``; return its ROS time in ns.
+
+        ``target`` is fit for rendering only. None when no frame came within ``timeout_s``.
+        """
+        frame = self._frame_of(timeout_s)
+        if frame is None:
+            return None
+        stamp_ns, target.qpos[:] = frame
+        model = self._simulator.model
+        mujoco.mj_kinematics(model, target)
+        mujoco.mj_comPos(model, target)
+        mujoco.mj_camlight(model, target)
+        return stamp_ns
+
+    def _frame_of(self, timeout_s: float) -> tuple[int, FloatArray] | None:
+        try:
+            return self._frames.get(timeout_s > 0.0, timeout_s)
+        except Empty:
+            return None
 
     def task(self) -> TaskStatus:
         """Return how the running episode goes."""
@@ -179,6 +206,7 @@ class RealTimeSimulation:
             with self._lock:
                 self._step(stamp_ns)
                 states = self._states_if_due(stamp_ns)
+                self._expose_if_due(stamp_ns)
             for state in states:
                 self._on_state(state)
             due_ns += self._step_ns
@@ -199,7 +227,21 @@ class RealTimeSimulation:
         """Return each driver's state at the first step of each state period."""
         if stamp_ns < self._next_state_ns:
             return []
-        ahead_ns = self._next_state_ns + self._state_period_ns
-        self._next_state_ns = ahead_ns if ahead_ns > stamp_ns else stamp_ns + self._state_period_ns
+        self._next_state_ns = _due_after(stamp_ns, self._next_state_ns, self._state_period_ns)
         return [RobotState(stamp_ns, *values, topic)
                 for topic, values in self._simulator.joint_states().items()]
+
+    def _expose_if_due(self, stamp_ns: int) -> None:
+        """Keep what the cameras see; a frame that finds no room is lost, as in a camera."""
+        if not self._frame_period_ns or stamp_ns < self._next_frame_ns:
+            return
+        self._next_frame_ns = _due_after(stamp_ns, self._next_frame_ns, self._frame_period_ns)
+        try:
+            self._frames.put_nowait((stamp_ns, self._simulator.data.qpos.copy()))
+        except Full:
+            pass
+
+
+def _due_after(stamp_ns: int, due_ns: int, period_ns: int) -> int:
+    """Return when the next is due: one period on, or from now after a stall."""
+    return due_ns + period_ns if due_ns + period_ns > stamp_ns else stamp_ns + period_ns
