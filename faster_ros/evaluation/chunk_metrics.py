@@ -98,6 +98,30 @@ def gripper_events(decoded: FloatArray, target: FloatArray) -> dict[str, float] 
             'missed': missed / events, 'extra': extra / len(target)}
 
 
+def component_variances(train: FloatArray, test: FloatArray) -> FloatArray:
+    """Return the variances (H * D,) of test chunks along the principal axes of training chunks."""
+    flat = train.reshape(len(train), -1)
+    axes = np.linalg.eigh(np.cov(flat, rowvar=False))[1]
+    variances: FloatArray = np.square((test.reshape(len(test), -1) - flat.mean(0)) @ axes).mean(0)
+    return variances
+
+
+def gaussian_mse(variances: FloatArray, bits: float) -> float:
+    """
+    Return the MSE of an ideal code of that many bits a chunk for Gaussian numbers.
+
+    It is the rate-distortion function (reverse water-filling): every component with more variance
+    than the water level gets bits down to it. Recordings are not Gaussian, so it is a yardstick,
+    not a bound.
+    """
+    low, high = 0.0, float(variances.max(initial=0.0))
+    for _ in range(100):
+        level = 0.5 * (low + high)
+        spent = 0.5 * np.log2(np.maximum(variances / max(level, 1e-300), 1.0)).sum()
+        low, high = (level, high) if spent > bits else (low, level)
+    return float(np.minimum(variances, high).mean())
+
+
 def token_lengths(sequences: Sequence[IntArray], vocabulary: int,
                   numbers: int) -> dict[str, float]:
     """Return the tokens of chunks, their bits, and the numbers of a chunk per token."""

@@ -43,6 +43,7 @@ _COLUMNS = (  # key, title, format
 _MORE_COLUMNS = (
     ('name', 'tokenizer', '{}'), ('compression', 'compression', '{:.1f}'),
     ('mse_low', 'MSE from', '{:.2e}'), ('mse_high', 'to', '{:.2e}'),
+    ('gaussian_mse', 'ideal MSE', '{:.2e}'),
     ('vrr_0.001', 'VRR mean .001', '{:.3f}'), ('vrr_0.005', 'VRR mean .005', '{:.3f}'),
     ('overlap', 'overlap', '{:.2f}'), ('decodes_random', 'random', '{:.0%}'),
     ('decodes_truncated', 'cut', '{:.0%}'), ('gripper_error_steps', 'gripper steps', '{:.2f}'),
@@ -222,8 +223,9 @@ def _tables(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[str]
         ('Reconstruction', 'errors in quantile-normalised units; border: jump between chunks over '
          "the data's own step, both p99; 1 wrong token: share that still decodes",
          *_cells(rows, _COLUMNS)),
-        ('More', 'MSE from, to: 95 % interval over episodes; VRR mean: share of time steps whose '
-         'mean error is below; overlap: equal tokens one step later',
+        ('More', 'MSE from, to: 95 % interval over episodes; ideal MSE: of a perfect code with as '
+         'many bits, were the numbers Gaussian; VRR mean: share of time steps whose mean error is '
+         'below; overlap: equal tokens one step later',
          *_cells(rows, _MORE_COLUMNS)),
         ('Groups', 'L1 and p99 of the error in the units of the recording',
          ['tokenizer', *(f'{group} {key}' for group in groups for key in ('L1', 'p99'))],

@@ -46,7 +46,11 @@ Maker = Callable[[int], Tokenizer]
 
 @dataclass(frozen=True)
 class Split:
-    """Chunks of one split of the episodes; ``owner`` numbers the episode of each test chunk."""
+    """
+    Chunks of one split of the episodes; ``owner`` numbers the episode of each test chunk.
+
+    ``variances``: of the test chunks along the principal axes of the training chunks.
+    """
 
     train: FloatArray
     test: FloatArray
@@ -54,6 +58,7 @@ class Split:
     test_episodes: list[FloatArray]
     normaliser: Normaliser
     clipped: float
+    variances: FloatArray
     held_out: list[int] = field(default_factory=list)
 
 
@@ -88,10 +93,12 @@ def split_episodes(recording: Recording, horizon: int, seed: int) -> Split:
     chunks = normaliser.normalise(raw, LIMIT)
     owner = np.repeat(order[:held_out],
                       [len(windows([episode], horizon, stride)) for episode in test])
+    fitted = normaliser.normalise(windows(train, horizon, max(1, horizon // _TRAIN_STRIDES)),
+                                  LIMIT)
     return Split(
-        normaliser.normalise(windows(train, horizon, max(1, horizon // _TRAIN_STRIDES)), LIMIT),
-        chunks, owner, [normaliser.normalise(episode, LIMIT) for episode in test], normaliser,
-        float((np.abs(chunks) >= LIMIT).mean()), sorted(order[:held_out].tolist()))
+        fitted, chunks, owner, [normaliser.normalise(episode, LIMIT) for episode in test],
+        normaliser, float((np.abs(chunks) >= LIMIT).mean()),
+        chunk_metrics.component_variances(fitted, chunks), sorted(order[:held_out].tolist()))
 
 
 def everything(recording: Recording, horizon: int, normaliser: Normaliser) -> Split:
@@ -103,7 +110,8 @@ def everything(recording: Recording, horizon: int, normaliser: Normaliser) -> Sp
     numbers = np.arange(len(recording.episodes))
     return Split(chunks, chunks, np.repeat(numbers, counts),
                  [normaliser.normalise(episode, LIMIT) for episode in recording.episodes],
-                 normaliser, float((np.abs(chunks) >= LIMIT).mean()), numbers.tolist())
+                 normaliser, float((np.abs(chunks) >= LIMIT).mean()),
+                 chunk_metrics.component_variances(chunks, chunks), numbers.tolist())
 
 
 def compare(recording: Recording, makers: Sequence[Maker], horizon_s: float,
@@ -135,8 +143,10 @@ def measure(tokenizer: Tokenizer, split: Split, recording: Recording,
     restored = [valid_rotations(split.normaliser.restore(chunks), list(rotations.values()))
                 for chunks in (test, decoded)]
     errors = np.square(decoded - test).mean((1, 2))
+    lengths = chunk_metrics.token_lengths(sequences, spec.vocabulary, test[0].size)
     figures: dict[str, float | None] = {
-        **chunk_metrics.token_lengths(sequences, spec.vocabulary, test[0].size),
+        **lengths,
+        'gaussian_mse': chunk_metrics.gaussian_mse(split.variances, lengths['bits']),
         **chunk_metrics.reconstruction(decoded, test),
         'jerk_ratio': chunk_metrics.jerk_ratio(decoded, test),
         'border_jump': _border_jump(tokenizer, split.test_episodes, test.shape[1]),

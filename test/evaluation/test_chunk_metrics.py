@@ -33,6 +33,25 @@ def test_reconstruction_counts_time_steps_by_their_worst_and_their_mean_error():
     assert (figures['vrr_0.001'], figures['vrr_0.005']) == (0.5, 0.5)
 
 
+def test_the_ideal_code_of_equal_gaussians_halves_their_error_with_every_bit():
+    variances = np.array([4.0, 4.0, 0.0])
+    assert chunk_metrics.gaussian_mse(variances, 0.0) == pytest.approx(8 / 3)
+    assert chunk_metrics.gaussian_mse(variances, 4.0) == pytest.approx(2 * 4 / 16 / 3)
+
+
+def test_the_ideal_code_spends_nothing_on_what_is_below_the_water_level():
+    # Three bits bring the strong component from 64 to 1; the weak one stays at 0.5.
+    assert chunk_metrics.gaussian_mse(np.array([64.0, 0.5]), 3.0) == pytest.approx(1.5 / 2)
+
+
+def test_component_variances_are_of_the_test_chunks_along_the_training_axes():
+    rng = np.random.default_rng(0)
+    train = rng.standard_normal((500, 2, 2)) * [[1.0, 0.1], [0.01, 0.001]]
+    test = train * 2.0
+    variances = chunk_metrics.component_variances(train, test)
+    assert np.sort(variances) == pytest.approx([4e-6, 4e-4, 0.04, 4.0], rel=0.3)
+
+
 def test_group_errors_are_those_of_the_groups_columns():
     decoded = np.array([[[1.0, 0.0, 2.0]]])
     errors = chunk_metrics.group_errors(decoded, np.zeros((1, 1, 3)),
