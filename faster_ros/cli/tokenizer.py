@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
 # the chunks it is fitted to.
 _SECONDS, _CHUNKS = 480.0, 12_000
 _QUICK_SECONDS, _QUICK_CHUNKS = 30.0, 4000
+_SIZES = {'tiny': (48, 1), '8m': (256, 4), '13m': (320, 4)}  # width, layers of either side
 _QUICK_EFFORT = 0.05  # share of the training steps of the published networks
 
 
@@ -51,9 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     fit = jobs.add_parser('fit', help=text, description=text)
     text = 'measure a fitted tokenizer on recordings it was not fitted to'
     apply = jobs.add_parser('apply', help=text, description=text)
+    text = ("train FASTerVQ in the paper's form, for large recordings and GPUs; on several with "
+            'torchrun or accelerate launch')
+    train = jobs.add_parser('train', help=text, description=text)
     text = "run the paper's ablations of FASTerVQ: encoder, K, levels, DCT loss, grouping"
     ablate = jobs.add_parser('ablate', help=text, description=text)
-    for job, run in ((compare, _compare), (fit, _fit), (apply, _apply), (ablate, _ablate)):
+    for job, run in ((compare, _compare), (fit, _fit), (apply, _apply), (ablate, _ablate),
+                     (train, _train)):
         job.set_defaults(run=run, seeds=1)
         job.add_argument('data', nargs='+', type=Path,
                          help='recordings of one robot: LeRobotDatasets, rosbag2 or MCAP files of '
@@ -64,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
                          help='what to read of a LeRobotDataset (%(default)s)')
         job.add_argument('--topic', action='append', default=[], metavar='NAME',
                          help='JointState topic of bags; give it again for a second arm')
-    for job in (compare, fit, ablate):
+    for job in (compare, fit, ablate, train):
         job.add_argument('--horizon', type=float, default=1.0, metavar='S',
                          help='seconds of a chunk (%(default)s)')
     for job in (compare, fit):
@@ -95,6 +101,20 @@ def _parser() -> argparse.ArgumentParser:
                        help='folder of the report, CSV and JSON (%(default)s)')
     fit.add_argument('--out', type=Path, required=True,
                      help='folder of the tokenizer and its report')
+    train.add_argument('--out', type=Path, required=True,
+                       help='folder of the tokenizer and its report')
+    train.add_argument('--size', choices=list(_SIZES), default='8m',
+                       help='parameters; the paper has 8m for one arm and 13m for a whole body, '
+                            'tiny is for a CPU (%(default)s)')
+    train.add_argument('--steps', type=int, default=300_000,
+                       help="training steps (%(default)s, the paper's)")
+    train.add_argument('--batch-size', type=int, default=512,
+                       help='chunks of a step, over all processes (%(default)s)')
+    train.add_argument('--learning-rate', type=float, default=1e-4,
+                       help='peak, after 1000 steps of warm-up (%(default)g)')
+    train.add_argument('--codes', type=int, default=4096, metavar='K',
+                       help='codes of each level (%(default)s)')
+    train.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
     return parser
 
 
@@ -132,6 +152,43 @@ def _fit(options: argparse.Namespace) -> int:
     return 0
 
 
+def _train(options: argparse.Namespace) -> int:
+    from faster_ros.data.recordings import horizon_rows
+    from faster_ros.training.compare_tokenizers import measure, split_episodes, summarise
+    from faster_ros.training.data_parallel import DataParallel
+    from faster_ros.training.grid_tokenizer import GridFasterVq, paper_config
+    from faster_ros.training.tokenizer_folder import FittedTokenizer, save_tokenizer
+    from faster_ros.training.train_tokenizer import TokenizerTraining
+
+    _check_positive(options, 'steps', 'batch_size', 'codes')
+    recording, remarks = _read(options)
+    processes = DataParallel.start(options.device)
+    config = paper_config(recording, options.horizon, *_SIZES[options.size], options.codes)
+    training = TokenizerTraining(options.steps, options.batch_size, options.learning_rate,
+                                 weight_decay=0.1, warmup_steps=min(1000, options.steps))
+    trained = GridFasterVq(f'FASTerVQ {options.size}', config, training, processes=processes)
+    split = split_episodes(recording, horizon_rows(recording.rate_hz, options.horizon), 0)
+    start = perf_counter()
+    trained.fit(split.train)
+    seconds = perf_counter() - start
+    processes.stop()
+    if processes.first:
+        assert trained.model is not None
+        save_tokenizer(options.out, FittedTokenizer(trained.model, split.normaliser,
+                                                    recording.names, recording.rate_hz))
+        result = measure(trained, split, recording, seconds)
+        _write_outcome(options, recording, [summarise([result])], [[result]], remarks)
+        print(f'The tokenizer is in {options.out}')
+    return 0
+
+
+def _check_positive(options: argparse.Namespace, *names: str) -> None:
+    for name in names:
+        if getattr(options, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1, got "
+                             f'{getattr(options, name)}')
+
+
 def _apply(options: argparse.Namespace) -> int:
     from faster_ros.training.apply_tokenizer import apply_tokenizer
     from faster_ros.training.compare_tokenizers import summarise
@@ -152,8 +209,7 @@ def _ablate(options: argparse.Namespace) -> int:
     from faster_ros.training.ablate_tokenizer import ablation_makers
     from faster_ros.training.compare_tokenizers import compare, summarise
 
-    if options.steps < 1:
-        raise ValueError(f'--steps must be at least 1, got {options.steps}')
+    _check_positive(options, 'steps')
     recording, _ = _read(options)
     makers = ablation_makers(recording, options.horizon, options.steps)
     results = compare(recording, makers, options.horizon, options.seeds)

@@ -16,7 +16,8 @@ Residual vector quantisation with EMA codebooks (paper section 3.1).
 
 r_1 = z, r_{i+1} = r_i - Q_i(r_i), z_q = sum of Q_i(r_i); nearest neighbour in L2. Codebooks follow
 their codes by an exponential moving average and are never reached by a gradient; a code that is
-hardly used is moved onto a residual of the present batch.
+hardly used is moved onto a residual of the present batch. Where several processes share a batch,
+their codebooks learn from all of it and stay equal.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 
 from faster_ros.tokenizer.config import TokenizerConfig
 import torch
-from torch import nn, Tensor
+from torch import distributed, nn, Tensor
 
 _KMEANS_ROUNDS = 10
 _DEAD_CHECK_PERIOD = 10  # training steps between looks for dead codes
@@ -102,16 +103,17 @@ class ResidualQuantizer(nn.Module):
     def _initialise(self, z: Tensor) -> None:
         """Place each level's codebook by a few rounds of k-means over the first batch."""
         size = self.config.codebook_size
-        residual = z
+        residual = _of_all(z)
         for level in range(self.config.levels):
             pick = torch.randint(len(residual), (size,))
-            book = residual[pick] + 1e-4 * torch.randn(size, residual.shape[1])
+            book = residual[pick] + 1e-4 * torch.randn_like(residual[pick])
             for _ in range(_KMEANS_ROUNDS):
                 self.codebooks[level] = book
                 index = self._nearest(level, residual)
                 count = torch.bincount(index, minlength=size).to(residual)
                 mean = torch.zeros_like(book).index_add_(0, index, residual)
                 book = torch.where(count[:, None] > 0, mean / count.clamp(min=1)[:, None], book)
+            _take_from_first(book)
             self.codebooks[level] = book
             self.usage[level] = 1.0
             self.sums[level] = book
@@ -123,15 +125,39 @@ class ResidualQuantizer(nn.Module):
         config, size = self.config, self.config.codebook_size
         count = torch.bincount(index, minlength=size).to(residual)
         total = torch.zeros_like(self.sums[level]).index_add_(0, index, residual)
+        if _shared():
+            distributed.all_reduce(count)
+            distributed.all_reduce(total)
         # Usage is kept relative to its mean, so that the threshold is free of the batch size.
-        share = size / len(residual)
+        share = size / float(count.sum())
         self.usage[level].lerp_(count * share, 1 - config.ema_decay)
         self.sums[level].lerp_(total * share, 1 - config.ema_decay)
         self.codebooks[level] = self.sums[level] / self.usage[level].clamp(min=1e-5)[:, None]
         if self.updates % _DEAD_CHECK_PERIOD:
             return
         dead = self.usage[level] < config.dead_threshold
+        residual = _of_all(residual)
         fresh = residual[torch.randint(len(residual), (int(dead.sum()),))]
+        _take_from_first(fresh)
         self.codebooks[level][dead] = fresh
         self.sums[level][dead] = fresh
         self.usage[level][dead] = 1.0
+
+
+def _shared() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def _of_all(rows: Tensor) -> Tensor:
+    """Return the rows (N, D) of all processes, in their order."""
+    if not _shared():
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)
+
+
+def _take_from_first(tensor: Tensor) -> None:
+    """Overwrite a tensor by that of the first process, whose random draws count."""
+    if _shared():
+        distributed.broadcast(tensor, 0)

@@ -20,77 +20,18 @@ the first in one thing, and gets as many steps; seeds differ in the split and th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from faster_ros.data.recordings import horizon_rows, Recording
-from faster_ros.interfaces import FloatArray
 from faster_ros.tokenizer.config import TokenizerConfig
-from faster_ros.tokenizer.faster_vq import FASTerVQ
-from faster_ros.tokenizer.protocol import (
-    check_ids,
-    IntArray,
-    LIMIT,
-    refuse_unfitted,
-    TokenizerSpec,
-    UndecodableError,
-)
+from faster_ros.tokenizer.protocol import LIMIT
 from faster_ros.training.compare_tokenizers import Maker, split_episodes
+from faster_ros.training.grid_tokenizer import GridFasterVq
 from faster_ros.training.small_data import codebook_size
-from faster_ros.training.small_data_stages import BATCH, to_tensor
-from faster_ros.training.train_tokenizer import TokenizerTraining, train_tokenizer
+from faster_ros.training.train_tokenizer import TokenizerTraining
 import numpy as np
-import torch
 
 _PATCH_ROWS = 4  # at most; one row of codes for each chunk is left, as in the paper
-
-
-@dataclass
-class GridFasterVq:
-    """FASTerVQ in the paper's form behind the interface of all tokenizers."""
-
-    name: str
-    config: TokenizerConfig
-    training: TokenizerTraining
-    seed: int = 0
-    model: FASTerVQ | None = None
-
-    @property
-    def spec(self) -> TokenizerSpec:
-        """Return levels x cells tokens; one codebook for each level."""
-        config = self.config
-        return TokenizerSpec(self.name, config.codebook_size, config.tokens, 'FASTer',
-                             levels=config.levels, codebooks=config.levels)
-
-    def fit(self, chunks: FloatArray) -> None:
-        """Train for the given steps."""
-        self.model, _ = train_tokenizer(self.config, to_tensor(chunks), self.training, self.seed)
-
-    def encode(self, chunks: FloatArray) -> list[IntArray]:
-        """Return the codes of each chunk, level by level."""
-        refuse_unfitted(self.spec, self.model is not None)
-        assert self.model is not None
-        parts = [self.model.encode(part) for part in to_tensor(chunks).split(BATCH)]
-        codes: IntArray = torch.cat(parts).flatten(1).numpy()
-        return list(codes)
-
-    def decode(self, sequences: Sequence[IntArray]) -> FloatArray:
-        """Return the chunks of sequences of whole levels."""
-        refuse_unfitted(self.spec, self.model is not None)
-        assert self.model is not None
-        cells = self.config.codes_per_level
-        for sequence in sequences:
-            check_ids(sequence, self.spec, prefix_decodes=True)
-            if len(sequence) % cells:
-                raise UndecodableError(f'{self.name}: expected whole levels of {cells} tokens, '
-                                       f'got {len(sequence)} tokens')
-        chunks = np.zeros((len(sequences), self.config.action_horizon, self.config.action_dim))
-        for length in {len(sequence) for sequence in sequences}:
-            places = [place for place, sequence in enumerate(sequences) if len(sequence) == length]
-            codes = torch.from_numpy(np.stack([sequences[place] for place in places]))
-            decoded = self.model.decode(codes.view(len(places), length // cells, cells))
-            chunks[places] = decoded.double().numpy()
-        return chunks
 
 
 def variants(config: TokenizerConfig) -> dict[str, TokenizerConfig]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from faster_ros.data.recordings import Recording
 from faster_ros.tokenizer.protocol import LIMIT
 from faster_ros.training.compare_tokenizers import everything, measure, Measured
+from faster_ros.training.grid_tokenizer import GridFasterVq
 from faster_ros.training.small_data import SmallDataFasterVq
 from faster_ros.training.tokenizer_folder import FittedTokenizer
 import numpy as np
@@ -40,7 +41,8 @@ def apply_tokenizer(fitted: FittedTokenizer, recording: Recording,
             warnings.append(f'warning: {outside:.1%} of the values of {group} are outside the '
                             f'fitted range, {clipped:.1%} are clipped')
     split = everything(recording, fitted.model.config.action_horizon, fitted.normaliser)
-    return measure(SmallDataFasterVq.of(fitted.model), split, recording, 0.0), warnings
+    form = SmallDataFasterVq if fitted.model.config.slots else GridFasterVq
+    return measure(form.of(fitted.model), split, recording, 0.0), warnings
 
 
 def shares_outside(fitted: FittedTokenizer,

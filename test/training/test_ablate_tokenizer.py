@@ -22,7 +22,8 @@ from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.tokenizer.protocol import UndecodableError
 from faster_ros.tokenizer.transformer import GlobalBlocks, GroupMixing, LocalBlock
-from faster_ros.training.ablate_tokenizer import base_config, GridFasterVq, variants
+from faster_ros.training.ablate_tokenizer import base_config, variants
+from faster_ros.training.grid_tokenizer import GridFasterVq
 from faster_ros.training.train_tokenizer import TokenizerTraining
 import numpy as np
 import pytest
