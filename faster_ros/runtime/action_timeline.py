@@ -63,20 +63,36 @@ class ActionTimeline:
     """The executing trajectory of all D joints; not thread-safe."""
 
     def __init__(self, spec: RobotSpec, rule: MergeRule | None = None,
-                 actuation_latency_s: float = 0.0) -> None:
-        """``rule``: how chunks are merged; ``actuation_latency_s``: see the module."""
+                 actuation_latency_s: float = 0.0, delay_s: float = 0.0) -> None:
+        """
+        Begin with no trajectory and at full speed; ``rule``: how chunks are merged.
+
+        ``actuation_latency_s``: see the module; ``delay_s``: of the command behind its target.
+        """
         self._names = spec.joint_names
         self._grippers = spec.gripper_indices
         self._closed = np.array([gripper.closed for gripper in spec.grippers])
         self._open = np.array([gripper.open for gripper in spec.grippers])
         self._binary = np.array([gripper.binary for gripper in spec.grippers])
         self._rule = rule or make_rule('smooth', 0.12)
-        self._latency_ns = round(actuation_latency_s * 1e9)
-        self._gripper_latencies_ns = [round(gripper.latency_s * 1e9) for gripper in spec.grippers]
+        self._actuation_s, self._delay_s = actuation_latency_s, delay_s
+        self._gripper_latencies_s = [gripper.latency_s for gripper in spec.grippers]
+        self.slow_down(1.0)
         self.counters = TimelineCounters()
         self._reset_ns: int | None = None
         self._last_start_ns: int | None = None
         self._clear()
+
+    def slow_down(self, share: float) -> None:
+        """
+        Let the time of all calls pass at ``share``, 0 to 1, of the wall clock's speed.
+
+        Our own delay and the gripper's last as long as ever, so less becomes due in them. What
+        the arm's driver adds is stretched with its motion: measured in that time it is the same.
+        """
+        self._latency_ns = round((self._actuation_s + share * self._delay_s) * 1e9)
+        self._gripper_latencies_ns = [round(share * latency_s * 1e9)
+                                      for latency_s in self._gripper_latencies_s]
 
     def _clear(self) -> None:
         self._trajectory: Trajectory | None = None

@@ -94,7 +94,7 @@ class MotionController:
         self._limiter = Limiter(spec, self._period_s)
         self._timeline = ActionTimeline(
             spec, make_rule(config.merge, config.blend_s),
-            config.actuation_latency_s + self._limiter.delay_s)
+            config.actuation_latency_s, self._limiter.delay_s)
         self._supervisor = Supervisor(spec, config.gates, deadman)
         self._has_tail = all(arm.command_mode == 'joint_trajectory'
                              for arm, _ in spec.parts.values())
@@ -190,6 +190,8 @@ class MotionController:
     def note_driver_speed(self, share: float, now_ns: int) -> None:
         """Tell at which share of its speed the driver moves the arm, 0 to 1."""
         self._clock.set_speed(share, now_ns)
+        self._timeline.slow_down(share)
+        self._limiter.slow_down(share)  # also what catches up with the actions goes no faster
 
     def accept(self, chunk: ActionChunk, now_ns: int) -> bool:
         """

@@ -46,13 +46,15 @@ class Limiter:
 
     Limits are the vendor's times the scales of the RobotSpec; an arm joint's range is narrower by
     the margin at both ends. A start outside that range is kept, and left only inwards.
+    ``velocity_limit`` (D,) follows ``slow_down`` as fast as the joints may brake.
     """
 
     def __init__(self, spec: RobotSpec, period_s: float) -> None:
         """``period_s``: time between two commands."""
         if not period_s > 0:
             raise ValueError(f'period_s must be positive, got {period_s}')
-        self.velocity_limit = spec.limit_array('velocity') * spec.velocity_scale
+        self._full_velocity = spec.limit_array('velocity') * spec.velocity_scale
+        self.velocity_limit = self._allowed_velocity = self._full_velocity
         self.acceleration_limit = spec.limit_array('acceleration') * spec.acceleration_scale
         self._envelope = VelocityEnvelope(spec, self.acceleration_limit, period_s)
         self.lower, self.upper = _ranges(spec, self._envelope)
@@ -62,7 +64,6 @@ class Limiter:
         self._step = self.acceleration_limit * period_s
         self._half_step = 0.5 * self._step
         self._eight_units = 8.0 / (self._step * period_s)
-        self._reach = self.velocity_limit * period_s
         self._gaps = np.zeros((3, len(spec.joints)))
         self._point = np.zeros(len(spec.joints))
         self._speed = np.zeros(len(spec.joints))
@@ -116,6 +117,10 @@ class Limiter:
         self._target = None
         self._gripper_targets = self._point[self._grippers]
 
+    def slow_down(self, share: float) -> None:
+        """Keep the arm joints to a share, 0 to 1, of their velocity limits."""
+        self._allowed_velocity = self._full_velocity * np.where(self._arm, share, 1.0)
+
     def step(self, target: FloatArray) -> FloatArray:
         """Return the next command towards ``target``, shape (D,), and advance to it."""
         self._check(target)
@@ -124,8 +129,9 @@ class Limiter:
         if self._target is not None:
             travel = target - self._target
             # A jump is a new place, not a motion to keep up with.
-            travel *= np.abs(travel) <= 2 * self._reach
-            travel = np.minimum(np.maximum(travel, -self._reach), self._reach)
+            reach = self.velocity_limit * self._period
+            travel *= np.abs(travel) <= 2 * reach
+            travel = np.minimum(np.maximum(travel, -reach), reach)
         self._target = target
         self._gripper_targets = target[self._grippers]
         self._advance(target - travel - self._point, travel / self._period)
@@ -154,6 +160,7 @@ class Limiter:
         np.subtract(self._point, self.lower, out=gaps[2])
         fastest = self._fastest(np.maximum(gaps, 0.0))
         up, down = np.minimum(fastest[1:], self._envelope.fastest(self._point))
+        self.velocity_limit = np.maximum(self._allowed_velocity, self.velocity_limit - self._step)
         highest = np.minimum(np.minimum(self.velocity_limit, up), self._speed + self._step)
         lowest = np.maximum(np.maximum(-self.velocity_limit, -down), self._speed - self._step)
         wanted = speed + np.copysign(fastest[0], gap)

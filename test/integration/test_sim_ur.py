@@ -41,7 +41,7 @@ class Operator(Peer):
     def __init__(self, spec, domain: int) -> None:
         super().__init__(domain)
         self.spec, node = spec, self.node
-        self.states, self.running, self.percent = [], [], []
+        self.states, self.running, self.percent, self.set_points = [], [], [], []
         self.task, self.control = {}, {}
         node.create_subscription(JointState, spec.state_topic, self.states.append, 10)
         node.create_subscription(Bool, spec.driver_ready_topic,
@@ -53,6 +53,7 @@ class Operator(Peer):
             10)
         node.create_subscription(DiagnosticStatus, 'control_node/status',
                                  lambda message: self.control.update(values_of(message)), 10)
+        node.create_subscription(JointState, 'control_node/command', self.set_points.append, 10)
         self.commands = node.create_publisher(JointTrajectory, spec.command_topic, 10)
         self._clients = {}
 
@@ -179,7 +180,11 @@ def test_control_holds_at_a_protective_stop_until_it_is_armed_again(start):
     wait_until(lambda: np.abs(operator.positions() - stopped).max() > 0.05, PATIENCE_S, 'motion')
     operator.set_slider(30.0)
     operator.states_for(1.0)
-    limits = dict(zip(spec.joint_names, 0.3 * spec.limit_array('velocity') * spec.velocity_scale))
-    for state in operator.states_for(1.0):  # held or slow
+    full = spec.limit_array('velocity') * spec.velocity_scale
+    first = len(operator.set_points)
+    states = operator.states_for(1.0)  # held or slow
+    commanded = np.abs([message.velocity for message in operator.set_points[first:]])
+    assert (commanded <= 0.3 * full + 1e-6)[:, spec.arm_mask].all()
+    for state in states:
         for name, speed in zip(state.name, state.velocity):
-            assert abs(speed) < limits[name] + 0.05, name
+            assert abs(speed) < 0.5 * full[spec.joint_names.index(name)], name

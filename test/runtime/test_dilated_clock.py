@@ -13,8 +13,12 @@
 # limitations under the License.
 """A slowed arm gets its actions later, never earlier, and in their order."""
 
+from dataclasses import replace
+
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.dilated_clock import DilatedClock
-from hypothesis import given, strategies
+from hypothesis import given, settings, strategies
+from perfect_arm import Arm, chunk, HOME, MS, SPEC, T0 as START
 import pytest
 
 S = 1_000_000_000
@@ -86,3 +90,37 @@ def test_a_wall_clock_that_is_set_back_is_followed():
 def test_a_speed_that_is_no_share_is_refused(share):
     with pytest.raises(ValueError, match=r'a share of the speed in \[0, 1\]'):
         DilatedClock().set_speed(share, T0)
+
+
+@settings(max_examples=5, deadline=None)
+@given(strategies.floats(0.05, 1.0), strategies.sampled_from([0.1, 0.2, 0.3]))
+def test_an_arm_that_its_policy_sees_is_as_slow_as_its_driver(share, period_s):
+    """Each chunk begins where the arm is: what is read too far ahead would add up."""
+    arm, speed = Arm(), 0.1
+    arm.controller.note_driver_speed(share, START)
+    assert arm.arm() == ''
+    travelled = []
+    for _ in range(round(6.0 / period_s)):
+        begin = chunk(arm.ms, speed=speed)
+        offset = arm.positions - begin.actions[0]
+        assert arm.accept(replace(begin, actions=begin.actions + offset))
+        arm.run(round(1000 * period_s))
+        travelled.append(arm.positions[0])
+    half = len(travelled) // 2
+    seen = (travelled[-1] - travelled[half - 1]) / (half * period_s)
+    # The arm that is seen stands where the last period ended.
+    assert seen == pytest.approx(share * speed, rel=0.01 + 0.01 / period_s)
+
+
+def test_a_slowed_gripper_with_a_latency_of_its_own_is_told_no_sooner_on_the_wall_clock():
+    data = SPEC.to_dict()
+    data['gripper']['latency_s'] = 0.2
+    arm = Arm(RobotSpec.from_dict(data, 'test'))
+    arm.controller.note_driver_speed(0.5, START)
+    assert arm.arm() == ''
+    closing = chunk(0)
+    closing.actions[:, -1] = [0.04] * 4 + [0.0] * 12  # at 0.4 s, which the arm reaches after 0.8 s
+    assert arm.accept(closing)
+    told_ms = next(arm.ms for _ in range(140)
+                   if arm.run(10) or arm.commands[-1][-1] < HOME[-1] - 1e-6)
+    assert told_ms == pytest.approx(600, abs=30)

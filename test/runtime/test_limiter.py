@@ -100,6 +100,22 @@ def test_no_input_makes_it_exceed_a_limit(seed, scale, period):
     assert_within_limits(limiter, drive(limiter, targets), period)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_a_slowed_arm_brakes_to_its_share_of_the_velocity_limits(seed, first, second):
+    limiter, rng = started(), np.random.default_rng(seed)
+    full, acceleration = limiter.velocity_limit, limiter.acceleration_limit
+    longest = round(((full / acceleration)[:7].max() + limiter.delay_s) / PERIOD) + 2
+    for share in (1.0, first, second):
+        limiter.slow_down(share)
+        targets = [HOME + rng.normal(size=8) for _ in range(10) for _ in range(30)]
+        _, velocities, accelerations = drive(limiter, targets)
+        assert (np.abs(accelerations) <= acceleration + 1e-5).all()
+        assert (np.abs(velocities) <= full + 1e-7).all()
+        assert (np.abs(velocities[longest:, :7]) <= share * full[:7] + 1e-7).all()
+        assert np.abs(velocities[:, 7]).max() > 0.5 * full[7]  # the gripper's driver is another
+
+
 @pytest.mark.parametrize('sign', [-1.0, 1.0])
 def test_near_a_stop_it_is_as_fast_as_the_envelope_allows_and_not_faster(sign):
     limiter = Limiter(replace(SPEC, velocity_scale=1.0, acceleration_scale=1.0), 0.002)
