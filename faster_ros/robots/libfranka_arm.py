@@ -46,6 +46,7 @@ _RETRY_S = 0.05
 _WARM_UP_CYCLES = 300
 _MOST_LOST_CYCLES = 20  # in a row, after which the robot stops by itself
 _ASTRAY_RAD = 0.01
+_CLOCK_SET_S = 0.5
 
 
 class Trajectories(Protocol):
@@ -105,26 +106,30 @@ class RobotClock:
     The ROS clock as the robot's cycles tell it: even, where the wall clock of a loop is not.
 
     A reading of the wall clock jitters with the load of the machine, and a trajectory sampled at
-    jittering times is rough. Here time advances by the robot's cycles, at a ``rate`` that follows
-    the wall clock slowly; a difference above 0.1 s is a clock that was set, followed at once.
+    jittering times is rough. Here time advances by the robot's cycles, at a ``rate`` from 0.2 to 1.8
+    that follows the wall clock slowly. A wall clock that was set, by more than 0.5 s between two
+    cycles, is followed at once. Behind a robot that is simulated too slowly this clock falls back
+    evenly: its states are old then, and whoever commands holds, instead of taking a step.
     """
 
     def __init__(self, wall_ns: int) -> None:
         self.rate = 1.0
         self._now_ns = wall_ns
-        self._difference_s = self._drift = 0.0
+        self._difference_s = self._drift = self._last_difference_s = 0.0
 
     def advance(self, elapsed_s: float, wall_ns: int) -> int:
         """Return the time ``elapsed_s`` of the robot after the last call."""
         difference_s = (wall_ns - self._now_ns) * 1e-9 - elapsed_s
-        if abs(difference_s) > 0.1:
-            self._now_ns, self._difference_s, self.rate = wall_ns, 0.0, 1.0
+        if abs(difference_s - self._last_difference_s) > _CLOCK_SET_S:
+            self._now_ns, self.rate = wall_ns, 1.0
+            self._difference_s = self._last_difference_s = 0.0
             return wall_ns
         self._difference_s += 0.02 * (difference_s - self._difference_s)
         self._drift += 20.0 * self._difference_s * elapsed_s  # a simulator's seconds are longer
         self._drift = min(max(self._drift, -0.5), 0.5)
         self.rate = 1.0 + self._drift + min(max(10.0 * self._difference_s, -0.3), 0.3)
         self._now_ns += round(elapsed_s * self.rate * 1e9)
+        self._last_difference_s = (wall_ns - self._now_ns) * 1e-9
         return self._now_ns
 
 
@@ -157,6 +162,7 @@ class FrankaLoop:
         self._cycles = 0
         self._last: ArmReport | None = None
         self._wants_control = True
+        self._in_control = self._recover_at_rest = False
         self.problem = 'libfranka has not taken control yet'
         self.now_ns = wall_ns()
         self.stopping = False
@@ -168,13 +174,23 @@ class FrankaLoop:
             if self._wants_control:
                 self._wants_control = False
                 self._guard(self._control)
+            elif self._recover_at_rest:
+                self._recover_at_rest = False
+                self.recover()
             else:
                 self._guard(self._watch)
 
     def recover(self) -> str:
-        """Clear the robot's error and take control again, at rest; returns '' or why not."""
+        """
+        Clear the robot's error and take control again, at rest; returns '' or why not.
+
+        An arm that still brakes is recovered when it stands, unless a reflex comes first.
+        """
         if not self.problem:
             return ''
+        if self._in_control:
+            self._recover_at_rest = True
+            return f'the arm still brakes ({self.problem}); it is recovered when it stands'
         try:
             self._robot.automatic_error_recovery()
         except RuntimeError as error:
@@ -188,6 +204,7 @@ class FrankaLoop:
             serve()
         except RuntimeError as error:  # all of pylibfranka's: reflex, network, refused command
             self.problem = _first_line(error)
+            self._in_control = self._recover_at_rest = False  # of this fault nobody knew
             if self._last is not None:  # with its old stamp: whoever needs a new one will see
                 self._report(replace(self._last, problem=self.problem))
             self._tend(self)
@@ -214,7 +231,7 @@ class FrankaLoop:
         start = np.array(state.q_d)
         follower = Follower(self._acceleration, start)
         self._trajectories.hold(start)
-        self.problem, problem, finished = '', '', False
+        self.problem, self._in_control, finished = '', True, False
         while not finished:
             state, elapsed = control.readOnce()
             self.now_ns = clock.advance(elapsed.to_sec(), self._wall_ns())
@@ -223,17 +240,18 @@ class FrankaLoop:
                 elapsed.to_sec())
             self._tend(self)
             positions, velocities = self._trajectories.sample(self.now_ns)
-            problem = problem or _step_problem(positions, base[0])
-            if problem:
+            self.problem = self.problem or _step_problem(positions, base[0])
+            if self.problem:
                 positions, velocities = base[0], np.zeros(len(positions))
             command = self._vendor.JointPositions(
                 follower.step(positions, velocities * clock.rate, base).tolist())
             at_rest = bool(np.abs(base[1]).max() < _REST_RAD_S and not velocities.any())
-            finished = at_rest and (self.stopping or bool(problem))
+            finished = at_rest and (self.stopping or bool(self.problem))
             command.motion_finished = finished
             control.writeOnce(command)
-            self._count(state, problem)
-        self.problem = problem or 'the driver has let go of the arm'
+            self._count(state, self.problem)
+        self._in_control = False
+        self.problem = self.problem or 'the driver has let go of the arm'
 
     def _watch(self) -> None:
         state = self._robot.read_once()

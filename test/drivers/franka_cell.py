@@ -68,7 +68,7 @@ class FrankaSim:
         """End it; returns what it recorded."""
         self.stopped = True
         self._popen.send_signal(signal.SIGINT)
-        self._popen.wait(30.0)
+        self._popen.wait(300.0)  # ten minutes of 1 kHz are many numbers
         return json.loads(self._file.read_text())
 
 

@@ -163,7 +163,7 @@ def test_a_step_past_control_node_is_refused_by_the_driver_before_it_reaches_the
     wait_until(lambda: not cell.ready[-1], 10.0, 'the end of ready')
     cell.driver.wait_for('a step, or faster than the arm may accelerate')
     assert np.abs(cell.measured()[:-1] - before).max() < 0.05
-    wait_until(lambda: cell.recover().success, 10.0, 'control')  # refused while the arm brakes
+    assert cell.recover().success  # also if the arm still brakes
     record = sim.stop()
     assert record['aborts'] == record['violations'] == []
 

@@ -104,6 +104,22 @@ def test_a_wall_clock_that_is_set_is_followed_at_once():
     assert clock.advance(CYCLE_S, 5_000_000_000) == 5_000_000_000
 
 
+@pytest.mark.parametrize('cycle_ms', [1.9, 4.0, 10.0])
+def test_behind_a_simulator_far_below_real_time_the_clock_falls_back_without_a_step(cycle_ms):
+    clock, random = RobotClock(0), np.random.default_rng(3)
+    wall_ms, times = 0.0, []
+    for _ in range(4000):
+        wall_ms += cycle_ms * random.uniform(0.5, 1.5) + 200.0 * (random.random() < 0.002)
+        times.append(clock.advance(CYCLE_S, round(wall_ms * 1e6)))
+    steps = np.diff(times) * 1e-6
+    assert (steps.min() >= 0.2 - 1e-6) & (steps.max() <= 1.8 + 1e-6)
+    behind = round((wall_ms - times[-1] * 1e-6) / 0.7) + 4000
+    for _ in range(behind):  # as fast as the wall clock again
+        wall_ms += 1.0
+        now_ns = clock.advance(CYCLE_S, round(wall_ms * 1e6))
+    assert now_ns == pytest.approx(wall_ms * 1e6, abs=1_000_000)
+
+
 class FakeRobot:
     """Takes set points and repeats them as its state; ends as libfranka does."""
 
@@ -186,6 +202,47 @@ def test_a_step_ends_in_a_rest_and_a_sentence_and_not_in_a_step(sdk):
     assert 'a step, or faster than the arm may accelerate' in loop.problem
     assert robot.finished == 1
     assert np.abs(np.array(robot.points)).max() < 0.01
+
+
+def step_and_brake(loop, trajectories):
+    """Send the arm on its way, then a step: it brakes for a while."""
+    points = [TrajectoryPoint(300_000_000, [0.05] * 7, [0.3] * 7),
+              TrajectoryPoint(301_000_000, [0.3] * 7)]
+    trajectories.set_trajectory(NAMES, 0, points, loop.now_ns)
+
+
+def test_recover_while_the_arm_brakes_takes_control_when_it_stands(sdk):
+    robot, seen = FakeRobot(), []
+
+    def recover(loop, _):
+        if loop.problem and not seen:
+            seen.append((loop.recover(), robot.recovered, robot.finished))
+
+    loop, reports = run(robot, {400: step_and_brake, 2000: stop}
+                        | {call: recover for call in range(401, 1000)})
+    assert 'still brakes' in seen[0][0]
+    assert seen[0][1:] == (0, 0)  # nothing is done to an arm in motion
+    assert robot.recovered == 1
+    assert robot.finished == 2  # of the braking, and of the end
+    assert any('a step' in report.problem for report in reports)
+    assert reports[-1].problem == ''
+    points = np.array(robot.points)
+    assert np.abs(np.diff(points, 2, axis=0)).max() / CYCLE_S**2 < 7.0
+
+
+def test_a_reflex_while_the_arm_brakes_ends_the_recovery_that_waits(sdk):
+    robot, seen = FakeRobot(), []
+
+    def recover(loop, _):
+        if loop.problem and not seen:
+            seen.append(loop.recover())
+            robot._left = 3
+
+    loop, _ = run(robot, {400: step_and_brake, 3000: stop}
+                  | {call: recover for call in range(401, 1000)})
+    assert 'still brakes' in seen[0]
+    assert robot.recovered == 0
+    assert 'cartesian_reflex' in loop.problem
 
 
 def test_a_reflex_is_reported_and_nothing_but_recover_takes_control_again(sdk):
