@@ -27,7 +27,13 @@ import os
 from pathlib import Path
 import sys
 
-from faster_ros.robot_spec import config_path, load_robot_spec, robot_names, RobotSpec
+from faster_ros.robot_spec import (
+    config_path,
+    load_robot_spec,
+    NO_TOPIC,
+    robot_names,
+    RobotSpec,
+)
 import yaml
 
 Value = bool | int | float | str
@@ -210,7 +216,7 @@ def _simulated(robot: str, spec: RobotSpec, folder: Path) -> str:
     data = spec.to_dict()
     for name, (arm, _) in spec.parts.items():
         told = data['arms'][name] if name else data
-        told.pop('driver_gates', None)
+        told['driver_gates'] = {'controller_active': NO_TOPIC}
         if arm.gripper.mode not in _GRIPPER_TOPICS:
             told['gripper'] |= {
                 'mode': 'joint_trajectory',

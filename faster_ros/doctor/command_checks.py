@@ -25,11 +25,14 @@ from faster_ros.doctor.facts import (
 )
 from faster_ros.doctor.report import critical, Line, ok, warning
 from faster_ros.doctor.stream_checks import mismatch, node_names
+from faster_ros.robot_spec import NO_TOPIC
 
 OURS = 'control_node'
 _OFFERED = Quality(reliable=True, transient_local=False)  # as nodes/qos.py COMMAND
 _OF_AN_ARM = 'a leader arm, a teleoperation, an rqt panel or a joint_state_publisher'
 _RIVALS = {'arm': _OF_AN_ARM, 'gripper': _OF_AN_ARM, 'base': 'a joystick or a navigation stack'}
+_OF_ROS2_CONTROL = ('joint_trajectory', 'forward_position', 'forward_velocity')
+_GATE = 'controller_active'  # of driver_gates: the arm's controller, or none without a manager
 _LISTENERS_ONLY = ('_ros2cli', 'rosbag2', 'rqt', 'foxglove')
 
 
@@ -48,9 +51,9 @@ def _arm_lines(arm: ArmFacts) -> list[Line]:
     for target in arm.targets:
         label = 'arm' if target.topic == arm.spec.command_topic else 'gripper'
         lines += [receiver(label, target), rivals(label, target)]
-        through_controller = arm.spec.command_mode != 'joint_state'
-        if through_controller and (arm.controllers.manager or target.receivers):
-            lines.append(controller(label, target, arm.controllers))
+        if arm.spec.command_mode in _OF_ROS2_CONTROL:
+            named = arm.spec.driver_gates.get(_GATE, '') if label == 'arm' else NO_TOPIC
+            lines.append(controller(label, target, arm.controllers, named))
     if arm.gripper_action:
         lines.append(gripper_action(arm))
     if arm.driver:
@@ -94,11 +97,15 @@ def rivals(label: str, target: TargetFacts) -> Line:
     return ok(check, 'nobody else')
 
 
-def controller(label: str, target: TargetFacts, known: ControllerFacts) -> Line:
-    """Say whether the controller behind a command topic is active."""
+def controller(label: str, target: TargetFacts, known: ControllerFacts, named: str = '') -> Line:
+    """
+    Say whether the controller behind a command topic is active.
+
+    ``named``: what the robot file says of it, a controller, none for no controller manager, or ''.
+    """
     name, check = _controller_name(target.topic), f'{label} controller'
     if not known.manager:
-        return ok(check, 'no controller manager to ask; somebody takes the commands')
+        return _without_manager(check, named)
     if known.problem:
         return warning(check, f'{known.manager}: {known.problem}',
                        'look with: ros2 control list_controllers')
@@ -111,6 +118,17 @@ def controller(label: str, target: TargetFacts, known: ControllerFacts) -> Line:
                         'load it (config/controllers has examples), or correct the topic')
     return critical(check, f'it is {state}; active: {active}',
                     f'ros2 control switch_controllers --activate {name}')
+
+
+def _without_manager(check: str, named: str) -> Line:
+    found = 'no controller manager answers'
+    if named == NO_TOPIC:
+        return ok(check, f'{found}, and the robot file names none')
+    if named:
+        return critical(check, f'{found}; driver_gates of the robot file names {named}',
+                        f'start the driver, correct its namespace, or say {_GATE}: none')
+    return warning(check, f'{found}; whether the controller is active cannot be seen',
+                   f'start the driver, or say in driver_gates {_GATE}: none if it has no manager')
 
 
 def gripper_action(arm: ArmFacts) -> Line:

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from faster_ros.doctor import command_checks
 from faster_ros.doctor.facts import ControllerFacts, Endpoint, Facts, Quality
+from faster_ros.robot_spec import load_robot_spec
 from healthy import arm, assert_line, CONTROL, CONTROLLER, SPEC, stream, target, TRAJECTORY
 import pytest
 
@@ -47,7 +48,6 @@ def test_whoever_else_commands_the_arm_is_named(publishers, state, found):
 
 
 @pytest.mark.parametrize(('known', 'state', 'found', 'remedy'), [
-    (ControllerFacts(), 'ok', 'no controller manager to ask', ''),
     (ControllerFacts('/cm', {'fr3_arm_controller': 'active'}), 'ok', 'active, says /cm', ''),
     (ControllerFacts('/cm', {'fr3_arm_controller': 'inactive', 'gravity': 'active'}), 'critical',
      'it is inactive; active: gravity',
@@ -59,6 +59,25 @@ def test_whoever_else_commands_the_arm_is_named(publishers, state, found):
 ])
 def test_the_controller_has_to_be_active(known, state, found, remedy):
     assert_line(command_checks.controller('arm', target(), known), state, found, remedy)
+
+
+@pytest.mark.parametrize(('named', 'state', 'found', 'remedy'), [
+    ('none', 'ok', 'the robot file names none', ''),
+    ('fr3_arm_controller', 'critical', 'driver_gates of the robot file names fr3_arm_controller',
+     'start the driver, correct its namespace, or say controller_active: none'),
+    ('', 'warning', 'no controller manager answers', 'say in driver_gates controller_active'),
+])
+def test_a_controller_manager_that_does_not_answer_is_no_good_sign(named, state, found, remedy):
+    line = command_checks.controller('arm', target(), ControllerFacts(), named)
+    assert_line(line, state, found, remedy)
+
+
+def test_a_robot_file_that_names_its_controller_makes_a_missing_manager_critical():
+    lines = {name: {line.check: line for line in command_checks.command_lines(
+        Facts(load_robot_spec(name), (arm(load_robot_spec(name)),), ()))} for name in ('fr3', 'fr3_hand')}
+    assert_line(lines['fr3']['arm controller'], 'ok', 'names none')
+    assert_line(lines['fr3_hand']['arm controller'], 'critical', 'names fr3_arm_controller',
+                'start the driver')
 
 
 def test_a_gripper_action_has_to_be_served():

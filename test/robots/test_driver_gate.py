@@ -140,7 +140,7 @@ class Recorder:
 
 @pytest.mark.parametrize('spec, packages', [
     (UR, ['ur_dashboard_msgs']), (PIPER, ['piper_msgs']),
-    (FRANKA, ['franka_msgs', 'controller_manager_msgs']),
+    (FRANKA, ['controller_manager_msgs', 'franka_msgs']),
 ])
 def test_without_the_vendors_messages_the_gate_is_off_and_the_apt_package_is_named(
         spec, packages, monkeypatch):
