@@ -1,0 +1,184 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+EpisodeVideo: one camera of an episode, encoded while it is recorded, one frame for every row.
+
+An image that comes while the queue is full is dropped and counted; its row shows the image before
+it, and says so by its stamp. Colour statistics and stillness are measured on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+import os
+from pathlib import Path
+import time
+from typing import Any
+
+import av
+from faster_ros.data.background import BackgroundQueue
+from faster_ros.interfaces import ImageArray
+import numpy as np
+from numpy.typing import NDArray
+
+_DEPTH = 30  # images that may wait; a second at 30 Hz
+_KEYFRAME = 2  # frames from one key frame to the next at most: a trainer reads single frames
+_SAMPLE_FRAMES, _SAMPLE_PIXELS = 5, 4  # every which image, row and column goes into statistics
+_SYNC_S = 2.0
+_ENCODER = 'libx264'
+_OPTIONS = {'preset': 'veryfast', 'crf': '23', 'threads': '1', 'bf': '0'}
+
+
+@dataclass
+class ImageStatistics:
+    """
+    What was seen: ``histogram`` (3, 256) of sampled pixels of ``images`` sampled images.
+
+    ``changes``: for every new image, how far a grey thumbnail moved from the one before it, mean
+    absolute difference in grey levels.
+    """
+
+    histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros((3, 256), np.int64))
+    images: int = 0
+    changes: list[float] = field(default_factory=list)
+
+
+class EpisodeVideo:
+    """Encodes the rows of one camera in order; ``close`` finishes the file."""
+
+    def __init__(self, path: Path, fps: int, size: tuple[int, int], live: bool = True) -> None:
+        """``size``: height and width of every image; not ``live``: ``add`` waits for room."""
+        self._live = live
+        self._size = size
+        self._path = path
+        self.rows = 0
+        self.dropped = 0
+        self._behind = 0  # rows since the last image that was queued
+        self._shown = 0
+        self._last: Any = None
+        self._thumbnail: NDArray[np.float32] | None = None
+        self.statistics = ImageStatistics()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._container = av.open(str(path), 'w')
+        self._stream = _stream(self._container, fps, size)
+        self._synced_s = time.monotonic()
+        self._queue: BackgroundQueue[tuple[int, ImageArray | None]] = BackgroundQueue(
+            path.stem, self._encode, _DEPTH)
+
+    def add(self, image: ImageArray | None) -> bool:
+        """
+        Append a row: a new image, uint8 RGB (height, width, 3), or None to show the last again.
+
+        Return whether the row shows what was asked; False where the image was dropped.
+        """
+        if image is not None and (image.shape != (*self._size, 3) or image.dtype != np.uint8):
+            raise ValueError(f'{self._path.stem}: expected uint8 RGB of {self._size[0]} x '
+                             f'{self._size[1]}, got {image.dtype} of shape {image.shape}')
+        if image is None and not self.rows:
+            raise ValueError(f'{self._path.stem}: the first row needs an image')
+        self.rows += 1
+        if image is not None and self._queue.offer(
+                (self._behind, image), wait=not self._live):
+            self._behind = 0
+            return True
+        if self.rows == 1:
+            raise RuntimeError(f'{self._path}: the encoder does not take its first image'
+                               ) from self.failure
+        self._behind += 1
+        self.dropped += image is not None
+        return image is None
+
+    @property
+    def waiting(self) -> int:
+        """Return how many images wait to be encoded."""
+        return self._queue.waiting
+
+    @property
+    def failure(self) -> Exception | None:
+        """Return why nothing is encoded any more, or None."""
+        return self._queue.failure
+
+    def close(self) -> None:
+        """Encode what waits and finish the file; on disk when this returns."""
+        try:
+            self._queue.close()
+            self._show_again(self._behind)
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+            os.fsync(self._file)
+        finally:
+            self._release()
+
+    def cancel(self) -> None:
+        """Give the file up."""
+        self._queue.cancel()
+        self._release()
+
+    def _release(self) -> None:
+        os.close(self._file)
+        try:
+            self._container.close()
+        except (av.error.FFmpegError, OSError):  # a full disk; the file is given up
+            pass
+
+    def _encode(self, item: tuple[int, ImageArray | None]) -> None:
+        behind, image = item
+        self._show_again(behind)
+        assert image is not None
+        self._measure(image)
+        self._last = av.VideoFrame.from_ndarray(image, 'rgb24').reformat(format='yuv420p')
+        self._show()
+        if time.monotonic() - self._synced_s > _SYNC_S:  # so that little is left for ``close``
+            os.fdatasync(self._file)
+            self._synced_s = time.monotonic()
+
+    def _show_again(self, times: int) -> None:
+        for _ in range(times):
+            self._show()
+
+    def _show(self) -> None:
+        self._last.pts = self._shown
+        self._shown += 1
+        self._container.mux(self._stream.encode(self._last))
+
+    def _measure(self, image: ImageArray) -> None:
+        thumbnail = image[::16, ::16, 1].astype(np.float32)
+        if self._thumbnail is not None:
+            self.statistics.changes.append(float(np.abs(thumbnail - self._thumbnail).mean()))
+            if len(self.statistics.changes) % _SAMPLE_FRAMES:
+                self._thumbnail = thumbnail
+                return
+        self._thumbnail = thumbnail
+        pixels = image[::_SAMPLE_PIXELS, ::_SAMPLE_PIXELS].reshape(-1, 3)
+        for channel in range(3):
+            self.statistics.histogram[channel] += np.bincount(pixels[:, channel], minlength=256)
+        self.statistics.images += 1
+
+
+def _stream(container: Any, fps: int, size: tuple[int, int]) -> Any:
+    stream = container.add_stream(_ENCODER, rate=Fraction(fps))
+    stream.height, stream.width = size
+    stream.pix_fmt = 'yuv420p'
+    stream.gop_size = _KEYFRAME
+    stream.codec_context.time_base = Fraction(1, fps)
+    stream.options = _OPTIONS
+    return stream
+
+
+def video_info(fps: int, size: tuple[int, int]) -> dict[str, Any]:
+    """Return what meta/info.json says about such a video."""
+    return {'video.height': size[0], 'video.width': size[1], 'video.codec': 'h264',
+            'video.pix_fmt': 'yuv420p', 'video.is_depth_map': False, 'video.fps': fps,
+            'video.channels': 3, 'has_audio': False}
