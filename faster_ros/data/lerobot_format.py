@@ -25,8 +25,9 @@ from io import BytesIO
 import json
 from typing import Any
 
-from faster_ros.data.dataset_spec import DatasetSpec, EpisodeFacts, INDEX
+from faster_ros.data.dataset_spec import DatasetSpec, INDEX
 from faster_ros.data.feature_statistics import Statistics
+from faster_ros.data.running_episode import EpisodeContent
 from faster_ros.data.video_encoder import video_info
 import numpy as np
 from numpy.typing import NDArray
@@ -92,20 +93,27 @@ def rows_parquet(spec: DatasetSpec, columns: Mapping[str, NDArray[Any]]) -> byte
     return _parquet(pyarrow.table(arrays))
 
 
-def episode_parquet(number: int, file: int, first_row: int, length: int, spec: DatasetSpec,
-                    facts: EpisodeFacts, statistics: Mapping[str, Statistics]) -> bytes:
-    """Return the row of meta of an episode whose files have the number ``file``."""
+def episode_parquet(where: tuple[int, int, int], content: EpisodeContent, spec: DatasetSpec,
+                    statistics: Mapping[str, Statistics], quality: str) -> bytes:
+    """
+    Return the row of meta of an episode; ``quality``: its report as JSON.
+
+    ``where``: the number of the episode, of its files, and of its first row in the data set.
+    """
     import pyarrow
 
+    (number, file, first_row), length, facts = where, content.rows, content.facts
     chunk, index = divmod(file, CHUNK)
     row: dict[str, Any] = {
-        'episode_index': number, 'tasks': [facts.task], 'length': length,
+        'episode_index': number, 'tasks': list(dict.fromkeys(content.row_tasks)),
+        'length': length,
         'dataset_from_index': first_row, 'dataset_to_index': first_row + length}
     for kind in ('data', 'meta/episodes', *(f'videos/{name}' for name in spec.cameras)):
         row |= {f'{kind}/chunk_index': chunk, f'{kind}/file_index': index}
         if kind.startswith('videos/'):
             row |= {f'{kind}/from_timestamp': 0.0, f'{kind}/to_timestamp': length / spec.fps}
-    row |= {'outcome': facts.outcome, 'facts': json.dumps(dict(facts.facts))}
+    row |= {'outcome': facts.outcome, 'facts': json.dumps(dict(facts.facts)),
+            'quality': quality}
     row |= {f'stats/{feature}/{name}': values.tolist()
             for feature, found in statistics.items() for name, values in found.items()}
     return _parquet(pyarrow.table({name: [value] for name, value in row.items()}))

@@ -61,7 +61,6 @@ class EpisodeVideo:
     def __init__(self, path: Path, fps: int, size: tuple[int, int], live: bool = True) -> None:
         """``size``: height and width of every image; not ``live``: ``add`` waits for room."""
         self._live = live
-        self._size = size
         self._path = path
         self.rows = 0
         self.dropped = 0
@@ -79,13 +78,10 @@ class EpisodeVideo:
 
     def add(self, image: ImageArray | None) -> bool:
         """
-        Append a row: a new image, uint8 RGB (height, width, 3), or None to show the last again.
+        Append a row: a new image, as ``check_image`` wants it, or None to show the last again.
 
         Return whether the row shows what was asked; False where the image was dropped.
         """
-        if image is not None and (image.shape != (*self._size, 3) or image.dtype != np.uint8):
-            raise ValueError(f'{self._path.stem}: expected uint8 RGB of {self._size[0]} x '
-                             f'{self._size[1]}, got {image.dtype} of shape {image.shape}')
         if image is None and not self.rows:
             raise ValueError(f'{self._path.stem}: the first row needs an image')
         self.rows += 1
@@ -127,7 +123,10 @@ class EpisodeVideo:
         self._release()
 
     def _release(self) -> None:
+        if self._file < 0:
+            return
         os.close(self._file)
+        self._file = -1
         try:
             self._container.close()
         except (av.error.FFmpegError, OSError):  # a full disk; the file is given up
@@ -175,6 +174,13 @@ def _stream(container: Any, fps: int, size: tuple[int, int]) -> Any:
     stream.codec_context.time_base = Fraction(1, fps)
     stream.options = _OPTIONS
     return stream
+
+
+def check_image(camera: str, image: ImageArray, size: tuple[int, int]) -> None:
+    """Refuse an image that is no uint8 RGB of this height and width."""
+    if image.shape != (*size, 3) or image.dtype != np.uint8:
+        raise ValueError(f'{camera}: expected uint8 RGB of {size[0]} x {size[1]}, got '
+                         f'{image.dtype} of shape {image.shape}')
 
 
 def video_info(fps: int, size: tuple[int, int]) -> dict[str, Any]:
