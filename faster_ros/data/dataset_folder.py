@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from pathlib import Path
+import shutil
 from typing import Any
 
 from faster_ros.data.dataset_spec import DatasetSpec
@@ -86,6 +88,14 @@ def read_statistics(folder: Path) -> dict[str, Statistics]:
         return {}
     return {feature: {name: np.asarray(values) for name, values in found.items()}
             for feature, found in json.loads(path.read_text()).items()}
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """Give a file that never changes a second name, or on another disk a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def next_file(folder: Path) -> int:

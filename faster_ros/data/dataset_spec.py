@@ -46,6 +46,16 @@ class Source(IntEnum):
     POLICY = 0
     HUMAN = 1
     INTERVENTION = 2  # a human who took over from a policy
+    NOBODY = 3  # the arm holds or waits
+
+    @classmethod
+    def of(cls, word: str) -> Source:
+        """Return who is meant by a word of teleop_node's ``~/lead``."""
+        try:
+            return cls.NOBODY if word in ('hold', 'idle') else cls[word.upper()]
+        except KeyError:
+            raise ValueError(f"'{word}' leads; expected policy, human, intervention, hold or "
+                             'idle') from None
 
 
 @dataclass(frozen=True)

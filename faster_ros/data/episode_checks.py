@@ -34,7 +34,9 @@ from numpy.typing import NDArray
 
 _MOVED = 0.02  # rad or m that count as motion of an arm
 _STILL = 1e-6
+_SAME_IMAGE = 0.05  # grey levels: less than the noise of a camera, more than that of a codec
 _STREAMS = ('state', 'action')
+DROPPED = ' dropped'  # after a camera's column, a figure of the report
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class EpisodeEvidence:
     What is judged.
 
     ``columns``: name -> (N, ...). ``names``: of the columns of state and action. ``changes``:
-    camera -> how far each new image differed from the one before, in grey levels. ``dropped``:
+    camera -> how far each row's image is from the one before, in grey levels (N - 1). ``dropped``:
     camera -> images that the recorder lost. ``joints``: None where the robot is not known.
     """
 
@@ -147,6 +149,7 @@ def check_episode(evidence: EpisodeEvidence, limits: CheckLimits | None = None) 
     limits = limits or CheckLimits()
     findings = [*_length(evidence, limits), *_motion(evidence, limits)]
     figures: dict[str, float] = {'seconds': evidence.rows / evidence.fps}
+    figures |= {f'{camera}{DROPPED}': count for camera, count in evidence.dropped.items()}
     if TICK in evidence.columns:
         findings += _ticks(evidence)
         for stream in evidence.streams:
@@ -221,8 +224,8 @@ def _frozen_images(evidence: EpisodeEvidence, limits: CheckLimits) -> Iterator[F
         stream = camera.rpartition('.')[2]
         if f'{STAMP}{stream}' not in evidence.columns:
             continue
-        new = 1 + np.flatnonzero(np.diff(evidence.stamps(stream)))  # the rows of the changes
-        same = np.asarray(changes)[:len(new)] < _STILL
+        new = 1 + np.flatnonzero(np.diff(evidence.stamps(stream)))  # with an image of its own
+        same = np.asarray(changes)[new - 1] < _SAME_IMAGE
         for first, last in _runs(same):
             rows = slice(int(new[first]) - 1, int(new[last - 1]) + 1)
             seconds = (rows.stop - rows.start) / evidence.fps

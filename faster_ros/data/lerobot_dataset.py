@@ -21,7 +21,7 @@ judging it and writing another one from it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import json
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from typing import Any
 import av
 import cv2
 from faster_ros.data.dataset_spec import DatasetSpec, EpisodeFacts, Feature, IMAGES, INDEX
+from faster_ros.data.episode_checks import DROPPED
 from faster_ros.data.lerobot_reader import LeRobotInfo, read_info, read_tasks
 from faster_ros.interfaces import ImageArray
 import numpy as np
@@ -40,7 +41,8 @@ class EpisodeEntry:
     """
     Where an episode is: ``data`` holds its rows, a video in ``videos`` its frames.
 
-    ``videos``: camera -> file, and the time in s at which the episode begins in it.
+    ``videos``: camera -> file, and the time in s at which the episode begins in it. ``dropped``:
+    camera -> images that were lost while it was recorded, where that is known.
     """
 
     number: int
@@ -48,6 +50,7 @@ class EpisodeEntry:
     facts: EpisodeFacts
     data: Path
     videos: dict[str, tuple[Path, float]]
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
 class LeRobotDataset:
@@ -166,7 +169,10 @@ class LeRobotDataset:
                          json.loads(row.get('facts') or '{}')),
             file('data', self.raw_info['data_path']),
             {name: (file(f'videos/{name}', self.raw_info['video_path']),
-                    float(row[f'videos/{name}/from_timestamp'])) for name in self.video_columns})
+                    float(row[f'videos/{name}/from_timestamp'])) for name in self.video_columns},
+            {key.removesuffix(DROPPED): int(value)
+             for key, value in json.loads(row.get('quality') or '{}').get('figures', {}).items()
+             if key.endswith(DROPPED)})
 
     def _entries_v2(self) -> list[EpisodeEntry]:
         path = self.folder / 'meta/episodes.jsonl'

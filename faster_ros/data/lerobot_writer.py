@@ -30,6 +30,7 @@ from typing import Any
 
 from faster_ros.data.dataset_folder import (
     counts,
+    link_or_copy,
     locked,
     next_file,
     RAW,
@@ -188,8 +189,13 @@ class LeRobotWriter:
         self._episode = None
         return number
 
-    def append_episode(self, content: EpisodeContent, videos: Mapping[str, Path]) -> int:
-        """Append an episode that exists already; ``videos`` are moved, a frame for each row."""
+    def append_episode(self, content: EpisodeContent, videos: Mapping[str, Path],
+                       raw: Path | None = None) -> int:
+        """
+        Append an episode that exists already.
+
+        ``videos``, with a frame for each row, are moved; the folder of a ``raw`` bag is not.
+        """
         if self._episode is not None:
             raise ValueError('an episode runs already; save or discard it first')
         folder = self.folder / RECORDING
@@ -197,6 +203,8 @@ class LeRobotWriter:
         try:
             for name, path in videos.items():
                 shutil.move(path, folder / video_name(name))
+            if raw is not None:
+                shutil.copytree(raw, folder / RAW, copy_function=link_or_copy)
             return self._commit(content, self._report(content))
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)

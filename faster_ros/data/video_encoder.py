@@ -20,7 +20,6 @@ it, and says so by its stamp. Colour statistics and stillness are measured on th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from fractions import Fraction
 import os
 from pathlib import Path
@@ -37,22 +36,41 @@ _DEPTH = 30  # images that may wait; a second at 30 Hz
 _KEYFRAME = 2  # frames from one key frame to the next at most: a trainer reads single frames
 _SAMPLE_FRAMES, _SAMPLE_PIXELS = 5, 4  # every which image, row and column goes into statistics
 _SYNC_S = 2.0
-_ENCODER = 'libx264'
+CODEC = 'h264'
 _OPTIONS = {'preset': 'veryfast', 'crf': '23', 'threads': '1', 'bf': '0'}
 
 
-@dataclass
 class ImageStatistics:
     """
-    What was seen: ``histogram`` (3, 256) of sampled pixels of ``images`` sampled images.
+    What was seen in the frames of a video.
 
-    ``changes``: for every new image, how far a grey thumbnail moved from the one before it, mean
-    absolute difference in grey levels.
+    ``histogram`` (3, 256) is of sampled pixels of ``images`` sampled images. ``changes``: for
+    every frame but the first, how far a thumbnail of it is from the one before, mean absolute
+    difference in grey levels.
     """
 
-    histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros((3, 256), np.int64))
-    images: int = 0
-    changes: list[float] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.histogram = np.zeros((3, 256), np.int64)
+        self.images = 0
+        self.changes: list[float] = []
+        self._thumbnail: NDArray[np.float32] | None = None
+
+    def add(self, image: ImageArray) -> None:
+        """Look at the next frame."""
+        thumbnail = image[::16, ::16, 1].astype(np.float32)
+        if self._thumbnail is not None:
+            self.changes.append(float(np.abs(thumbnail - self._thumbnail).mean()))
+        self._thumbnail = thumbnail
+        if len(self.changes) % _SAMPLE_FRAMES:
+            return
+        pixels = image[::_SAMPLE_PIXELS, ::_SAMPLE_PIXELS].reshape(-1, 3)
+        for channel in range(3):
+            self.histogram[channel] += np.bincount(pixels[:, channel], minlength=256)
+        self.images += 1
+
+    def add_again(self) -> None:
+        """Count the last frame once more."""
+        self.changes.append(0.0)
 
 
 class EpisodeVideo:
@@ -67,7 +85,6 @@ class EpisodeVideo:
         self._behind = 0  # rows since the last image that was queued
         self._shown = 0
         self._last: Any = None
-        self._thumbnail: NDArray[np.float32] | None = None
         self.statistics = ImageStatistics()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         self._container = av.open(str(path), 'w')
@@ -136,7 +153,7 @@ class EpisodeVideo:
         behind, image = item
         self._show_again(behind)
         assert image is not None
-        self._measure(image)
+        self.statistics.add(image)
         self._last = av.VideoFrame.from_ndarray(image, 'rgb24').reformat(format='yuv420p')
         self._show()
         if time.monotonic() - self._synced_s > _SYNC_S:  # so that little is left for ``close``
@@ -145,6 +162,7 @@ class EpisodeVideo:
 
     def _show_again(self, times: int) -> None:
         for _ in range(times):
+            self.statistics.add_again()
             self._show()
 
     def _show(self) -> None:
@@ -152,22 +170,9 @@ class EpisodeVideo:
         self._shown += 1
         self._container.mux(self._stream.encode(self._last))
 
-    def _measure(self, image: ImageArray) -> None:
-        thumbnail = image[::16, ::16, 1].astype(np.float32)
-        if self._thumbnail is not None:
-            self.statistics.changes.append(float(np.abs(thumbnail - self._thumbnail).mean()))
-            if len(self.statistics.changes) % _SAMPLE_FRAMES:
-                self._thumbnail = thumbnail
-                return
-        self._thumbnail = thumbnail
-        pixels = image[::_SAMPLE_PIXELS, ::_SAMPLE_PIXELS].reshape(-1, 3)
-        for channel in range(3):
-            self.statistics.histogram[channel] += np.bincount(pixels[:, channel], minlength=256)
-        self.statistics.images += 1
-
 
 def _stream(container: Any, fps: int, size: tuple[int, int]) -> Any:
-    stream = container.add_stream(_ENCODER, rate=Fraction(fps))
+    stream = container.add_stream('libx264', rate=Fraction(fps))
     stream.height, stream.width = size
     stream.pix_fmt = 'yuv420p'
     stream.gop_size = _KEYFRAME
@@ -185,6 +190,6 @@ def check_image(camera: str, image: ImageArray, size: tuple[int, int]) -> None:
 
 def video_info(fps: int, size: tuple[int, int]) -> dict[str, Any]:
     """Return what meta/info.json says about such a video."""
-    return {'video.height': size[0], 'video.width': size[1], 'video.codec': 'h264',
+    return {'video.height': size[0], 'video.width': size[1], 'video.codec': CODEC,
             'video.pix_fmt': 'yuv420p', 'video.is_depth_map': False, 'video.fps': fps,
             'video.channels': 3, 'has_audio': False}
