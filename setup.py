@@ -64,6 +64,7 @@ setup(
             'ros-common-interfaces==5.5.1',
         ],
         'data': ['pyarrow>=15', 'rosbags>=0.11'],
+        'hdf5': ['h5py>=3.10'],
         'sim': ['mujoco>=3.3'],
         'vlm': ['transformers>=5'],
         'dev': ['hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'ruff', 'types-PyYAML'],

@@ -42,6 +42,8 @@ Job = Callable[[argparse.Namespace, list[str]], int]
 MODULES = {
     'evaluate-demo': ('faster_ros.training.evaluate_demo',
                       'measure the policy of the demo in process'),
+    'data': ('faster_ros.cli.data',
+             'look at recorded data sets, judge, repair, convert, merge and split them'),
     'eval': ('faster_ros.cli.evaluation',
              'plan and report blinded trials of policies, with intervals and tests'),
     'lab': ('faster_ros.cli.lab',

@@ -20,7 +20,8 @@ is not known. Stamps come from the headers, or from the recorder where those are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,17 +91,24 @@ def read_bags(paths: Sequence[Path], topics: Sequence[str] = (),
 
 
 def _read_bag(path: Path, topics: Sequence[str]) -> dict[str, _Series]:
+    with open_bag(path) as reader:
+        offered = sorted({item.topic for item in reader.connections if item.msgtype == _TYPE})
+        wanted = list(topics) or offered
+        absent = [topic for topic in wanted if topic not in offered]
+        if absent or not offered or (not topics and len(offered) > 1):
+            raise ValueError(
+                f"{path}: expected {', '.join(absent) or 'one topic'} of {_TYPE}, got "
+                f"{', '.join(offered) or 'none'}; choose with --topic")
+        return {topic: _read_topic(path, reader, topic) for topic in wanted}
+
+
+@contextmanager
+def open_bag(path: Path) -> Iterator[Any]:
+    """Open a bag as a reader of rosbags; a file that is none is an error that names it."""
     highlevel, store = _rosbags()
     try:
         with highlevel.AnyReader([path], default_typestore=store) as reader:
-            offered = sorted({item.topic for item in reader.connections if item.msgtype == _TYPE})
-            wanted = list(topics) or offered
-            absent = [topic for topic in wanted if topic not in offered]
-            if absent or not offered or (not topics and len(offered) > 1):
-                raise ValueError(
-                    f"{path}: expected {', '.join(absent) or 'one topic'} of {_TYPE}, got "
-                    f"{', '.join(offered) or 'none'}; choose with --topic")
-            return {topic: _read_topic(path, reader, topic) for topic in wanted}
+            yield reader
     except (highlevel.AnyReaderError, OSError, KeyError) as error:
         raise ValueError(f'{path}: expected a rosbag2 or MCAP file, {error}') from error
 

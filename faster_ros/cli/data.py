@@ -1,0 +1,195 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+``faster_ros data``: look at data sets, judge and repair them, and make one out of others.
+
+A data set is a LeRobotDataset (v2.1 or v3, written as v3); ``convert`` also reads the raw bags of
+a robot and the HDF5 files of ALOHA and robomimic.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
+    from faster_ros.data.episode_checks import JointFacts
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one of the jobs and return its exit code; 1 for a data set that is not whole."""
+    options = _parser().parse_args(arguments)
+    return int(options.job(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='faster_ros data', description=__doc__)
+    jobs = parser.add_subparsers(required=True, metavar='JOB')
+
+    info = jobs.add_parser('info', help='say what is in a data set')
+    validate = jobs.add_parser('validate', help='say whether it is whole and what is dubious')
+    validate.add_argument('--decode', action='store_true', help='decode every frame')
+    repair = jobs.add_parser('repair', help='finish or set aside what a crash left, in place')
+    view = jobs.add_parser('view', help='write a page with thumbnails, trajectories and findings')
+    view.add_argument('--out', type=Path, metavar='FILE', help='the page (FOLDER/report.html)')
+    for job, run in ((info, _info), (validate, _validate), (repair, _repair), (view, _view)):
+        job.add_argument('folder', type=Path, help='folder of the data set')
+        job.set_defaults(job=run)
+
+    convert = jobs.add_parser('convert', help='write v2.1, bags or HDF5 as v3')
+    convert.add_argument('--task', help='what is done in bags and HDF5 files, in words')
+    convert.add_argument('--rate', type=int, metavar='HZ',
+                         help='rows a second: of bags (30); of HDF5 files, which do not say')
+    merge = jobs.add_parser('merge', help='write several data sets as one')
+    for job, run in ((convert, _convert), (merge, _merge)):
+        job.add_argument('sources', type=Path, nargs='+', help='data sets; of convert also bags, '
+                         'folders of them, and .hdf5 files, of one kind')
+        job.add_argument('--out', type=Path, required=True, help='folder of the new data set')
+        job.set_defaults(job=run)
+    for job in (validate, view, convert):
+        job.add_argument('--robot', help='its joint limits are checked, too; bags need it')
+
+    split = jobs.add_parser('split', help='write the parts of a data set, in order')
+    split.add_argument('folder', type=Path, help='folder of the data set')
+    split.add_argument('--out', type=Path, required=True, help='folder of the new data sets')
+    split.add_argument('--parts', nargs='+', default=['train=0.9', 'test=0.1'],
+                       metavar='NAME=SHARE', help='(train=0.9 test=0.1)')
+    split.set_defaults(job=_split)
+    return parser
+
+
+def _info(options: argparse.Namespace) -> int:
+    from faster_ros.data.dataset_report import camera_names
+    from faster_ros.data.lerobot_dataset import LeRobotDataset
+
+    dataset = LeRobotDataset(options.folder)
+    rows = sum(entry.length for entry in dataset.episodes)
+    outcomes = Counter(entry.facts.outcome or 'not said' for entry in dataset.episodes)
+    print(f"{options.folder}: LeRobotDataset {dataset.raw_info['codebase_version']} of "
+          f"{dataset.info.robot or 'an unnamed robot'}\n"
+          f'{len(dataset.episodes)} episodes, {rows} rows at {dataset.info.fps:g} Hz, '
+          f'{rows / dataset.info.fps:.0f} s\ncameras: {camera_names(dataset)}')
+    for name, item in dataset.spec().numbers.items():
+        print(f"{name}: {item.dtype} {list(item.shape)} {', '.join(item.names)}".rstrip())
+    for index, task in dataset.tasks.items():
+        print(f'task {index}: {task}')
+    print('outcome: ' + ', '.join(f'{count} {outcome}' for outcome, count in outcomes.items()))
+    return 0
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from faster_ros.data.dataset_report import examine
+    from faster_ros.data.dataset_validation import problems
+    from faster_ros.data.lerobot_dataset import LeRobotDataset
+
+    dataset, joints = LeRobotDataset(options.folder), _joints(options.robot)
+    found = list(problems(dataset, options.decode))
+    for line in found:
+        print(line)
+    verdicts: Counter[str] = Counter()
+    for entry in dataset.episodes if not found else ():
+        report = examine(dataset, entry, joints).report
+        verdicts[report.verdict] += 1
+        for finding in report.findings:
+            print(f'episode {entry.number}: {report.verdict}: {finding.check}: '
+                  f'{finding.message}')
+    print(f'{len(found)} problems' if found else f'whole; {len(dataset.episodes)} episodes: '
+          + (', '.join(f'{count} {verdict}' for verdict, count in verdicts.items()) or 'none'))
+    return 1 if found else 0
+
+
+def _repair(options: argparse.Namespace) -> int:
+    from faster_ros.data.dataset_repair import repair
+    from faster_ros.data.dataset_validation import problems
+    from faster_ros.data.lerobot_dataset import LeRobotDataset
+
+    for line in repair(options.folder):
+        print(line)
+    left = list(problems(LeRobotDataset(options.folder)))
+    for line in left:
+        print(line)
+    print('whole' if not left else f'{len(left)} problems are left; what is good of it can be '
+          'written to a new folder with: faster_ros data convert')
+    return 1 if left else 0
+
+
+def _view(options: argparse.Namespace) -> int:
+    from faster_ros.data.dataset_report import examine, write_page
+    from faster_ros.data.dataset_validation import problems
+    from faster_ros.data.lerobot_dataset import LeRobotDataset
+
+    dataset, joints = LeRobotDataset(options.folder), _joints(options.robot)
+    found, examined = list(problems(dataset)), []
+    for entry in dataset.episodes:
+        try:
+            examined.append(examine(dataset, entry, joints))
+        except ValueError as error:
+            found.append(f'episode {entry.number}: {error}')
+    path = options.out or options.folder / 'report.html'
+    write_page(path, dataset, examined, found)
+    print(path)
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from faster_ros.data.bag_reader import bags_in
+    from faster_ros.data.lerobot_reader import is_lerobot
+
+    if all(is_lerobot(path) for path in options.sources):
+        return _merge(options)
+    from faster_ros.data.dataset_import import Import, import_bags, import_hdf5
+
+    wanted = Import(options.out, options.robot or '', options.task or '', options.rate)
+    bags = [bag for path in options.sources for bag in bags_in(path)]
+    lines = import_bags(wanted, bags) if bags else import_hdf5(wanted, options.sources)
+    for line in lines:
+        print(line)
+    return 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    from faster_ros.data.dataset_rewriting import common_spec, everything, write_dataset
+
+    selections = [everything(path) for path in options.sources]
+    for line in write_dataset(options.out, selections, common_spec(selections)):
+        print(line)
+    return 0
+
+
+def _split(options: argparse.Namespace) -> int:
+    from faster_ros.data.dataset_rewriting import common_spec, parts, write_dataset
+    from faster_ros.data.lerobot_dataset import LeRobotDataset
+
+    shares = {}
+    for word in options.parts:
+        name, _, share = word.partition('=')
+        try:
+            shares[name] = float(share)
+        except ValueError:
+            raise ValueError(f"--parts: expected NAME=SHARE, got '{word}'") from None
+    selections = parts(LeRobotDataset(options.folder), list(shares.values()))
+    for name, selection in zip(shares, selections):
+        for line in write_dataset(options.out / name, [selection], common_spec([selection])):
+            print(f'{name}: {line}')
+    return 0
+
+
+def _joints(robot: str | None) -> JointFacts | None:
+    from faster_ros.data.episode_checks import joint_facts
+    from faster_ros.robot_spec import load_robot_spec
+
+    return joint_facts(load_robot_spec(robot)) if robot else None

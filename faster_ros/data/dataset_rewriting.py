@@ -1,0 +1,163 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+One data set out of others: conversion from v2.1, merging, splitting, repair.
+
+Numbers are copied exactly. A video is cut out packet by packet, without a loss, where the new
+data set's videos are encoded alike; else its images are encoded anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+import tempfile
+from typing import Any
+
+import av
+from faster_ros.data.dataset_folder import RAW
+from faster_ros.data.dataset_spec import DatasetSpec
+from faster_ros.data.episode_checks import JointFacts
+from faster_ros.data.lerobot_dataset import EpisodeEntry, LeRobotDataset, video_frames
+from faster_ros.data.lerobot_writer import LeRobotWriter
+from faster_ros.data.running_episode import EpisodeContent
+from faster_ros.data.video_encoder import check_image, CODEC, EpisodeVideo, ImageStatistics
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some episodes of a data set."""
+
+    dataset: LeRobotDataset
+    entries: Sequence[EpisodeEntry]
+
+
+def everything(folder: Path) -> Selection:
+    """Return all episodes of a data set."""
+    dataset = LeRobotDataset(folder)
+    return Selection(dataset, dataset.episodes)
+
+
+def common_spec(selections: Sequence[Selection], robot: str = '') -> DatasetSpec:
+    """Return the features of all data sets, which must be the same but for how videos are made."""
+    specs = [selection.dataset.spec() for selection in selections]
+    for selection, spec in zip(selections, specs):
+        for what in ('fps', 'robot', 'numbers', 'cameras'):
+            ours, theirs = getattr(specs[0], what), getattr(spec, what)
+            if ours != theirs:
+                raise ValueError(f'{selection.dataset.folder}: expected {what} {ours!r} as in '
+                                 f'{selections[0].dataset.folder}, got {theirs!r}')
+    return replace(specs[0], robot=robot or specs[0].robot)
+
+
+def write_dataset(folder: Path, selections: Sequence[Selection], spec: DatasetSpec,
+                  joints: JointFacts | None = None) -> Iterable[str]:
+    """Write the episodes of all selections to a new folder; say what becomes of each."""
+    if (folder / 'meta').exists():
+        raise ValueError(f'{folder}: a data set is there already')
+    writer = LeRobotWriter(folder, spec, live=False, joints=joints)
+    try:
+        for selection in selections:
+            for entry in selection.entries:
+                where = f'{selection.dataset.folder.name} episode {entry.number}'
+                try:
+                    number = _append(writer, selection.dataset, entry)
+                except ValueError as error:
+                    yield f'{where}: left out: {error}'
+                else:
+                    yield f'{where} -> {number}'
+    finally:
+        writer.close()
+
+
+def _append(writer: LeRobotWriter, dataset: LeRobotDataset, entry: EpisodeEntry) -> int:
+    columns = dataset.columns(entry)
+    rows = len(columns['frame_index'])
+    tasks = dataset.row_tasks(entry, columns)
+    numbers = {name: columns[name] for name in writer.spec.numbers}
+    with tempfile.TemporaryDirectory(dir=writer.folder) as working:
+        videos, images = {}, {}
+        for camera in writer.spec.cameras:
+            path = Path(working) / f'{camera}.mp4'
+            images[camera] = _video(writer.spec, dataset, entry, camera, path)
+            videos[camera] = path
+            if len(images[camera].changes) + 1 != rows:
+                raise ValueError(f'{camera} has {len(images[camera].changes) + 1} frames and the '
+                                 f'episode {rows} rows')
+        content = EpisodeContent(entry.facts, numbers, tasks, images, entry.dropped)
+        raw = dataset.folder / RAW / f'episode_{entry.number:06d}'
+        return writer.append_episode(content, videos, raw if raw.is_dir() else None)
+
+
+def _video(spec: DatasetSpec, dataset: LeRobotDataset, entry: EpisodeEntry, camera: str,
+           path: Path) -> ImageStatistics:
+    """Write the video of an episode; return what was seen in it."""
+    if camera in dataset.video_columns and dataset.codec(camera) == CODEC:
+        _cut_out(entry, camera, path, spec.fps)
+        seen = ImageStatistics()
+        for _, picture in video_frames(path):
+            seen.add(picture)
+        return seen
+    video = EpisodeVideo(path, spec.fps, spec.cameras[camera], live=False)
+    try:
+        for picture in dataset.images(entry, camera):
+            check_image(camera, picture, spec.cameras[camera])
+            video.add(picture)
+        video.close()
+    except BaseException:
+        video.cancel()
+        raise
+    return video.statistics
+
+
+def _cut_out(entry: EpisodeEntry, camera: str, path: Path, fps: int) -> None:
+    """Copy the packets of an episode, which begin with a key frame, to a file of their own."""
+    source, start = entry.videos[camera]
+    try:
+        with av.open(str(source)) as container, av.open(str(path), 'w') as target:
+            stream = container.streams.video[0]
+            copy = target.add_stream_from_template(stream)
+            tick: Any = stream.time_base
+            period = Fraction(1, fps) / tick
+            first = round(start / tick)
+            last = first + entry.length * period - period / 2
+            container.seek(first, stream=stream)
+            for packet in container.demux(stream):
+                if packet.pts is None or packet.dts is None or packet.pts < first - period / 2:
+                    continue
+                if packet.pts >= last:
+                    break
+                packet.pts -= first
+                packet.dts -= first
+                packet.stream = copy
+                target.mux(packet)
+    except (av.error.FFmpegError, OSError, IndexError) as error:
+        raise ValueError(f'{source}: expected a video, {error}') from error
+
+
+def parts(dataset: LeRobotDataset, shares: Sequence[float]) -> list[Selection]:
+    """Return the episodes of a data set in as many parts, in order, by their shares."""
+    if any(share <= 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f'expected positive shares that add up to 1, got {list(shares)}')
+    count, borders, total = len(dataset.episodes), [0], 0.0
+    for share in shares:
+        total += share
+        borders.append(round(total * count))
+    found = [Selection(dataset, dataset.episodes[first:last])
+             for first, last in zip(borders, borders[1:])]
+    if not all(part.entries for part in found):
+        raise ValueError(f'{count} episodes are too few for the shares {list(shares)}')
+    return found

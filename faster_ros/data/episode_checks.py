@@ -1,0 +1,310 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Truth checks of one episode: whether what it says can have been, and whether all of it is there.
+
+They look at the rows alone, so that a saved episode gives the same findings as when it was saved.
+A finding flags the episode, or refuses it where a policy that learned from it would learn a lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+import json
+from typing import Any
+
+from faster_ros.data.dataset_spec import ACTION, STAMP, STATE, TICK
+from faster_ros.data.recorded_episodes import is_gripper
+from faster_ros.interfaces import FloatArray
+from faster_ros.robot_spec import RobotSpec
+import numpy as np
+from numpy.typing import NDArray
+
+_MOVED = 0.02  # rad or m that count as motion of an arm
+_STILL = 1e-6
+_SAME_IMAGE = 0.05  # grey levels: less than the noise of a camera, more than that of a codec
+_STREAMS = ('state', 'action')
+DROPPED = ' dropped'  # after a camera's column, a figure of the report
+
+
+@dataclass(frozen=True)
+class CheckLimits:
+    """
+    From where on a finding is one; times in s.
+
+    ``gap`` and ``lost`` are pauses of a stream: flagged and refused. ``age`` is that of a value
+    when its row was made. ``skew`` between cameras and ``repeated`` rows of a camera are compared
+    with their 95th percentile and share. ``velocity_margin`` is on top of the joint's own limit.
+    """
+
+    shortest: float = 1.0
+    gap: float = 0.2
+    lost: float = 1.0
+    age: float = 0.3
+    future: float = 0.02
+    skew: float = 0.05
+    dropped: float = 0.001
+    frozen: float = 1.0
+    velocity_margin: float = 1.5
+    at_limit: float = 0.05
+    chatter_hz: float = 3.0
+
+
+@dataclass(frozen=True)
+class JointFacts:
+    """Limits of the columns of the state, each (D,), in rad, m and per s; ``grippers``: which."""
+
+    lower: FloatArray
+    upper: FloatArray
+    velocity: FloatArray
+    grippers: tuple[int, ...]
+
+
+def joint_facts(spec: RobotSpec) -> JointFacts:
+    """Return the vendor's limits of a robot."""
+    return JointFacts(spec.limit_array('lower'), spec.limit_array('upper'),
+                      spec.limit_array('velocity'), tuple(spec.gripper_indices))
+
+
+@dataclass(frozen=True)
+class EpisodeEvidence:
+    """
+    What is judged.
+
+    ``columns``: name -> (N, ...). ``names``: of the columns of state and action. ``changes``:
+    camera -> how far each row's image is from the one before, in grey levels (N - 1). ``dropped``:
+    camera -> images that the recorder lost. ``joints``: None where the robot is not known.
+    """
+
+    fps: int
+    columns: Mapping[str, NDArray[Any]]
+    names: Sequence[str]
+    changes: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    joints: JointFacts | None = None
+
+    @property
+    def rows(self) -> int:
+        """Return N."""
+        return len(next(iter(self.columns.values())))
+
+    @property
+    def streams(self) -> list[str]:
+        """Return the streams whose stamps are known."""
+        return [name.removeprefix(STAMP) for name in self.columns if name.startswith(STAMP)]
+
+    def stamps(self, stream: str) -> FloatArray:
+        """Return the stamps of a stream (N,), in s after the first tick."""
+        first = self.columns[TICK].reshape(-1)[0]
+        stamps: FloatArray = (self.columns[f'{STAMP}{stream}'].reshape(-1) - first) / 1e9
+        return stamps
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong; ``refuses``: the episode should not be used at all."""
+
+    check: str
+    message: str
+    refuses: bool = False
+
+
+@dataclass(frozen=True)
+class EpisodeReport:
+    """The findings, and ``figures`` for a page: rates, gaps, ages, skew."""
+
+    findings: tuple[Finding, ...]
+    figures: Mapping[str, float]
+
+    @property
+    def refused(self) -> bool:
+        """Return whether the episode should not be used."""
+        return any(finding.refuses for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """Return good, flagged or refused."""
+        return 'refused' if self.refused else 'flagged' if self.findings else 'good'
+
+    def to_json(self) -> str:
+        """Return the report as one line."""
+        return json.dumps({'findings': [asdict(finding) for finding in self.findings],
+                           'figures': dict(self.figures)})
+
+
+def check_episode(evidence: EpisodeEvidence, limits: CheckLimits | None = None) -> EpisodeReport:
+    """Judge an episode."""
+    limits = limits or CheckLimits()
+    findings = [*_length(evidence, limits), *_motion(evidence, limits)]
+    figures: dict[str, float] = {'seconds': evidence.rows / evidence.fps}
+    figures |= {f'{camera}{DROPPED}': count for camera, count in evidence.dropped.items()}
+    if TICK in evidence.columns:
+        findings += _ticks(evidence)
+        for stream in evidence.streams:
+            found, measured = _stream(evidence, stream, limits)
+            findings += found
+            figures |= measured
+        findings += [*_skew(evidence, limits, figures), *_frozen_images(evidence, limits)]
+    findings += [
+        Finding('dropped', f'{camera}: {count} of {evidence.rows} images were dropped while '
+                'recording', count > 0.05 * evidence.rows)
+        for camera, count in evidence.dropped.items() if count > limits.dropped * evidence.rows]
+    return EpisodeReport(tuple(findings), figures)
+
+
+def _length(evidence: EpisodeEvidence, limits: CheckLimits) -> Iterator[Finding]:
+    seconds = evidence.rows / evidence.fps
+    if seconds < limits.shortest:
+        yield Finding('too_short', f'{seconds:.2f} s, shorter than {limits.shortest:g} s', True)
+
+
+def _ticks(evidence: EpisodeEvidence) -> Iterator[Finding]:
+    steps = np.diff(evidence.columns[TICK].reshape(-1)) / 1e9
+    wrong = np.flatnonzero(np.abs(steps - 1 / evidence.fps) > 1e-3 / evidence.fps + 2e-9)
+    if len(wrong):
+        yield Finding('clock_step', f'row {wrong[0] + 1} comes {steps[wrong[0]]:.3f} s after the '
+                      f'row before it, at {evidence.fps} rows per s', True)
+
+
+def _stream(evidence: EpisodeEvidence, stream: str,
+            limits: CheckLimits) -> tuple[list[Finding], dict[str, float]]:
+    """Return what the stamps of one stream tell: rate, gaps, and its clock."""
+    stamps = evidence.stamps(stream)
+    ages = _ages(evidence, stamps)
+    steps = np.diff(stamps[np.append(True, np.diff(stamps) != 0)])
+    findings = []
+    gap = max(float(steps.max(initial=0)), float(ages.max()) - float(np.median(ages)))
+    if gap > limits.gap:
+        findings.append(Finding('gap', f'{stream} pauses for {gap:.2f} s', gap > limits.lost))
+    if (steps < 0).any():
+        findings.append(Finding('backwards', f'the stamps of {stream} go back by '
+                                f'{-steps.min():.3f} s', True))
+    age = float(np.median(ages))
+    if age > limits.age or float(ages.min()) < -limits.future:
+        findings.append(Finding('clock_offset', f'{stream} is {age:.3f} s old when its row is '
+                                f'made ({ages.min():.3f} s at least): is its clock set?'))
+    rate = 1 / float(np.median(steps)) if len(steps) else 0.0
+    return findings, {f'{stream} rate_hz': rate, f'{stream} gap_s': gap, f'{stream} age_s': age}
+
+
+def _ages(evidence: EpisodeEvidence, stamps: FloatArray) -> FloatArray:
+    ticks = evidence.columns[TICK].reshape(-1)
+    ages: FloatArray = (ticks - ticks[0]) / 1e9 - stamps
+    return ages
+
+
+def _skew(evidence: EpisodeEvidence, limits: CheckLimits,
+          figures: dict[str, float]) -> Iterator[Finding]:
+    cameras = [name for name in evidence.streams if name not in _STREAMS]
+    if len(cameras) < 2:
+        return
+    stamps = np.stack([evidence.stamps(name) for name in cameras])
+    skew = figures['skew_p95_s'] = float(np.quantile(np.ptp(stamps, axis=0), 0.95))
+    if skew > limits.skew:
+        yield Finding('skew', f"{', '.join(cameras)} are {skew * 1e3:.0f} ms apart in 5 % of the "
+                      'rows')
+
+
+def _frozen_images(evidence: EpisodeEvidence, limits: CheckLimits) -> Iterator[Finding]:
+    """Find runs of new images that are all the same while the arm moves."""
+    state = evidence.columns[STATE]
+    for camera, changes in evidence.changes.items():
+        stream = camera.rpartition('.')[2]
+        if f'{STAMP}{stream}' not in evidence.columns:
+            continue
+        new = 1 + np.flatnonzero(np.diff(evidence.stamps(stream)))  # with an image of its own
+        same = np.asarray(changes)[new - 1] < _SAME_IMAGE
+        for first, last in _runs(same):
+            rows = slice(int(new[first]) - 1, int(new[last - 1]) + 1)
+            seconds = (rows.stop - rows.start) / evidence.fps
+            if seconds >= limits.frozen and np.ptp(state[rows], axis=0).max() > _MOVED:
+                yield Finding('frozen_image', f'{stream} shows the same image for {seconds:.1f} s '
+                              f'from {rows.start / evidence.fps:.1f} s on while the arm moves',
+                              True)
+
+
+def _motion(evidence: EpisodeEvidence, limits: CheckLimits) -> Iterator[Finding]:
+    """Judge state and action, whichever there are."""
+    state, action = evidence.columns.get(STATE), evidence.columns.get(ACTION)
+    moving = [values for values in (state, action) if values is not None]
+    if moving and all(np.ptp(values, axis=0).max() < _MOVED / 2 for values in moving):
+        yield Finding('idle', 'nothing moves in the whole episode', True)
+    if state is not None and action is not None and state.shape == action.shape:
+        yield from _frozen_joints(evidence, state, action, limits)
+    for what, values in (('state', state), ('action', action)):
+        if values is not None and len(values) > 2:
+            yield from _jumps(evidence, what, values, limits)
+    if state is not None and evidence.joints is not None:
+        yield from _limit_hits(evidence, state, evidence.joints, limits)
+    if action is not None:
+        yield from _chatter(evidence, action, limits)
+
+
+def _frozen_joints(evidence: EpisodeEvidence, state: FloatArray, action: FloatArray,
+                   limits: CheckLimits) -> Iterator[Finding]:
+    for column, name in enumerate(evidence.names):
+        for first, last in _runs(np.diff(state[:, column]) == 0):
+            seconds = (last - first) / evidence.fps
+            asked = float(np.ptp(action[first:last + 1, column]))
+            if seconds >= limits.frozen and asked > _MOVED and not is_gripper(name):
+                yield Finding('frozen_joint', f'{name} is measured as {state[first, column]:g} '
+                              f'for {seconds:.1f} s from {first / evidence.fps:.1f} s on while '
+                              f'its command moves by {asked:.3f}', True)
+
+
+def _jumps(evidence: EpisodeEvidence, what: str, values: FloatArray,
+           limits: CheckLimits) -> Iterator[Finding]:
+    steps = np.abs(np.diff(values, axis=0))
+    if evidence.joints is not None and values.shape[1] == len(evidence.joints.velocity):
+        most = evidence.joints.velocity * limits.velocity_margin / evidence.fps
+    else:
+        most = np.maximum(20 * np.quantile(steps, 0.95, axis=0), 0.1)
+    beyond = steps > most
+    for column in np.flatnonzero(beyond.any(0)).tolist():
+        if evidence.joints is not None and column in evidence.joints.grippers:
+            continue  # a gripper's command is open or shut
+        row = int(beyond[:, column].argmax())
+        yield Finding('jump', f'{what} {evidence.names[column]} moves by {steps[row, column]:.3f} '
+                      f'from row {row} to {row + 1}, {beyond[:, column].sum()} such steps')
+
+
+def _limit_hits(evidence: EpisodeEvidence, state: FloatArray, joints: JointFacts,
+                limits: CheckLimits) -> Iterator[Finding]:
+    near = 0.005 * (joints.upper - joints.lower)
+    share = ((state < joints.lower + near) | (state > joints.upper - near)).mean(0)
+    for column in np.flatnonzero(share > limits.at_limit).tolist():
+        if column not in joints.grippers:
+            yield Finding('at_limit', f'{evidence.names[column]} is at its limit in '
+                          f'{share[column]:.0%} of the rows')
+
+
+def _chatter(evidence: EpisodeEvidence, action: FloatArray,
+             limits: CheckLimits) -> Iterator[Finding]:
+    given = evidence.joints.grippers if evidence.joints else [
+        column for column, name in enumerate(evidence.names) if is_gripper(name)]
+    for column in given:
+        reach = float(np.ptp(action[:, column]))
+        directions = np.sign(np.diff(action[:, column])) * (
+            np.abs(np.diff(action[:, column])) > 0.05 * reach)
+        turns = np.count_nonzero(np.diff(directions[directions != 0]))
+        rate = turns * evidence.fps / evidence.rows
+        if reach > _STILL and rate > limits.chatter_hz:
+            yield Finding('chatter', f'{evidence.names[column]} turns {rate:.1f} times a second')
+
+
+def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return (first, end) of the runs of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
+    return [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2])]

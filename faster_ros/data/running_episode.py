@@ -1,0 +1,141 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""The episode that is being recorded: its rows in memory, its videos in a working folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faster_ros.data.dataset_spec import (
+    DatasetFrame,
+    DatasetSpec,
+    EpisodeFacts,
+    IMAGES,
+    STAMP,
+)
+from faster_ros.data.video_encoder import check_image, EpisodeVideo, ImageStatistics
+from faster_ros.interfaces import ImageArray
+import numpy as np
+from numpy.typing import NDArray
+
+
+class RecordingFailed(OSError):
+    """The running episode cannot be saved any more, such as for a full disk."""
+
+
+@dataclass(frozen=True)
+class EpisodeContent:
+    """
+    A whole episode, ready to become part of a data set.
+
+    ``numbers``: column -> (N, *shape). ``row_tasks``: N texts. ``images``: camera -> what was seen
+    of the frames of its video. ``dropped``: camera -> images that were lost.
+    """
+
+    facts: EpisodeFacts
+    numbers: Mapping[str, NDArray[Any]]
+    row_tasks: Sequence[str]
+    images: Mapping[str, ImageStatistics]
+    dropped: Mapping[str, int]
+
+    @property
+    def rows(self) -> int:
+        """Return N."""
+        return len(self.row_tasks)
+
+
+def video_name(camera: str) -> str:
+    """Return the name of a camera's video in the working folder."""
+    return f'{camera}.mp4'
+
+
+class RunningEpisode:
+    """Collects rows; ``finish`` ends the videos."""
+
+    def __init__(self, folder: Path, spec: DatasetSpec, facts: EpisodeFacts,
+                 live: bool) -> None:
+        """``live``: an image for which there is no room is dropped instead of waited for."""
+        self.folder, self.facts, self._spec = folder, facts, spec
+        self.videos = {name: EpisodeVideo(folder / video_name(name), spec.fps, size, live)
+                       for name, size in spec.cameras.items()}
+        self._columns: dict[str, list[NDArray[Any]]] = {name: [] for name in spec.numbers}
+        self._shown: dict[str, tuple[ImageArray, NDArray[Any] | None]] = {}
+        self._content: EpisodeContent | None = None
+        self.rows = 0
+
+    def add(self, frame: DatasetFrame) -> None:
+        """Append a row, which is checked before anything of it is kept."""
+        if self._content is not None:
+            raise ValueError('the episode was finished to be saved; save or discard it')
+        _check_names('numbers', frame.numbers, self._spec.numbers)
+        _check_names('images', frame.images, self._spec.cameras)
+        numbers = {name: self._checked(name, frame.numbers[name]) for name in frame.numbers}
+        for name, picture in frame.images.items():
+            check_image(name, picture, self._spec.cameras[name])
+        for name in self.videos:
+            self._show(name, frame.images[name], numbers)
+        for name, values in numbers.items():
+            self._columns[name].append(values)
+        self.rows += 1
+
+    def finish(self) -> EpisodeContent:
+        """End the videos and return all there is; raises what an encoder failed with."""
+        if self._content is None:
+            for video in self.videos.values():
+                video.close()
+            self._content = EpisodeContent(
+                self.facts, {name: np.stack(values) for name, values in self._columns.items()},
+                [self.facts.task] * self.rows,
+                {name: video.statistics for name, video in self.videos.items()},
+                {name: video.dropped for name, video in self.videos.items()})
+        return self._content
+
+    def cancel(self) -> None:
+        """Give the videos up."""
+        if self._content is None:
+            for video in self.videos.values():
+                video.cancel()
+
+    def _show(self, name: str, image: ImageArray, numbers: dict[str, NDArray[Any]]) -> None:
+        """Hand an image to its encoder; a row whose image is dropped gets the stamp before."""
+        video, stamp = self.videos[name], STAMP + name.removeprefix(IMAGES)
+        shown = self._shown.get(name)
+        fresh = shown is None or image is not shown[0]
+        if video.add(image if fresh else None):
+            self._shown[name] = (image, numbers.get(stamp))
+        elif stamp in numbers and shown is not None and shown[1] is not None:
+            numbers[stamp] = shown[1]
+        if video.failure is not None:
+            raise RecordingFailed(f'{name} is not encoded any more: {video.failure}'
+                                  ) from video.failure
+
+    def _checked(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
+        feature = self._spec.numbers[name]
+        if values.shape != feature.shape:
+            raise ValueError(f'{name}: expected a row of shape {feature.shape}, got '
+                             f'{values.shape}')
+        if not np.isfinite(values).all():
+            raise ValueError(f'{name}: expected finite numbers, got {values}')
+        return values.astype(feature.dtype)
+
+
+def _check_names(what: str, given: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    if given.keys() != expected.keys():
+        missing = sorted(expected.keys() - given.keys())
+        unknown = sorted(given.keys() - expected.keys())
+        raise ValueError(f"{what} of a row: missing {', '.join(missing) or 'none'}, unknown "
+                         f"{', '.join(unknown) or 'none'}")

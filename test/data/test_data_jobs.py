@@ -1,0 +1,165 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""``faster_ros data``: every job on data sets that were recorded, converted, damaged."""
+
+from dataclasses import replace
+import json
+import os
+import re
+
+from faster_ros.cli.data import main
+from faster_ros.data.dataset_spec import ACTION, IMAGES, STATE
+from faster_ros.data.lerobot_dataset import LeRobotDataset
+from faster_ros.data.lerobot_reader import read_lerobot
+from faster_ros.data.lerobot_writer import LeRobotWriter
+import numpy as np
+import pytest
+from recording_samples import EpisodeFacts, FACTS, frame, record, SPEC
+
+parquet = pytest.importorskip('pyarrow.parquet')
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a data set of three episodes."""
+    writer = LeRobotWriter(tmp_path / 'set', SPEC, min_free_bytes=0, live=False)
+    for rows, task in ((40, 'pick'), (30, 'place'), (20, 'pick')):
+        record(writer, rows, EpisodeFacts(task))
+    writer.close()
+    return tmp_path / 'set'
+
+
+def as_v2(folder):
+    """Rewrite a data set of ours as v2.1 has it."""
+    dataset = LeRobotDataset(folder)
+    info = dataset.raw_info | {
+        'codebase_version': 'v2.1',
+        'data_path': 'data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet',
+        'video_path': 'videos/chunk-{episode_chunk:03d}/{video_key}/'
+                      'episode_{episode_index:06d}.mp4'}
+    for entry in dataset.episodes:
+        names = {'episode_chunk': 0, 'episode_index': entry.number}
+        entry.data.rename(folder / info['data_path'].format(**names))
+        for camera, (path, _) in entry.videos.items():
+            target = folder / info['video_path'].format(video_key=camera, **names)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+    meta = folder / 'meta'
+    meta.joinpath('episodes.jsonl').write_text(''.join(json.dumps({
+        'episode_index': entry.number, 'tasks': [entry.facts.task],
+        'length': entry.length}) + '\n' for entry in dataset.episodes))
+    meta.joinpath('tasks.jsonl').write_text(''.join(json.dumps(
+        {'task_index': index, 'task': task}) + '\n' for index, task in dataset.tasks.items()))
+    meta.joinpath('info.json').write_text(json.dumps(info))
+    (meta / 'tasks.parquet').unlink()
+    return folder
+
+
+def same(one, other, pairs):
+    """Compare episodes of two data sets: numbers exactly, images exactly."""
+    first, second = LeRobotDataset(one), LeRobotDataset(other)
+    for number, twin in pairs:
+        left, right = first.episodes[number], second.episodes[twin]
+        assert left.facts.task == right.facts.task
+        for name in (STATE, ACTION, 'timestamp', 'stamp_ns.front'):
+            np.testing.assert_array_equal(first.columns(left)[name], second.columns(right)[name])
+        for ours, theirs in zip(first.images(left, f'{IMAGES}wrist'),
+                                second.images(right, f'{IMAGES}wrist')):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_whole_data_set_validates_and_is_described(folder, capsys):
+    assert main(['validate', str(folder), '--decode']) == 0
+    assert 'whole; 3 episodes: 3 good' in capsys.readouterr().out
+    assert main(['info', str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert '3 episodes, 90 rows at 10 Hz, 9 s' in printed
+    assert 'cameras: front 64x48, wrist 64x48' in printed
+    assert 'action: float32 [3] shoulder, elbow, gripper' in printed
+    assert 'outcome: 3 success' in printed
+
+
+def test_v2_becomes_v3_without_a_loss(folder, tmp_path):
+    assert main(['convert', str(as_v2(folder)), '--out', str(tmp_path / 'new')]) == 0
+    assert main(['validate', str(tmp_path / 'new')]) == 0
+    same(folder, tmp_path / 'new', [(0, 0), (1, 1), (2, 2)])
+
+
+def test_merged_data_sets_have_all_episodes_and_tasks_once(folder, tmp_path):
+    writer = LeRobotWriter(tmp_path / 'other', SPEC, min_free_bytes=0, live=False)
+    record(writer, 25, EpisodeFacts('pour'))
+    writer.close()
+    out = tmp_path / 'both'
+    assert main(['merge', str(folder), str(tmp_path / 'other'), '--out', str(out)]) == 0
+    assert main(['validate', str(out)]) == 0
+    assert LeRobotDataset(out).tasks == {0: 'pick', 1: 'place', 2: 'pour'}
+    same(folder, out, [(0, 0), (2, 2)])
+    same(tmp_path / 'other', out, [(0, 3)])
+
+
+def test_parts_of_a_split_together_are_the_data_set(folder, tmp_path):
+    assert main(['split', str(folder), '--out', str(tmp_path / 'parts'), '--parts', 'train=0.67',
+                 'test=0.33']) == 0
+    for name, pairs in (('train', [(0, 0), (1, 1)]), ('test', [(2, 0)])):
+        assert main(['validate', str(tmp_path / 'parts' / name)]) == 0
+        same(folder, tmp_path / 'parts' / name, pairs)
+
+
+def test_a_page_shows_every_episode(folder, tmp_path):
+    assert main(['view', str(folder), '--out', str(tmp_path / 'page.html')]) == 0
+    page = (tmp_path / 'page.html').read_text()
+    assert page.count('data:image/jpeg;base64') == 3 * 2
+    assert page.count('data:image/png;base64') == 2
+    assert '3 good' in page
+
+
+@pytest.mark.parametrize(('damage', 'message'), [
+    (lambda folder: (folder / 'data/chunk-000/file-001.parquet').unlink(),
+     'episode 1: .*file-001.parquet is missing'),
+    (lambda folder: (folder / f'videos/{IMAGES}front/chunk-000/file-002.mp4').write_bytes(b'x'),
+     'episode 2: .*file-002.mp4: expected a video'),
+    (lambda folder: os.replace(folder / f'videos/{IMAGES}front/chunk-000/file-002.mp4',
+                               folder / f'videos/{IMAGES}front/chunk-000/file-000.mp4'),
+     'front: not every row has a frame at its time'),
+    (lambda folder: (folder / 'meta/episodes/chunk-000/file-002.parquet').unlink(),
+     'total_episodes is 3, there are 2'),
+])
+def test_damage_is_named_and_fails(folder, capsys, damage, message):
+    damage(folder)
+    assert main(['validate', str(folder)]) == 1
+    printed = capsys.readouterr().out
+    assert re.search(message, printed), printed
+
+
+def test_repair_clears_up_what_a_crash_left(folder, capsys):
+    writer = LeRobotWriter(folder, SPEC, min_free_bytes=0, live=False)
+    writer.begin_episode(FACTS)
+    writer.add_frame(frame(0))
+    writer._lock.close()  # what a kill does
+    (folder / 'data/chunk-000/file-007.parquet').write_bytes(b'half')
+    assert main(['validate', str(folder)]) == 1
+    assert main(['repair', str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert 'set aside in' in printed
+    assert 'file-007.parquet belongs to no episode' in printed
+    assert main(['validate', str(folder)]) == 0
+    assert len(read_lerobot(folder).episodes) == 3
+
+
+def test_data_sets_of_different_features_are_not_merged(folder, tmp_path):
+    writer = LeRobotWriter(tmp_path / 'other', replace(SPEC, robot='piper'), 0, live=False)
+    record(writer)
+    writer.close()
+    with pytest.raises(ValueError, match="expected robot 'toy' as in .*set, got 'piper'"):
+        main(['merge', str(folder), str(tmp_path / 'other'), '--out', str(tmp_path / 'both')])

@@ -1,0 +1,161 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Bags of a robot and HDF5 files become data sets with the same numbers and images."""
+
+import cv2
+from faster_ros.cli.data import main
+from faster_ros.data.dataset_spec import ACTION, IMAGES, SOURCE, Source, STAMP, STATE, TICK
+from faster_ros.data.lerobot_dataset import LeRobotDataset
+from faster_ros.data.raw_bag import RawBag
+from faster_ros.robot_spec import load_robot_spec
+import numpy as np
+import pytest
+from test_bag_reader import STORE, TYPES
+
+ROBOT = load_robot_spec('fr3')
+JOINTS, PICTURES = 'sensor_msgs/msg/JointState', 'sensor_msgs/msg/CompressedImage'
+START_NS, MS = 1_760_000_000 * 10**9, 1_000_000
+
+
+def header(ns, frame=''):
+    return TYPES['std_msgs/msg/Header'](
+        TYPES['builtin_interfaces/msg/Time'](ns // 10**9, ns % 10**9), frame)
+
+
+def joints(ns, names, positions):
+    return TYPES[JOINTS](header(ns), list(names), np.array(positions, float), np.zeros(0),
+                         np.zeros(0))
+
+
+def picture(ns, level):
+    pixels = np.full((480, 640, 3), level, np.uint8)
+    pixels[:, :200] = (level, 20, 200)
+    _, jpeg = cv2.imencode('.jpg', pixels[..., ::-1])
+    return TYPES[PICTURES](header(ns), 'jpeg', jpeg.reshape(-1))
+
+
+def messages(seconds):
+    """Return (arrival, topic, type, message), cameras 30 and 50 ms late, joints 1 ms."""
+    home, names = ROBOT.home_positions, ROBOT.joint_names
+    found = []
+    for t in range(0, int(seconds * 1000), 10):
+        ns, move = START_NS + t * MS, np.sin(t / 500)
+        found.append((ns + MS, ROBOT.state_topic, JOINTS,
+                      joints(ns, ROBOT.driver_joint_names[::-1], (home + 0.1 * move)[::-1])))
+        found.append((ns + MS, '/control_node/command', JOINTS,
+                      joints(ns, names, home + 0.1 * move + 0.01)))
+    for index, camera in enumerate(ROBOT.cameras.values()):
+        found += [(START_NS + (t + 30 + 20 * index) * MS, f'{camera.topic}/compressed', PICTURES,
+                   picture(START_NS + t * MS, 50 + t // 20))
+                  for t in range(5 * index, int(seconds * 1000), 33)]
+    found.append((START_NS + 1000 * MS, '/teleop_node/lead', 'std_msgs/msg/Header',
+                  header(START_NS + 1000 * MS, 'intervention')))
+    return sorted(found, key=lambda item: item[0])
+
+
+def bag(folder, seconds=2.0, without=''):
+    said = [item for item in messages(seconds) if item[1] != without]
+    written = RawBag(folder, {topic: kind for _, topic, kind, _ in said})
+    for arrival, topic, kind, message in said:
+        while not written.write(topic, arrival, bytes(STORE.serialize_cdr(message, kind))):
+            pass
+    written.close()
+    return folder
+
+
+def test_a_bag_becomes_an_episode_with_its_true_stamps(tmp_path, capsys):
+    bag(tmp_path / 'bag')
+    assert main(['convert', str(tmp_path / 'bag'), '--robot', 'fr3', '--task', 'wave', '--rate',
+                 '20', '--out', str(tmp_path / 'set')]) == 0
+    assert 'bag -> 0: good' in capsys.readouterr().out
+    assert main(['validate', str(tmp_path / 'set'), '--robot', 'fr3']) == 0
+    dataset = LeRobotDataset(tmp_path / 'set')
+    (entry,) = dataset.episodes
+    columns = dataset.columns(entry)
+    seconds = (columns[TICK][:, 0] - START_NS) / 1e9
+    assert (entry.facts.task, len(seconds) > 35) == ('wave', True)
+    np.testing.assert_allclose(columns[STATE][:, 3] - ROBOT.home_positions[3],
+                               0.1 * np.sin(2 * seconds), atol=1e-4)
+    lag = seconds - (columns[f'{STAMP}action'][:, 0] - START_NS) / 1e9
+    assert 0 <= lag.min() and lag.max() < 0.010
+    np.testing.assert_allclose(columns[ACTION][:, 3] - ROBOT.home_positions[3] - 0.01,
+                               0.1 * np.sin(2 * (seconds - lag)), atol=1e-4)
+    np.testing.assert_array_equal(
+        columns[SOURCE][:, 0], np.where(seconds < 1.0, Source.HUMAN, Source.INTERVENTION))
+    for camera in ROBOT.cameras:
+        age = seconds - (columns[f'{STAMP}{camera}'][:, 0] - START_NS) / 1e9
+        assert 0 <= age.min() and age.max() < 0.034
+    shown = list(dataset.images(entry, f'{IMAGES}{next(iter(ROBOT.cameras))}'))
+    assert len(shown) == len(seconds)
+    left, right = shown[20][100, 50], shown[20][100, 400]
+    assert abs(int(left[2]) - 200) < 25 and int(right.max()) - int(right.min()) < 12
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['--task', 'wave'], 'bags need --robot'),
+    (['--robot', 'fr3'], 'need --task'),
+])
+def test_what_a_bag_does_not_say_must_be_given(tmp_path, arguments, message):
+    bag(tmp_path / 'bag', 0.2)
+    with pytest.raises(ValueError, match=message):
+        main(['convert', str(tmp_path / 'bag'), '--out', str(tmp_path / 'set'), *arguments])
+
+
+def test_a_bag_without_what_was_sent_is_left_out_by_topic(tmp_path, capsys):
+    bag(tmp_path / 'bag', 0.2, without='/control_node/command')
+    assert main(['convert', str(tmp_path / 'bag'), '--robot', 'fr3', '--task', 'wave', '--out',
+                 str(tmp_path / 'set')]) == 0
+    assert 'left out: ' in (printed := capsys.readouterr().out)
+    assert 'expected /control_node/command of fr3' in printed
+
+
+def test_aloha_files_become_episodes(tmp_path):
+    h5py = pytest.importorskip('h5py')
+    numbers = np.random.default_rng(0).standard_normal((2, 60, 14)).astype(np.float32)
+    colours = np.zeros((60, 48, 64, 3), np.uint8) + np.array([200, 100, 20], np.uint8)
+    jpegs = [cv2.imencode('.jpg', image[..., ::-1])[1].reshape(-1) for image in colours]
+    padded = np.zeros((60, max(map(len, jpegs))), np.uint8)
+    for row, jpeg in zip(padded, jpegs):
+        row[:len(jpeg)] = jpeg
+    for name, images in (('pixels', colours), ('jpegs', padded)):
+        with h5py.File(tmp_path / f'{name}.hdf5', 'w') as file:
+            file['action'], file['observations/qpos'] = numbers
+            file['observations/images/cam_high'] = images
+        out = tmp_path / name
+        assert main(['convert', str(tmp_path / f'{name}.hdf5'), '--rate', '50', '--task', 'fold',
+                     '--out', str(out)]) == 0
+        dataset = LeRobotDataset(out)
+        columns = dataset.columns(dataset.episodes[0])
+        np.testing.assert_array_equal(columns[ACTION], numbers[0])
+        np.testing.assert_array_equal(columns[STATE], numbers[1])
+        shown = list(dataset.images(dataset.episodes[0], f'{IMAGES}cam_high'))
+        assert np.abs(shown[30].astype(int) - colours[30]).mean() < 6
+
+
+def test_robomimic_demos_become_episodes_in_the_order_of_their_numbers(tmp_path):
+    h5py = pytest.importorskip('h5py')
+    with h5py.File(tmp_path / 'low.hdf5', 'w') as file:
+        for number in (0, 2, 10):
+            rows = 30 + number
+            demo = file.create_group(f'data/demo_{number}')
+            demo['actions'] = np.full((rows, 7), number, np.float32)
+            demo['obs/robot0_joint_pos'] = np.ones((rows, 7))
+            demo['obs/robot0_gripper_qpos'] = np.zeros((rows, 2))
+            demo['obs/agentview_image'] = np.full((rows, 84, 84, 3), 90, np.uint8)
+    assert main(['convert', str(tmp_path / 'low.hdf5'), '--rate', '20', '--task', 'lift', '--out',
+                 str(tmp_path / 'set')]) == 0
+    dataset = LeRobotDataset(tmp_path / 'set')
+    assert [entry.length for entry in dataset.episodes] == [30, 32, 40]
+    assert dataset.columns(dataset.episodes[2])[ACTION][0, 0] == 10
+    assert dataset.spec().numbers[STATE].shape == (9,)

@@ -1,0 +1,122 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Each truth check finds what it is for in an episode that is good but for that, and only that."""
+
+from dataclasses import replace
+
+from faster_ros.data.dataset_spec import ACTION, IMAGES, STAMP, STATE, TICK
+from faster_ros.data.episode_checks import check_episode, EpisodeEvidence, JointFacts
+import numpy as np
+import pytest
+
+FPS, ROWS, SECOND = 30, 300, 10**9
+NAMES = ('shoulder', 'elbow', 'gripper')
+JOINTS = JointFacts(np.array([-2.0, -2.0, 0.0]), np.array([2.0, 2.0, 0.08]),
+                    np.array([2.0, 2.0, 0.2]), (2,))
+ROW = np.arange(ROWS)
+
+
+def good(**changes):
+    """Return an episode of ten seconds; ``changes`` replace or change columns by short name."""
+    times = ROW / FPS
+    action = np.stack([np.sin(times), np.cos(times), 0.08 * (times > 5)], 1)
+    tick = 1_760_000_000 * SECOND + ROW * SECOND // FPS
+    columns = {STATE: np.stack([np.sin(times - 0.1), np.cos(times - 0.1), action[:, 2]], 1),
+               ACTION: action, TICK: tick.reshape(-1, 1),
+               **{f'{STAMP}{name}': (tick - age).reshape(-1, 1) for name, age in (
+                   ('state', 2_000_000), ('action', 3_000_000), ('front', 10_000_000),
+                   ('wrist', 25_000_000))}}
+    for name, change in changes.items():
+        column = next(key for key in columns if key.rpartition('.')[2] == name)
+        columns[column] = change(columns[column].copy())
+    changed = {f'{IMAGES}{name}': [1.5] * (ROWS - 1) for name in ('front', 'wrist')}
+    return EpisodeEvidence(FPS, columns, NAMES, changed, {}, JOINTS)
+
+
+def put(rows, value):
+    """Return a change that sets rows."""
+    def change(column):
+        column[rows] = value if not callable(value) else value(column)
+        return column
+    return change
+
+
+def found(evidence):
+    return [(finding.check, finding.refuses) for finding in check_episode(evidence).findings]
+
+
+def test_a_good_episode_has_no_findings_and_its_figures_are_right():
+    report = check_episode(good())
+    assert (report.findings, report.verdict) == ((), 'good')
+    assert report.figures['seconds'] == 10
+    assert report.figures['front rate_hz'] == pytest.approx(30, rel=1e-3)
+    assert report.figures['wrist age_s'] == pytest.approx(0.025)
+    assert report.figures['skew_p95_s'] == pytest.approx(0.015, abs=1e-6)
+
+
+@pytest.mark.parametrize(('changes', 'finding'), [
+    ({'front': put(slice(100, 110), lambda c: c[99])}, ('gap', False)),
+    ({'front': put(slice(100, 150), lambda c: c[99])}, ('gap', True)),
+    ({'state': put(slice(200, 300), lambda c: c[199])}, ('gap', True)),
+    ({'wrist': lambda c: c - 60_000_000}, ('skew', False)),
+    ({'wrist': lambda c: c + 60_000_000}, ('clock_offset', False)),
+    ({'stamp_ns': put(slice(150, 300), lambda c: c[150:] + SECOND)}, ('clock_step', True)),
+])
+def test_stamps_that_lie_are_found(changes, finding):
+    evidence = good(**({} if 'state' in changes else changes))
+    if 'state' in changes:
+        columns = dict(evidence.columns)
+        columns[f'{STAMP}state'] = changes['state'](columns[f'{STAMP}state'].copy())
+        evidence = replace(evidence, columns=columns)
+    assert finding in found(evidence)
+
+
+@pytest.mark.parametrize(('column', 'change', 'finding'), [
+    (STATE, put((slice(100, 160), 0), 0.3), ('frozen_joint', True)),
+    (STATE, put((100, 1), 1.9), ('jump', False)),
+    (ACTION, put((100, 0), -1.9), ('jump', False)),
+    (STATE, put((slice(100, 150), 1), lambda c: 2.0 - 1e-4 * ROW[:50]), ('at_limit', False)),
+    (ACTION, put((slice(None), 2), 0.08 * (ROW // 3 % 2)), ('chatter', False)),
+])
+def test_motion_that_cannot_be_is_found(column, change, finding):
+    evidence = good()
+    columns = {**evidence.columns, column: change(evidence.columns[column].copy())}
+    assert finding in found(replace(evidence, columns=columns))
+
+
+def test_an_episode_in_which_nothing_moves_is_refused():
+    evidence = good()
+    still = {name: np.tile(evidence.columns[name][:1], (ROWS, 1)) for name in (STATE, ACTION)}
+    assert found(replace(evidence, columns={**evidence.columns, **still})) == [('idle', True)]
+
+
+def test_a_short_episode_is_refused():
+    evidence = good()
+    short = {name: values[:20] for name, values in evidence.columns.items()}
+    assert ('too_short', True) in found(replace(evidence, columns=short))
+
+
+def test_images_that_stay_the_same_while_the_arm_moves_are_found():
+    frozen = [1.5] * 100 + [0.0] * 60 + [1.5] * (ROWS - 161)
+    assert found(replace(good(), changes={f'{IMAGES}front': frozen})) == [('frozen_image', True)]
+
+
+@pytest.mark.parametrize(('count', 'expected'), [
+    (0, []), (1, [('dropped', False)]), (30, [('dropped', True)])])
+def test_dropped_images_are_counted_against_a_thousandth(count, expected):
+    assert found(replace(good(), dropped={f'{IMAGES}front': count})) == expected
+
+
+def test_a_gripper_that_shuts_at_once_is_no_jump():
+    assert found(good()) == []
