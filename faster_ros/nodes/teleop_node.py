@@ -76,6 +76,7 @@ class TeleopNode(Node):
         self._command: JointState | None = None
         self._running = False
         self._policy_problem = ''
+        self._policy_fresh: Time | None = None  # with one, a person's lead is vouched for too
         self._connect()
         self._thread = PacedThread(self._config.rate_hz, self._tick, self._loop_failed)
         self._log_table()
@@ -136,7 +137,7 @@ class TeleopNode(Node):
             chunk = self._session.tick(now_ns)
             if chunk is not None:
                 self._send(chunk)
-                if self._config.policy:
+                if self._policy_fresh is not None:
                     self._fresh_topic.publish(conversions.to_time(now_ns + _VOUCH_NS))
             self._tell(now_ns)
 
@@ -160,6 +161,8 @@ class TeleopNode(Node):
             if chunk is not None:
                 self._send(chunk)
                 self._problem_topic.publish(String(data=self._policy_problem))
+                if self._policy_fresh is not None:
+                    self._fresh_topic.publish(self._policy_fresh)
             return ''
         self._refusal = self._refused(now_ns)
         if self._refusal:
@@ -234,6 +237,7 @@ class TeleopNode(Node):
 
     def _on_fresh_until(self, message: Time) -> None:
         with self._lock:
+            self._policy_fresh = message
             if self._session.lead is Lead.POLICY:
                 self._fresh_topic.publish(message)
 
