@@ -34,7 +34,8 @@ ROOT = Path(__file__).parents[1]
 NODES = {'control_node': ControlParameters, 'policy_node': PolicyParameters,
          'doctor_node': DoctorParameters, 'sim_node': SimParameters,
          'demo_node': DemoParameters, 'expert_node': ExpertParameters,
-         'teleop_node': TeleopParameters, 'libfranka_node': LibfrankaParameters, 'piper_sdk_node': PiperSdkParameters}
+         'teleop_node': TeleopParameters, 'libfranka_node': LibfrankaParameters,
+         'piper_sdk_node': PiperSdkParameters}
 PAGES = sorted([ROOT / 'README.md', ROOT / 'ARCHITECTURE.md', ROOT / 'CONTRIBUTING.md',
                 *(ROOT / 'docs').glob('*.md')])
 
