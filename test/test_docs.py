@@ -25,6 +25,7 @@ from faster_ros.nodes.libfranka_node import LibfrankaParameters
 from faster_ros.nodes.piper_sdk_node import PiperSdkParameters
 from faster_ros.nodes.policy_node import PolicyParameters
 from faster_ros.nodes.sim_node import SimParameters
+from faster_ros.nodes.teleop_node import TeleopParameters
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.runtime import supervisor
 import pytest
@@ -33,7 +34,8 @@ ROOT = Path(__file__).parents[1]
 NODES = {'control_node': ControlParameters, 'policy_node': PolicyParameters,
          'doctor_node': DoctorParameters, 'sim_node': SimParameters,
          'demo_node': DemoParameters, 'expert_node': ExpertParameters,
-         'libfranka_node': LibfrankaParameters, 'piper_sdk_node': PiperSdkParameters}
+         'teleop_node': TeleopParameters, 'libfranka_node': LibfrankaParameters,
+         'piper_sdk_node': PiperSdkParameters}
 PAGES = sorted([ROOT / 'README.md', ROOT / 'ARCHITECTURE.md', ROOT / 'CONTRIBUTING.md',
                 *(ROOT / 'docs').glob('*.md')])
 

@@ -27,7 +27,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / 'faster_ros'
 
 BASE = {'interfaces', 'strict_yaml', 'robot_parts', 'robot_spec', 'kinematics'}
-CORE = {'runtime', 'robots', 'policy', 'data', 'doctor', 'evaluation', 'sim', 'tokenizer'}
+CORE = {'runtime', 'robots', 'policy', 'data', 'doctor', 'evaluation', 'sim', 'teleop',
+        'tokenizer'}
 MAY_IMPORT = {
     'interfaces': set(),
     'strict_yaml': set(),
@@ -37,6 +38,7 @@ MAY_IMPORT = {
     'robot_spec': {'interfaces', 'robot_checks', 'robot_naming', 'robot_parts', 'strict_yaml'},
     'kinematics': {'robot_spec', 'interfaces'},
     'runtime': BASE,
+    'teleop': BASE,
     'robots': BASE,
     'data': BASE,
     'evaluation': BASE,
@@ -60,7 +62,8 @@ ROS_PACKAGES = {
     'message_filters', 'rcl_interfaces', 'rclpy', 'std_srvs', 'tf2_ros',
 }
 HEAVY = {'mujoco', 'torch', 'transformers'}
-FORBIDDEN = {'runtime': HEAVY, 'robots': HEAVY, 'doctor': HEAVY, 'sim': {'torch', 'transformers'}}
+FORBIDDEN = {'runtime': HEAVY, 'robots': HEAVY, 'doctor': HEAVY, 'teleop': HEAVY,
+             'sim': {'torch', 'transformers'}}
 
 
 def is_ros(module):

@@ -88,7 +88,8 @@ def test_every_package_of_the_tree_is_installed(arguments):
     assert {'.'.join(folder.parts) for folder in folders} == set(arguments['packages'])
 
 
-@pytest.mark.parametrize('folder', ['config', 'config/controllers', 'launch', 'urdf'])
+@pytest.mark.parametrize('folder', ['config', 'config/controllers', 'config/teleop', 'launch',
+                                    'urdf'])
 def test_every_shared_file_is_installed(arguments, folder):
     installed = dict(arguments['data_files']).get(f'share/faster_ros/{folder}', [])
     present = {str(path.relative_to(ROOT)) for path in (ROOT / folder).glob('*') if path.is_file()}
