@@ -43,7 +43,7 @@ MODULES = {
     'evaluate-demo': ('faster_ros.training.evaluate_demo',
                       'measure the policy of the demo in process'),
     'eval': ('faster_ros.cli.evaluation',
-             'plan and report blinded trials of policies, with intervals and tests'),
+             'plan, run and report blinded trials of policies, with intervals and tests'),
     'lab': ('faster_ros.cli.lab',
             'measure what delay does to each rule of joining chunks, with or without a policy'),
     'stop-benchmark': ('faster_ros.nodes.stop_benchmark',
