@@ -99,7 +99,7 @@ class TrialJournal:
         return (last['trial'], TrialRun(**last['run'])) if last['event'] == RAN else None
 
     def ran(self, trial: int, run: TrialRun, stamp_ns: int) -> None:
-        """Write that the arm has stopped; the judgement may come at any time, also after a crash."""
+        """Write that the arm has stopped; the judgement may come later, also after a crash."""
         if self._last['event'] != START:
             raise ValueError(f'trial {trial} does not run; running: none')
         self._check_open(trial)

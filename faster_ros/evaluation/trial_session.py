@@ -141,7 +141,7 @@ class TrialSession:
         """Do what the operator asks for; a ValueError says why it cannot be done now."""
         actions = {'start': self._start, 'stop': self._stop, 'intervention': self._intervene,
                    'draft': self._keep_draft, 'judge': self._judge_as_told,
-                   'void': lambda told, ns: self.void(str(told.get('reason', '')), ns)}
+                   'void': self._void}
         action = actions.get(str(body.get('action')))
         if action is None:
             raise ValueError(f"expected an action of {', '.join(actions)}, got "
@@ -159,6 +159,9 @@ class TrialSession:
 
     def _stop(self, _: Mapping[str, Any], __: int) -> None:
         self.stop_wanted = True
+
+    def _void(self, body: Mapping[str, Any], now_ns: int) -> None:
+        self.void(str(body.get('reason', '')), now_ns)
 
     def _intervene(self, _: Mapping[str, Any], __: int) -> None:
         if self.phase != RUNNING:

@@ -35,7 +35,7 @@ from faster_ros.robot_spec import RobotSpec
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
-from std_srvs.srv import SetBool, Trigger
+from std_srvs.srv import SetBool
 
 _FIRST_FRAMES = 10  # of each camera until policy_node counts as running
 _FIRST_CHUNKS = 2
