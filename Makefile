@@ -26,6 +26,7 @@ VENV := $(if $(ROS_DISTRO),.venv-$(ROS_DISTRO),.venv)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_TOOLS := $(VENV)/.ready-ros-tools
+READY_BROWSER := $(VENV)/.ready-browser
 # The vendors' SDKs and simulator want another numpy.
 VENV_DRIVERS := .venv-drivers$(if $(ROS_DISTRO),-$(ROS_DISTRO))
 READY_DRIVERS := $(VENV_DRIVERS)/.ready
@@ -43,7 +44,7 @@ PYTEST_DRIVERS := $(TEST_ENV) PYTHONPATH=$(CURDIR):$$PYTHONPATH \
 	$(VENV_DRIVERS)/bin/python -m pytest -s test/drivers
 
 .PHONY: help demo test test-fast test-slow test-drivers test-drivers-real-time \
-	test-drivers-long lint fix train-demo train-smoke evaluate-demo venv rendering clean distclean
+	test-drivers-long test-browser lint fix train-demo train-smoke evaluate-demo venv rendering clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +74,10 @@ test-drivers-long: $(READY_DRIVERS) ## ten minutes of robot time of chunks again
 	@mkdir -p "$$HOME"
 	FASTER_ROS_DRIVER_SECONDS=600 $(PYTEST_DRIVERS) -m drivers -k ten_minutes --timeout=3600 $(ARGS)
 
+test-browser: $(READY_BROWSER) ## the operator's page of an evaluation in headless Chromium
+	@mkdir -p "$$HOME"
+	$(PYTEST) -m browser --timeout=300 $(ARGS)
+
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -97,6 +102,10 @@ $(READY): $(REQUIREMENTS) setup.py setup.cfg .ci/setup_env.sh
 
 $(READY_TOOLS): requirements-ros-tools.txt $(READY)
 	@.ci/setup_env.sh ros-tools $(VENV)
+	@touch $@
+
+$(READY_BROWSER): requirements-browser.txt $(READY)
+	@.ci/setup_env.sh browser $(VENV)
 	@touch $@
 
 $(READY_DRIVERS): requirements-drivers.txt .ci/setup_env.sh

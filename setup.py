@@ -30,7 +30,7 @@ setup(
     name=package_name,
     version='0.1.0',
     packages=find_packages(include=['faster_ros', 'faster_ros.*']),
-    package_data={package_name: ['py.typed', 'checkpoints/**/*']},
+    package_data={package_name: ['py.typed', 'checkpoints/**/*', 'evaluation/*.html']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
         (f'share/{package_name}', ['package.xml']),
@@ -84,6 +84,7 @@ setup(
             'control_node = faster_ros.nodes.control_node:main',
             'doctor_node = faster_ros.nodes.doctor_node:main',
             'sim_node = faster_ros.nodes.sim_node:main',
+            'evaluation_node = faster_ros.nodes.evaluation_node:main',
             'expert_node = faster_ros.nodes.expert_node:main',
             'teleop_node = faster_ros.nodes.teleop_node:main',
             'libfranka_node = faster_ros.nodes.libfranka_node:main',

@@ -3,6 +3,7 @@
 #
 #   .ci/setup_env.sh venv DIR       the environment: Python, pinned packages, faster_ros itself
 #   .ci/setup_env.sh ros-tools DIR  on top of it colcon and the ROS linters, for the slow tests
+#   .ci/setup_env.sh browser DIR    on top of it playwright, and Chromium by apt, for the page
 #   .ci/setup_env.sh drivers DIR    another one, with the vendors' SDKs and simulator
 #   .ci/setup_env.sh rendering      the apt packages for rendering without a display
 #
@@ -171,6 +172,14 @@ make_drivers_venv() {
     say "$venv is ready after $((SECONDS - start)) s"
 }
 
+# playwright's own browsers are downloads from elsewhere: the distribution's Chromium is driven.
+need_chromium() {
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+        || apt_install chromium \
+        || die "Chromium is not installed; the operator's page is tested in it." \
+               "Install it with: sudo apt-get install chromium"
+}
+
 missing_rendering_packages() {
     local package
     for package in libegl1 libegl-mesa0 libgl1-mesa-dri; do
@@ -199,7 +208,8 @@ check_rendering() {
 case "${1:-}" in
     venv) venv="$2"; make_venv ;;
     ros-tools) venv="$2"; say "Installing colcon and the ROS linters into $venv"; pip_install -r requirements-ros-tools.txt ;;
+    browser) venv="$2"; need_chromium; say "Installing playwright into $venv"; pip_install -r requirements-browser.txt ;;
     drivers) venv="$2"; make_drivers_venv ;;
     rendering) check_rendering ;;
-    *) die "usage: .ci/setup_env.sh venv DIR | ros-tools DIR | drivers DIR | rendering" ;;
+    *) die "usage: .ci/setup_env.sh venv DIR | ros-tools DIR | browser DIR | drivers DIR | rendering" ;;
 esac

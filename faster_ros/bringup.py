@@ -113,13 +113,15 @@ ARM_ARGUMENTS = (
     Argument('dry_run', False, 'command only shadow topics, /dry_run/<topic>'),
 )
 DEVICE = Argument('device', 'auto', 'where the policy runs', ('auto', 'cpu', 'cuda'))
+REQUIRE_DOCTOR = Argument('require_doctor', True,
+                          'refuse to arm while the doctor has a critical line')
 POLICY_ARGUMENTS = (
     *ROBOT_ARGUMENTS,
     DEVICE,
     Argument('prompt', '', 'the task in words, until /instruction says another'),
     Argument('namespace', '', 'namespace of the nodes: one for each arm'),
     *ARM_ARGUMENTS,
-    Argument('require_doctor', True, 'refuse to arm while the doctor has a critical line'),
+    REQUIRE_DOCTOR,
 )
 DEMO_ARGUMENTS = (
     *ROBOT_ARGUMENTS,
@@ -133,6 +135,17 @@ DEMO_ARGUMENTS = (
     Argument('seed_start', 1_000_000, 'seed of the first layout; those of training are smaller'),
     Argument('out', 'out/demo', 'folder of summary.json, report.html and video.mp4'),
     Argument('video', True, 'write video.mp4; without it the expert needs no images'),
+)
+EVALUATE_ARGUMENTS = (
+    ROBOT_ARGUMENTS[0],
+    Argument('folder', 'out/eval', 'folder of the evaluation, made by faster_ros eval plan'),
+    Argument('simulated', False, 'evaluate the simulated robot'),
+    Argument('attended', True, 'a person starts, stops and judges; false leaves that to the '
+             'simulator'),
+    Argument('port', 8808, 'port of the page on this machine; 0 takes a free one'),
+    DEVICE,
+    *ARM_ARGUMENTS,
+    REQUIRE_DOCTOR,
 )
 DOCTOR_ARGUMENTS = (
     ROBOT_ARGUMENTS[0],
@@ -205,6 +218,33 @@ def demo_graph(
     return [*graph, Process('demo_node', parameters, nice=10, foreground=True)]
 
 
+def evaluate_graph(
+    robot: str = 'fr3', folder: str = 'out/eval', simulated: bool = False, attended: bool = True,
+    port: int = 8808, device: str = 'auto', require_doctor: bool = True, **arm: Value,
+) -> list[Process]:
+    """
+    Return evaluation_node, which starts the policy of each trial, and doctor or simulator.
+
+    ``arm``: the values of ARM_ARGUMENTS.
+    """
+    texts = [str(arm.get(name, '')) for name in ('joint_prefix', 'driver_namespace')]
+    spec = load_robot_spec(robot, *texts)
+    here = Path(folder).absolute()
+    if simulated:
+        robot = _simulated(robot, spec, here)
+    told: dict[str, Value] = {
+        'robot': robot, 'joint_prefix': texts[0], 'driver_namespace': texts[1],
+        'compressed': arm.get('compressed', False), 'dry_run': arm.get('dry_run', False)}
+    examined = require_doctor and not simulated
+    evaluation = Process(
+        'evaluation_node', {**told, 'folder': str(here), 'simulated': simulated, 'device': device,
+                            'attended': attended, 'port': port, 'require_doctor': examined},
+        foreground=True)
+    if simulated:
+        return [Process('sim_node', {'robot': robot}), evaluation]
+    return [*([Process('doctor_node', told, required=False)] if examined else []), evaluation]
+
+
 def _simulated(robot: str, spec: RobotSpec, folder: Path) -> str:
     """
     Return the robot to simulate, for some a file of their own.
@@ -274,6 +314,10 @@ class Graph:
 GRAPHS = {
     'demo': Graph(
         DEMO_ARGUMENTS, demo_graph, 'a simulated robot that a policy or an expert drives'
+    ),
+    'evaluate': Graph(
+        EVALUATE_ARGUMENTS, evaluate_graph, 'blinded trials of policies, on a running robot or '
+        'simulated'
     ),
     'policy': Graph(
         POLICY_ARGUMENTS, policy_graph, 'doctor, policy and control for a running robot'

@@ -92,6 +92,8 @@ def as_command(node):
                 'namespace': 'left', 'compressed': 'true'}),
     ('policy', {'robot': 'ur5e', 'joint_prefix': 'left_', 'driver_namespace': 'left',
                 'dry_run': 'true', 'require_doctor': 'false'}),
+    ('evaluate', {'robot': 'ur5e', 'folder': '/tmp/x', 'joint_prefix': 'left_'}),
+    ('evaluate', {'simulated': 'true', 'attended': 'false', 'folder': '/tmp/x'}),
     ('demo', {}),
     ('demo', {'trials': '0'}),
     ('demo', {'trials': '3', 'seed_start': '1000100', 'out': '/tmp/x'}),

@@ -20,6 +20,7 @@ import re
 from faster_ros.nodes.control_parameters import ControlParameters
 from faster_ros.nodes.demo_node import DemoParameters
 from faster_ros.nodes.doctor_node import DoctorParameters
+from faster_ros.nodes.evaluation_node import EvaluationParameters
 from faster_ros.nodes.expert_node import ExpertParameters
 from faster_ros.nodes.libfranka_node import LibfrankaParameters
 from faster_ros.nodes.piper_sdk_node import PiperSdkParameters
@@ -34,8 +35,8 @@ ROOT = Path(__file__).parents[1]
 NODES = {'control_node': ControlParameters, 'policy_node': PolicyParameters,
          'doctor_node': DoctorParameters, 'sim_node': SimParameters,
          'demo_node': DemoParameters, 'expert_node': ExpertParameters,
-         'teleop_node': TeleopParameters, 'libfranka_node': LibfrankaParameters,
-         'piper_sdk_node': PiperSdkParameters}
+         'teleop_node': TeleopParameters, 'evaluation_node': EvaluationParameters,
+         'libfranka_node': LibfrankaParameters, 'piper_sdk_node': PiperSdkParameters}
 PAGES = sorted([ROOT / 'README.md', ROOT / 'ARCHITECTURE.md', ROOT / 'CONTRIBUTING.md',
                 *(ROOT / 'docs').glob('*.md')])
 

@@ -12,17 +12,20 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-``faster_ros eval``: plan an evaluation, write its report, and find how many trials it takes.
+``faster_ros eval``: plan and run an evaluation, write its report, find how many trials it takes.
 
-``plan`` fixes and seals the random, blinded order; ``report`` may be called at any time and names
-the policies when the evaluation is over.
+``plan`` fixes and seals the random, blinded order; ``run`` does so too if that is still to be
+done, runs the trials and goes on where it was interrupted; ``report`` may be called at any time
+and names the policies when the evaluation is over.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
+from faster_ros.bringup import DEVICE, evaluate_graph
 from faster_ros.evaluation.comparison import required_trials
 from faster_ros.evaluation.trial_plan import load_plan, make_order
 
@@ -36,6 +39,23 @@ def main(arguments: list[str]) -> int:
     plan.add_argument('plan', type=Path, help='YAML file, such as config/eval/pick_ab.yaml')
     plan.add_argument('--out', type=Path, required=True, help='new folder of the evaluation')
     plan.set_defaults(job=_plan)
+
+    run = jobs.add_parser('run', help='run the trials of a plan, or go on with them')
+    run.add_argument('plan', type=Path, help='YAML file, such as config/eval/sim_ab.yaml')
+    run.add_argument('--out', type=Path, required=True, help='folder of the evaluation')
+    run.add_argument('--simulated', action='store_true', help='in the simulator')
+    run.add_argument('--unattended', action='store_true',
+                     help='the simulator starts and judges; without it a person does')
+    run.add_argument('--port', type=int, default=8808,
+                     help="of the operator's page on this machine (8808)")
+    run.add_argument('--device', choices=DEVICE.choices, default='auto',
+                     help='where the policies run (auto)')
+    run.set_defaults(job=_run)
+
+    operate = jobs.add_parser('operate', help='start, stop and judge trials in a terminal')
+    operate.add_argument('--url', default='http://127.0.0.1:8808/',
+                         help='address that evaluation_node printed')
+    operate.set_defaults(job=_operate)
 
     report = jobs.add_parser('report', help='write results.json, report.html and trials.csv')
     report.add_argument('folder', type=Path, help='folder of the evaluation')
@@ -61,6 +81,29 @@ def _plan(options: argparse.Namespace) -> int:
           f'plan sha256 {order.plan_sha256}\nkey  sha256 {order.key_sha256}\n'
           f'key.json says which policy runs in which trial: leave it closed until the report')
     return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from faster_ros.cli.runner import Runner
+
+    plan = load_plan(options.plan)
+    if not (options.out / 'order.json').exists():
+        make_order(plan, options.out, options.plan)
+    elif (options.out / 'plan.yaml').read_bytes() != options.plan.read_bytes():
+        raise ValueError(f'{options.out} holds the evaluation of another plan; choose another '
+                         'folder')
+    if options.simulated:
+        os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    processes = evaluate_graph(
+        plan.robot, str(options.out), options.simulated, not options.unattended, options.port,
+        options.device)
+    return Runner(processes, options.out.absolute() / 'log').run()
+
+
+def _operate(options: argparse.Namespace) -> int:
+    from faster_ros.cli.evaluation_terminal import operate
+
+    return operate(options.url)
 
 
 def _report(options: argparse.Namespace) -> int:

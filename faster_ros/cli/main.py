@@ -45,7 +45,7 @@ MODULES = {
     'data': ('faster_ros.cli.data',
              'look at recorded data sets, judge, repair, convert, merge and split them'),
     'eval': ('faster_ros.cli.evaluation',
-             'plan and report blinded trials of policies, with intervals and tests'),
+             'plan, run and report blinded trials of policies, with intervals and tests'),
     'lab': ('faster_ros.cli.lab',
             'measure what delay does to each rule of joining chunks, with or without a policy'),
     'stop-benchmark': ('faster_ros.nodes.stop_benchmark',

@@ -195,7 +195,7 @@ def _hashes(folder: Path, plan: TrialPlan) -> dict[str, Any]:
     hashes: dict[str, Any] = {name: found[name] for name in ('plan_sha256', 'key_sha256')}
     for name, policy in plan.policies.items():
         digest = hashlib.sha256()
-        for file in sorted(Path(policy.checkpoint).glob('**/*')):
+        for file in sorted(policy.folder.glob('**/*')):
             if file.is_file():
                 digest.update(file.name.encode() + file.read_bytes())
         hashes[f'checkpoint {name}'] = digest.hexdigest()

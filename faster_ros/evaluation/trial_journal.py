@@ -15,7 +15,8 @@
 TrialJournal: what happened in an evaluation, one line per event, never rewritten.
 
 Each line is on disk before the call returns and carries the hash of the line before it, so that a
-lost, changed or inserted line shows. A trial without an end is run again; its first attempt stays.
+lost, changed or inserted line shows. A trial that broke off while the arm moved is run again, its
+first attempt stays; one that ran to its end and was not judged yet is judged later.
 """
 
 from __future__ import annotations
@@ -27,7 +28,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-START, END, VOID = 'start', 'end', 'void'
+START, RAN, END, VOID = 'start', 'ran', 'end', 'void'
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """What was measured: time in s, why the arm stopped, how often a person or a gate acted."""
+
+    seconds: float
+    ended: str
+    interventions: int = 0
+    faults: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,8 @@ class TrialResult:
     How a trial ended.
 
     ``score`` in [0, 1] by the rubric; ``failure`` is one of the plan's names or empty;
-    ``interventions`` and ``faults`` are counts; ``seconds`` is the time it took.
+    ``interventions`` and ``faults`` are counts; ``seconds`` is the time it took; ``ended`` says
+    why the arm stopped.
     """
 
     success: bool
@@ -46,6 +58,7 @@ class TrialResult:
     note: str = ''
     interventions: int = 0
     faults: int = 0
+    ended: str = ''
 
 
 class TrialJournal:
@@ -53,6 +66,7 @@ class TrialJournal:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / 'journal.jsonl'
+        self._size = 0  # of the whole lines, in bytes
         self._events = self._read()
 
     @property
@@ -72,47 +86,68 @@ class TrialJournal:
 
     def start(self, trial: int, stamp_ns: int) -> None:
         """Write that a trial starts; an attempt that never ended is voided as interrupted."""
-        if self._running == trial:
-            self.void(trial, 'interrupted', stamp_ns)
+        if trial in self.results:
+            raise ValueError(f'trial {trial} has a result already')
+        if self._open is not None:
+            self.void(self._open, 'interrupted', stamp_ns)
         self._append({'event': START, 'trial': trial, 'stamp_ns': stamp_ns})
 
+    @property
+    def unjudged(self) -> tuple[int, TrialRun] | None:
+        """Return the trial that ran and waits for its judgement, if one does."""
+        last = self._last
+        return (last['trial'], TrialRun(**last['run'])) if last['event'] == RAN else None
+
+    def ran(self, trial: int, run: TrialRun, stamp_ns: int) -> None:
+        """Write that the arm has stopped; the judgement may come later, also after a crash."""
+        if self._last['event'] != START:
+            raise ValueError(f'trial {trial} does not run; running: none')
+        self._check_open(trial)
+        self._append({'event': RAN, 'trial': trial, 'stamp_ns': stamp_ns, 'run': asdict(run)})
+
     def end(self, trial: int, result: TrialResult, stamp_ns: int) -> None:
-        """Write the result of the running trial."""
-        self._check_running(trial)
+        """Write the result of the open trial."""
+        self._check_open(trial)
         self._append({'event': END, 'trial': trial, 'stamp_ns': stamp_ns,
                       'result': asdict(result)})
 
     def void(self, trial: int, reason: str, stamp_ns: int) -> None:
-        """Write that the running attempt does not count, and why."""
-        self._check_running(trial)
+        """Write that the open attempt does not count, and why."""
+        self._check_open(trial)
         if not reason.strip():
             raise ValueError(f'expected a reason for voiding trial {trial}, got an empty text')
         self._append({'event': VOID, 'trial': trial, 'stamp_ns': stamp_ns, 'reason': reason})
 
     @property
-    def _running(self) -> int | None:
-        last = self._events[-1] if self._events else {'event': ''}
-        return int(last['trial']) if last['event'] == START else None
+    def _last(self) -> dict[str, Any]:
+        return self._events[-1] if self._events else {'event': ''}
 
-    def _check_running(self, trial: int) -> None:
-        if self._running != trial:
-            raise ValueError(f'trial {trial} does not run; running: {self._running}')
+    @property
+    def _open(self) -> int | None:
+        """Return the trial that has started and neither ended nor been voided."""
+        return int(self._last['trial']) if self._last['event'] in (START, RAN) else None
+
+    def _check_open(self, trial: int) -> None:
+        if self._open != trial:
+            raise ValueError(f'trial {trial} does not run; running: {self._open}')
 
     def _append(self, event: dict[str, Any]) -> None:
         event['previous'] = _digest(self._events[-1]) if self._events else ''
-        with self._path.open('a') as file:
-            file.write(json.dumps(event) + '\n')
+        line = json.dumps(event).encode() + b'\n'
+        with self._path.open('ab') as file:
+            file.truncate(self._size)  # what a power cut left of a line
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
+        self._size += len(line)
         self._events.append(event)
 
     def _read(self) -> list[dict[str, Any]]:
         if not self._path.exists():
             return []
-        text = self._path.read_text()
-        if text and not text.endswith('\n'):  # the line that a power cut interrupted
-            text = text[:text.rfind('\n') + 1]
-            os.truncate(self._path, len(text.encode()))
+        data = self._path.read_bytes()
+        self._size = data.rfind(b'\n') + 1
+        text = data[:self._size].decode()
         events: list[dict[str, Any]] = []
         for number, line in enumerate(text.splitlines(), 1):
             try:

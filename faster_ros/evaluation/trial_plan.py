@@ -26,13 +26,16 @@ import hashlib
 import json
 from pathlib import Path
 import secrets
+import shutil
 from typing import Any
+from urllib.parse import quote
 
 from faster_ros.strict_yaml import build
 import numpy as np
 import yaml
 
 FROM_SIMULATOR = 'from the simulator'
+PICTURES = ('.jpg', '.jpeg', '.png')
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,21 @@ class TaskPlan:
 
 @dataclass(frozen=True)
 class PolicyUnderTest:
-    """A checkpoint and the parameters of nodes (``control_node.blend``) that it runs with."""
+    """
+    A checkpoint and the parameters of nodes (``control_node.blend``) that it runs with.
+
+    ``checkpoint``: a folder, or the name of one that comes with the package.
+    """
 
     checkpoint: str
     parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the checkpoint."""
+        shipped = Path(__file__).resolve().parents[1] / 'checkpoints' / self.checkpoint
+        here = Path(self.checkpoint).expanduser()
+        return shipped if shipped.is_dir() and not here.is_dir() else here.absolute()
 
 
 @dataclass(frozen=True)
@@ -148,6 +162,7 @@ def make_order(plan: TrialPlan, folder: Path, source: Path) -> TrialOrder:
     if (folder / 'order.json').exists():
         raise ValueError(f'{folder} already holds an evaluation; choose another folder')
     folder.mkdir(parents=True, exist_ok=True)
+    _copy_references(plan, folder, source.parent)
     text = source.read_bytes()
     (folder / 'plan.yaml').write_bytes(text)
     seed = secrets.randbits(64)
@@ -159,6 +174,35 @@ def make_order(plan: TrialPlan, folder: Path, source: Path) -> TrialOrder:
         'plan_sha256': order.plan_sha256, 'key_sha256': order.key_sha256,
         'trials': [vars(trial) for trial in trials]}, indent=1) + '\n')
     return order
+
+
+def _copy_references(plan: TrialPlan, folder: Path, beside: Path) -> None:
+    for task, content in plan.tasks.items():
+        for state, scene in content.initial_states.items():
+            if not scene.image:
+                continue
+            picture = beside / scene.image
+            if picture.suffix.lower() not in PICTURES:
+                raise ValueError(f'picture {picture} of {task}, {state}: expected a file that '
+                                 f'ends in {", ".join(PICTURES)}')
+            if not picture.is_file():
+                raise ValueError(f'picture {picture} of {task}, {state} does not exist')
+            target = reference_stem(folder, task, state).with_suffix(picture.suffix.lower())
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(picture, target)
+
+
+def reference_stem(folder: Path, task: str, state: str) -> Path:
+    """Return where the picture of an initial state is kept, without the ending of the file."""
+    name = quote(f'{task} {state}', safe=' ').replace('.', '%2E')
+    return folder / 'references' / name
+
+
+def reference_picture(folder: Path, trial: PlannedTrial) -> Path | None:
+    """Return the picture of the scene that a trial starts from, if there is one."""
+    stem = reference_stem(folder, trial.task, trial.initial_state)
+    return next((path for path in (stem.with_suffix(end) for end in PICTURES)
+                 if path.is_file()), None)
 
 
 def _shuffled(plan: TrialPlan,

@@ -22,21 +22,18 @@ from __future__ import annotations
 from collections.abc import Callable
 import json
 from threading import Event
-import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.evaluation.trial_record import TrialRecord
-from faster_ros.nodes import conversions, qos
+from faster_ros.nodes import conversions, qos, simulated_scene
 from faster_ros.nodes.diagnostics import values_of
 from faster_ros.nodes.polling import PolledSubscription, PollingThread
+from faster_ros.nodes.service_calls import ServiceCalls
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.joint_states import JointStates
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
-from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, JointState
@@ -44,15 +41,10 @@ from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import SetBool, Trigger
 
 EXPERT_NODE = 'expert_node'  # leads without images and without a lifecycle
-_CALL_S = 30.0  # a busy machine answers late
 _POLLING_RATE_HZ = 50.0
 _FIRST_FRAMES = 10  # of each camera until policy_node counts as running
 _FIRST_CHUNKS = 2
 _COUNTERS = ('late_steps', 'starved_ticks', 'clamped_ticks', 'chunks_merged', 'chunks_rejected')
-
-
-class DemoFault(RuntimeError):
-    """The demo cannot go on; the text says why and what to look at."""
 
 
 class DemoGraphClient:
@@ -69,7 +61,6 @@ class DemoGraphClient:
         """``leader``: the node that publishes chunks; ``images``: take them for the video."""
         self._node = node
         self._spec = spec
-        self._stopping = stopping
         self._leader = leader
         self._has_eyes = leader != EXPERT_NODE
         self._images = images or self._has_eyes
@@ -84,15 +75,15 @@ class DemoGraphClient:
         self._period_ns = round(1e9 / spec.command_rate_hz)
         self._last_command_ns = 0
         self._instruction = node.create_publisher(String, 'instruction', qos.LATCHED)
-        self._clients: dict[str, Client[Any, Any]] = {
-            'seed': node.create_client(SetParameters, 'sim_node/set_parameters'),
-            'sim': node.create_client(Trigger, 'sim_node/reset'),
-            'policy': node.create_client(Trigger, f'{leader}/reset'),
-            'control': node.create_client(Trigger, 'control_node/reset'),
-            'arm': node.create_client(SetBool, 'control_node/arm'),
+        services: dict[str, tuple[type[Any], str]] = {
+            **simulated_scene.SERVICES,
+            'policy': (Trigger, f'{leader}/reset'),
+            'control': (Trigger, 'control_node/reset'),
+            'arm': (SetBool, 'control_node/arm'),
         }
         if self._has_eyes:
-            self._clients['lifecycle'] = node.create_client(ChangeState, f'{leader}/change_state')
+            services['lifecycle'] = (ChangeState, f'{leader}/change_state')
+        self._calls = ServiceCalls(node, stopping, services)
         self._polling = self._subscribe()
         self._polling.start()
 
@@ -139,51 +130,16 @@ class DemoGraphClient:
             ),
             'compressed images': len(self.jpegs) == len(self._spec.cameras) * self._images,
             'a first chunk': int(self.policy.get('chunks') or 0) >= _FIRST_CHUNKS,
-            'services': all(client.service_is_ready() for client in self._clients.values()),
+            'services': not self._calls.missing(),
         }
         return [name for name, ready in waits.items() if not ready]
 
-    def check_that_only_the_simulator_listens(self) -> None:
-        """Refuse to command when anything besides sim_node would follow or report joints."""
-        node, spec = self._node, self._spec
-        arms = [arm for arm, _ in spec.parts.values()]
-        commands = {topic for arm in arms for topic in (arm.command_topic, arm.gripper.topic)}
-        if spec.base is not None:
-            commands.add(spec.base.topic)
-        listeners = [
-            (topic, info.node_name)
-            for topic in sorted(commands)
-            for info in node.get_subscriptions_info_by_topic(topic)
-        ]
-        speakers = [
-            (topic, info.node_name)
-            for topic in spec.state_topics
-            for info in node.get_publishers_info_by_topic(topic)
-        ]
-        strangers = [
-            f'{name} on {topic}'
-            for topic, name in listeners + speakers
-            if name not in ('sim_node', node.get_name())
-        ]
-        if strangers:
-            raise DemoFault(
-                'expected no robot but the simulated one, found '
-                f'{", ".join(strangers)}; the demo would move it. Start the demo '
-                'with another ROS_DOMAIN_ID'
-            )
-
     def reset(self, seed: int) -> str:
         """Start the layout of ``seed`` everywhere; returns its instruction."""
-        value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=seed)
-        response = self._call(
-            'seed', SetParameters.Request(parameters=[Parameter(name='seed', value=value)])
-        )
-        if not response.results[0].successful:
-            raise DemoFault(f'sim_node refused seed {seed}: {response.results[0].reason}')
-        instruction = str(self._call('sim', Trigger.Request()).message)
-        self._call('control', Trigger.Request())
+        instruction = simulated_scene.lay_out(self._calls, seed)
+        self._calls.call('control', Trigger.Request())
         self._instruction.publish(String(data=instruction))
-        self._call('policy', Trigger.Request())
+        self._calls.call('policy', Trigger.Request())
         return instruction
 
     def retire_leader(self) -> None:
@@ -191,11 +147,12 @@ class DemoGraphClient:
         if not self._has_eyes:
             return
         for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
-            self._call('lifecycle', ChangeState.Request(transition=Transition(id=transition)))
+            request = ChangeState.Request(transition=Transition(id=transition))
+            self._calls.call('lifecycle', request)
 
     def arm(self, wanted: bool) -> str:
         """Arm or disarm; returns why it was refused, or an empty text."""
-        response = self._call('arm', SetBool.Request(data=wanted))
+        response = self._calls.call('arm', SetBool.Request(data=wanted))
         return '' if response.success else str(response.message)
 
     def counters(self) -> dict[str, int]:
@@ -214,19 +171,6 @@ class DemoGraphClient:
             for name in self._spec.cameras
             if self._has_eyes
         }
-
-    def _call(self, name: str, request: Any) -> Any:
-        client = self._clients[name]
-        done = Event()
-        future = client.call_async(request)
-        future.add_done_callback(lambda _: done.set())
-        deadline = time.monotonic() + _CALL_S
-        while not done.wait(0.1):
-            if self._stopping.is_set():
-                raise DemoFault('interrupted')
-            if time.monotonic() > deadline:
-                raise DemoFault(f'service {client.srv_name} did not answer within {_CALL_S:g} s')
-        return future.result()
 
     def _on_task(self, message: String, _: object) -> None:
         if not self.task:  # lets the policy warm up on the task that is there

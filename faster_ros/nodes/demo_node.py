@@ -38,8 +38,10 @@ from faster_ros.evaluation.trial_record import (
     TrialRecord,
 )
 from faster_ros.evaluation.trial_video import TrialVideo, VideoFrame
-from faster_ros.nodes.demo_graph_client import DemoFault, DemoGraphClient, EXPERT_NODE
+from faster_ros.nodes.demo_graph_client import DemoGraphClient, EXPERT_NODE
 from faster_ros.nodes.parameters import declare, parameter
+from faster_ros.nodes.service_calls import GraphFault
+from faster_ros.nodes.simulated_scene import check_that_only_the_simulator_listens
 from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec
 from rclpy.node import Node
@@ -94,7 +96,7 @@ class DemoNode(Node):
     def _run(self) -> None:
         try:
             self._wait_until_ready()
-            self._client.check_that_only_the_simulator_listens()
+            check_that_only_the_simulator_listens(self, self._spec)
             load = MachineLoad()
             self._run_trials()
             machine = load.figures()
@@ -102,7 +104,7 @@ class DemoNode(Node):
                 self._client.retire_leader()
                 self._write_results(machine)
                 self.exit_code = 0
-        except DemoFault as fault:
+        except GraphFault as fault:
             self._say(f'the demo stopped: {fault}', sys.stderr)
         finally:
             self._client.stop()
@@ -113,7 +115,7 @@ class DemoNode(Node):
         while (missing := self._client.missing()) and not self._stopping.wait(_POLL_S):
             waited_s = time.monotonic() - start
             if waited_s > self._config.startup_limit:
-                raise DemoFault(
+                raise GraphFault(
                     f'no sign of {", ".join(missing)} within {waited_s:.0f} s; the '
                     'lines above and the log files of the nodes may tell why'
                 )
