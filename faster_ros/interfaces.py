@@ -54,12 +54,15 @@ class Observation:
 
     ``images``: camera name -> uint8 RGB of shape (height, width, 3).
     ``positions``: measured joints, shape (D,). ``instruction``: the task in words.
+    ``committed``: shape (C, D), joint targets that will be executed before the answer arrives,
+    row k due at ``stamp_ns`` + k steps of the policy; None where nothing is committed.
     """
 
     stamp_ns: int
     images: Mapping[str, ImageArray]
     positions: FloatArray
     instruction: str
+    committed: FloatArray | None = None
 
 
 @dataclass(frozen=True)

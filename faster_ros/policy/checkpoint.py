@@ -30,6 +30,7 @@ from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observation
 from faster_ros.policy.action_representation import from_deltas
 from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.committed_actions import committed_input
 from faster_ros.policy.compatibility import (
     ACTION_REPRESENTATION,
     check_compatible,
@@ -47,7 +48,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 import torch
-from torch import nn
+from torch import nn, Tensor
 
 
 @dataclass
@@ -109,18 +110,24 @@ class FASTerPolicy:
 
     def infer(self, observation: Observation) -> ActionChunk:
         """Return the chunk that starts at the observation's stamp."""
-        actions = self.act(observation.images, observation.positions, observation.instruction)
+        actions = self.act(observation.images, observation.positions, observation.instruction,
+                           observation.committed)
         return ActionChunk(observation.stamp_ns, round(self.parts.step_s * 1e9), actions,
                            self.parts.robot.action_names)
 
     def act(self, images: Mapping[str, ImageArray], positions: FloatArray,
-            instruction: str) -> FloatArray:
-        """Return joint targets (H, D) from uint8 RGB images, measured joints (D,) and words."""
+            instruction: str, committed: FloatArray | None = None) -> FloatArray:
+        """
+        Return joint targets (H, D) from uint8 RGB images, measured joints (D,) and words.
+
+        ``committed``: (C, D), see ``Observation``; a policy trained without them ignores them.
+        """
         names = self.parts.robot.joint_names
         if positions.shape != (len(names),) or not np.isfinite(positions).all():
             raise ValueError(f'positions must be {len(names)} finite numbers '
                              f"({', '.join(names)}), got {positions}")
         batch = self._input(images, positions, instruction)
+        batch.committed = self._committed(committed, positions)
         with torch.inference_mode():
             decoded = self._tokenizer.decode(self._model.generate(batch))
         deltas = self.parts.action_normaliser.restore(decoded[0].double().cpu().numpy())
@@ -128,6 +135,12 @@ class FASTerPolicy:
         base = range(len(names), len(robot.action_names))  # velocities: nothing to add up
         start = np.append(positions, np.zeros(len(base)))
         return from_deltas(deltas, start, [*robot.gripper_indices, *base])
+
+    def _committed(self, committed: FloatArray | None, positions: FloatArray) -> Tensor:
+        parts = self.parts
+        rows = committed_input(committed, positions, parts.robot.gripper_indices,
+                               parts.action_normaliser, parts.model.config.committed_rows)
+        return torch.from_numpy(rows)[None].to(self._device)
 
     def _input(self, images: Mapping[str, ImageArray], positions: FloatArray,
                instruction: str) -> PolicyInput:
