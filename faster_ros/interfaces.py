@@ -56,6 +56,7 @@ class Observation:
     ``positions``: measured joints, shape (D,). ``instruction``: the task in words.
     ``committed``: shape (C, D), joint targets that will be executed before the answer arrives,
     row k due at ``stamp_ns`` + k steps of the policy; None where nothing is committed.
+    ``answer_within_s``: how long the actions that are executing last; None without any.
     """
 
     stamp_ns: int
@@ -63,6 +64,7 @@ class Observation:
     positions: FloatArray
     instruction: str
     committed: FloatArray | None = None
+    answer_within_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from faster_ros.policy.compatibility import (
     read_config,
 )
 from faster_ros.policy.config import PolicyConfig
+from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.preprocess import image_tensor, resize
 from faster_ros.policy.vocabulary import WordVocabulary
@@ -111,17 +112,20 @@ class FASTerPolicy:
     def infer(self, observation: Observation) -> ActionChunk:
         """Return the chunk that starts at the observation's stamp."""
         actions = self.act(observation.images, observation.positions, observation.instruction,
-                           observation.committed)
+                           observation.committed, observation.answer_within_s)
         return ActionChunk(observation.stamp_ns, round(self.parts.step_s * 1e9), actions,
                            self.parts.robot.action_names)
 
     def act(self, images: Mapping[str, ImageArray], positions: FloatArray,
-            instruction: str, committed: FloatArray | None = None) -> FloatArray:
+            instruction: str, committed: FloatArray | None = None,
+            within_s: float | None = None) -> FloatArray:
         """
         Return joint targets (H, D) from uint8 RGB images, measured joints (D,) and words.
 
         ``committed``: (C, D), see ``Observation``; a policy trained without them ignores them.
+        ``within_s``: what cannot be decoded in that time is left out, coarse levels never are.
         """
+        deadline = None if within_s is None else DecodeDeadline(within_s)
         names = self.parts.robot.joint_names
         if positions.shape != (len(names),) or not np.isfinite(positions).all():
             raise ValueError(f'positions must be {len(names)} finite numbers '
@@ -129,7 +133,7 @@ class FASTerPolicy:
         batch = self._input(images, positions, instruction)
         batch.committed = self._committed(committed, positions)
         with torch.inference_mode():
-            decoded = self._tokenizer.decode(self._model.generate(batch))
+            decoded = self._tokenizer.decode(self._model.generate(batch, deadline=deadline))
         deltas = self.parts.action_normaliser.restore(decoded[0].double().cpu().numpy())
         robot = self.parts.robot
         base = range(len(names), len(robot.action_names))  # velocities: nothing to add up

@@ -82,3 +82,8 @@ class ChunkScheduler:
         if not self._step_ns:
             return None
         return committed_rows(plan, stamp_ns, self._step_ns, self.expected_latency_s())
+
+    def answer_within_s(self, now_ns: int) -> float | None:
+        """Return how long the running chunk lasts from now, or None when none runs."""
+        left_ns = self._end_ns - now_ns
+        return left_ns * 1e-9 - self._margin_s if left_ns > 0 else None

@@ -74,8 +74,9 @@ class PolicySession:
         if not isinstance(answer, Refusal):
             self.problem, self._refused_since_ns = '', None
             with self._lock:
-                committed = self._scheduler.committed(self.plan, answer.stamp_ns)
-            return replace(answer, committed=committed)
+                return replace(
+                    answer, committed=self._scheduler.committed(self.plan, answer.stamp_ns),
+                    answer_within_s=self._scheduler.answer_within_s(now_ns))
         key = f'{answer.stream} {answer.reason}'
         self._refused[key] = self._refused.get(key, 0) + 1
         if self._refused_since_ns is None:
