@@ -54,12 +54,17 @@ class Observation:
 
     ``images``: camera name -> uint8 RGB of shape (height, width, 3).
     ``positions``: measured joints, shape (D,). ``instruction``: the task in words.
+    ``committed``: shape (C, D), joint targets that will be executed before the answer arrives,
+    row k due at ``stamp_ns`` + k steps of the policy; None where nothing is committed.
+    ``answer_within_s``: how long the actions that are executing last; None without any.
     """
 
     stamp_ns: int
     images: Mapping[str, ImageArray]
     positions: FloatArray
     instruction: str
+    committed: FloatArray | None = None
+    answer_within_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ GRIPPER_MODES = ('joint_trajectory', 'forward_position', 'joint_state', 'gripper
                  'parallel_gripper_command', 'franka')
 DRIVER_GATES = ('ur_safety_mode', 'piper_status', 'franka_mode', 'controller_active')
 RECOVERIES = ('none', 'simulation', 'franka', 'multipanda', 'ur', 'piper', 'agx_piper')
+LONGEST_LATENCY_S = 0.5
 WALLS = ('x_min', 'x_max', 'y_min', 'y_max', 'z_min', 'z_max')
 
 
@@ -66,10 +67,18 @@ def check_robot(spec: RobotSpec, source: str) -> None:
     for name, camera in spec.cameras.items():
         _check_positive(camera, ('width', 'height', 'rate_hz', 'max_age_s'), f'cameras.{name}.',
                         source)
+        _check_latency(camera.latency_s, f'cameras.{name}.latency_s', source)
+    _check_latency(spec.arm_latency_s, 'arm_latency_s', source)
     if spec.base is not None:
         _check_positive(spec.base, ('linear_velocity', 'linear_acceleration', 'angular_velocity',
                                     'angular_acceleration'), 'base.', source)
     _check_topics(spec, source)
+
+
+def _check_latency(seconds: float, key: str, source: str) -> None:
+    if not 0 <= seconds <= LONGEST_LATENCY_S:
+        raise ValueError(f"{source}: '{key}' must be in [0, {LONGEST_LATENCY_S:g}] s, got "
+                         f'{seconds}')
 
 
 def _check_topics(spec: RobotSpec, source: str) -> None:

@@ -63,7 +63,11 @@ class GripperSpec:
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """One camera: its image topic, size in pixels, rate and largest usable age."""
+    """
+    One camera: its image topic, size in pixels, rate and largest usable age.
+
+    ``latency_s``: how long before its stamp an image was taken, by the clock of the joint states.
+    """
 
     topic: str
     frame: str
@@ -71,6 +75,7 @@ class CameraSpec:
     height: int
     rate_hz: float
     max_age_s: float
+    latency_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ class RobotSpec:
     the shares of the vendor's limits that this package uses. ``driver`` is of a robot with one
     arm, and its entries are also attributes of the spec; ``arms`` are of one with several, each
     a RobotSpec with one arm. To serve both, ask ``parts``, ``arm_mask`` and ``grippers``. A mobile
-    ``base`` adds velocities to the columns of a chunk, not to the joints.
+    ``base`` adds velocities to the columns of a chunk, not to the joints. ``arm_latency_s``: how
+    long after its due time a set point is reached; it is sent that much earlier.
     """
 
     robot: str
@@ -67,6 +68,7 @@ class RobotSpec:
     state_rate_hz: float
     state_max_age_s: float
     cameras: dict[str, CameraSpec]
+    arm_latency_s: float = 0.0
     base: BaseSpec | None = None
     driver: DriverSpec | None = None
     arms: dict[str, RobotSpec] = field(default_factory=dict)

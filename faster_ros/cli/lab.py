@@ -56,11 +56,20 @@ def main(arguments: Sequence[str], checkpoint: Path) -> int:
         raise ValueError(f"--rules: '{unknown[0]}' is unknown; expected some of "
                          f"{', '.join(RULES)}")
     options.out.mkdir(parents=True, exist_ok=True)
-    results = _closed_loop(options) if options.closed_loop else _open_loop(options)
     path = options.out / ('closed_loop.json' if options.closed_loop else 'open_loop.json')
-    path.write_text(json.dumps(results, indent=2) + '\n')
+    if options.closed_loop:
+        _closed_loop(options, path)
+    else:
+        _write(path, _open_loop(options))
     print(f'figures: {path}')
     return 0
+
+
+def _write(path: Path, results: dict[str, Any]) -> None:
+    """Write all figures at once: a run that is ended leaves the file before or after."""
+    partial = path.with_suffix('.partial')
+    partial.write_text(json.dumps(results, indent=2) + '\n')
+    partial.replace(path)
 
 
 def _parser(checkpoint: Path) -> argparse.ArgumentParser:
@@ -86,6 +95,7 @@ def _parser(checkpoint: Path) -> argparse.ArgumentParser:
     add('--drift', type=float, default=0.0, help='speed of the cube in m/s (%(default)s)')
     add('--trials', type=int, default=50, help='for each rule and delay (%(default)s)')
     add('--workers', type=int, default=2, help='processes (%(default)s)')
+    add('--unconditioned', action='store_true', help='do not tell the policy what is committed')
     add('--checkpoint', type=Path, default=checkpoint)
     return parser
 
@@ -162,15 +172,27 @@ def _plot(replays: dict[str, Replay], path: Path) -> None:
     figure.savefig(path)
 
 
-def _closed_loop(options: argparse.Namespace) -> dict[str, Any]:
+def _closed_loop(options: argparse.Namespace, path: Path) -> None:
+    """Run the cells that are not in the file yet; each is written when it is done."""
     from faster_ros.sim.pick_trials import Execution
-    from faster_ros.training.evaluate_execution import describe, measure
+    from faster_ros.training.evaluate_execution import describe, fingerprint, measure
 
     blend_s = 0.12 if options.blend is None else options.blend
-    ways = [Execution(delay, rule, blend_s, drift_m_s=options.drift)
-            for delay in options.delays for rule in options.rules]
-    cells = []
-    for cell in measure(options.checkpoint, ways, options.trials, options.workers):
-        print(describe(cell), flush=True)
-        cells.append(cell)
-    return {'cells': cells}
+    known = json.loads(path.read_text())['cells'] if path.exists() else []
+    cells: dict[str, Any] = {_key(cell): cell for cell in known}
+    checkpoint = fingerprint(options.checkpoint)
+    for delay in options.delays:
+        for rule in options.rules:
+            way = Execution(delay, rule, blend_s, drift_m_s=options.drift,
+                            conditioned=not options.unconditioned)
+            key = _key({'checkpoint': checkpoint, 'trials': options.trials,
+                        'execution': asdict(way)})
+            if key not in cells:
+                cells[key] = measure(options.checkpoint, way, options.trials, options.workers)
+                _write(path, {'cells': list(cells.values())})
+            print(describe(cells[key]), flush=True)
+
+
+def _key(cell: dict[str, Any]) -> str:
+    """Return what makes a cell comparable with another one of the same key."""
+    return json.dumps([cell['checkpoint'], cell['trials'], cell['execution']], sort_keys=True)

@@ -40,6 +40,8 @@ from faster_ros.bringup import (
 Job = Callable[[argparse.Namespace, list[str]], int]
 # Jobs with arguments of their own: the module whose main() takes them, and what it is for.
 MODULES = {
+    'calibrate': ('faster_ros.cli.calibrate',
+                  'measure the latencies of cameras, arm and gripper; moves one joint gently'),
     'evaluate-demo': ('faster_ros.training.evaluate_demo',
                       'measure the policy of the demo in process'),
     'data': ('faster_ros.cli.data',

@@ -77,6 +77,7 @@ class ControlNode(Node):
         self._chunk_age = LatencyWindow(warm_up=0)
         self._incomplete = ''
         self._sent = 0
+        self._plan_told = False
         self._driver_problems: dict[str, str] = {}
         self._driver_speeds: dict[str, float] = {}
         self._last_mode = ''
@@ -93,6 +94,7 @@ class ControlNode(Node):
 
     def _connect(self, spec: RobotSpec) -> None:
         self._command_topic = self.create_publisher(JointState, '~/command', qos.COMMAND)
+        self._plan_topic = self.create_publisher(JointTrajectory, 'policy/plan', qos.LATCHED)
         self._status_topic = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.STATUS)
         # What may have to stop the arm is read in the loop itself: no callback can delay it.
@@ -169,6 +171,8 @@ class ControlNode(Node):
         with self._lock:
             self._controller.coast(missed, now_ns, self._state)
             command = self._controller.tick(now_ns, self._state)
+            if self._plan_told and not self._controller.follows:
+                self._tell_plan(now_ns)
         if command is None:
             self._driver.pause()
             return
@@ -237,7 +241,15 @@ class ControlNode(Node):
             return
         self._chunk_age.add((now_ns - chunk.start_ns) * 1e-9)
         with self._lock:
-            self._controller.accept(chunk, now_ns)
+            if self._controller.accept(chunk, now_ns):
+                self._tell_plan(now_ns)
+
+    def _tell_plan(self, now_ns: int) -> None:
+        """Publish what the arm follows until the next chunk comes; empty when it holds."""
+        plan = self._controller.plan(now_ns)
+        self._plan_told = plan is not None
+        self._plan_topic.publish(JointTrajectory() if plan is None
+                                 else conversions.chunk_to_message(plan))
 
     def _on_policy_problem(self, message: String, _: object) -> None:
         with self._lock:

@@ -37,8 +37,9 @@ class ControlParameters(RobotParameters):
                              0.0, 1.0)
     command_lead: float = parameter(0.02, 'time from sending a set point to its due time in s',
                                     0.001, 0.2)
-    actuation_latency: float = parameter(0.0, 'measured delay of the arm behind its set points '
-                                         'in s, made up for by commanding earlier', 0.0, 0.5)
+    actuation_latency: float = parameter(0.0, 'delay of the arm behind its set points in s, made '
+                                         "up for by commanding earlier; on top of the robot "
+                                         "file's arm_latency_s", 0.0, 0.5)
     engage_distance: float = parameter(0.1, 'largest distance of the first target from the '
                                        'measured pose in rad', 0.001, 3.2)
     tracking_error: float = parameter(0.3, 'largest distance between commanded and measured '
@@ -75,7 +76,7 @@ def make_controller(spec: RobotSpec, config: ControlParameters,
                   config.starve_grace, config.chunk_jump, config.limit_tolerance)
     deadman = Deadman(config.deadman_topic, config.deadman_button,
                       config.deadman_timeout) if config.deadman_topic else None
-    latency_s = config.command_lead + config.actuation_latency
+    latency_s = config.command_lead + config.actuation_latency + spec.arm_latency_s
     return MotionController(spec, MotionConfig(config.merge, config.blend, latency_s, gates),
                             rate_hz, deadman)
 

@@ -59,6 +59,7 @@ class PolicyInputs:
     def _subscribe_camera(self, name: str, compressed: bool) -> PolledSubscription:
         camera = self._spec.cameras[name]
         topic = f'{camera.topic}/compressed' if compressed else camera.topic
+        latency_ns = round(camera.latency_s * 1e9)
 
         def on_image(message: Image | CompressedImage, _: object) -> None:
             read = images.compressed_to_rgb if compressed else images.image_to_rgb
@@ -68,7 +69,8 @@ class PolicyInputs:
                 self._log.problem(topic, f"camera '{name}' on {topic}: {error}")
                 return
             self._log.solved(topic, f"camera '{name}' on {topic} is usable again")
-            self._buffer.add_image(name, conversions.to_ns(message.header.stamp), pixels)
+            self._buffer.add_image(
+                name, conversions.to_ns(message.header.stamp) - latency_ns, pixels)
 
         return PolledSubscription(self._node, CompressedImage if compressed else Image, topic,
                                   on_image, qos.CAMERA)

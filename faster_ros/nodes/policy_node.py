@@ -132,7 +132,8 @@ class PolicyNode(SafeLifecycleNode):
         self._publishers_made = [self._chunk_topic, self._problem_topic, self._timing_topic,
                                  self._fresh_topic]
         self._subscribed = [
-            self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED)]
+            self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED),
+            self.create_subscription(JointTrajectory, 'policy/plan', self._on_plan, qos.LATCHED)]
         self._inputs = PolicyInputs(self, spec, self._session.buffer, config.compressed, self._log)
         self._poller = PacedThread(_POLL_RATE_HZ, self._poll, self._polling_failed)
         self._poller.start()
@@ -232,6 +233,19 @@ class PolicyNode(SafeLifecycleNode):
             self._session.instruction = message.data
             self._new_epoch()
         self.get_logger().info(f"instruction: '{message.data}'")
+
+    def _on_plan(self, message: JointTrajectory) -> None:
+        plan = None
+        try:
+            plan = conversions.chunk_from_message(message) if message.points else None
+        except ValueError as error:
+            self._log.problem('plan', f'policy/plan: {error}')
+        if plan is not None and plan.names != self._spec.joint_names:
+            self._log.problem('plan', f"policy/plan has joints {', '.join(plan.names)}; expected "
+                              f"{', '.join(self._spec.joint_names)}")
+            plan = None
+        with self._session_lock:
+            self._session.plan = plan
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._session_lock:

@@ -30,6 +30,7 @@ from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observation
 from faster_ros.policy.action_representation import from_deltas
 from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.committed_actions import committed_input
 from faster_ros.policy.compatibility import (
     ACTION_REPRESENTATION,
     check_compatible,
@@ -37,6 +38,7 @@ from faster_ros.policy.compatibility import (
     read_config,
 )
 from faster_ros.policy.config import PolicyConfig
+from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.preprocess import image_tensor, resize
 from faster_ros.policy.vocabulary import WordVocabulary
@@ -47,7 +49,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 import torch
-from torch import nn
+from torch import nn, Tensor
 
 
 @dataclass
@@ -109,25 +111,40 @@ class FASTerPolicy:
 
     def infer(self, observation: Observation) -> ActionChunk:
         """Return the chunk that starts at the observation's stamp."""
-        actions = self.act(observation.images, observation.positions, observation.instruction)
+        actions = self.act(observation.images, observation.positions, observation.instruction,
+                           observation.committed, observation.answer_within_s)
         return ActionChunk(observation.stamp_ns, round(self.parts.step_s * 1e9), actions,
                            self.parts.robot.action_names)
 
     def act(self, images: Mapping[str, ImageArray], positions: FloatArray,
-            instruction: str) -> FloatArray:
-        """Return joint targets (H, D) from uint8 RGB images, measured joints (D,) and words."""
+            instruction: str, committed: FloatArray | None = None,
+            within_s: float | None = None) -> FloatArray:
+        """
+        Return joint targets (H, D) from uint8 RGB images, measured joints (D,) and words.
+
+        ``committed``: (C, D), see ``Observation``; a policy trained without them ignores them.
+        ``within_s``: what cannot be decoded in that time is left out, coarse levels never are.
+        """
+        deadline = None if within_s is None else DecodeDeadline(within_s)
         names = self.parts.robot.joint_names
         if positions.shape != (len(names),) or not np.isfinite(positions).all():
             raise ValueError(f'positions must be {len(names)} finite numbers '
                              f"({', '.join(names)}), got {positions}")
         batch = self._input(images, positions, instruction)
+        batch.committed = self._committed(committed, positions)
         with torch.inference_mode():
-            decoded = self._tokenizer.decode(self._model.generate(batch))
+            decoded = self._tokenizer.decode(self._model.generate(batch, deadline=deadline))
         deltas = self.parts.action_normaliser.restore(decoded[0].double().cpu().numpy())
         robot = self.parts.robot
         base = range(len(names), len(robot.action_names))  # velocities: nothing to add up
         start = np.append(positions, np.zeros(len(base)))
         return from_deltas(deltas, start, [*robot.gripper_indices, *base])
+
+    def _committed(self, committed: FloatArray | None, positions: FloatArray) -> Tensor:
+        parts = self.parts
+        rows = committed_input(committed, positions, parts.robot.gripper_indices,
+                               parts.action_normaliser, parts.model.config.committed_rows)
+        return torch.from_numpy(rows)[None].to(self._device)
 
     def _input(self, images: Mapping[str, ImageArray], positions: FloatArray,
                instruction: str) -> PolicyInput:

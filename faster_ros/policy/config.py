@@ -49,6 +49,7 @@ class PolicyConfig:
     codes decoded in one pass. ``train_gap`` is the range of the spacing augmentation: the step
     between the positions of neighbouring action tokens; ``gap`` is the fixed one at inference.
     ``decode_levels`` stops inference after so many residual levels; None decodes all.
+    ``committed_rows``: the most committed actions that are given as an input; 0 takes none.
     """
 
     cameras: tuple[str, ...]
@@ -64,6 +65,7 @@ class PolicyConfig:
     train_gap: tuple[int, int] = (1, 3)
     gap: int = 2
     decode_levels: int | None = None
+    committed_rows: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a block size that does not divide the number of tokens."""
@@ -73,6 +75,8 @@ class PolicyConfig:
         if self.decode_levels is not None and not 1 <= self.decode_levels <= self.levels:
             raise ValueError(f'decode_levels must be 1 to {self.levels}, got '
                              f'{self.decode_levels}')
+        if self.committed_rows < 0:
+            raise ValueError(f'committed_rows must be at least 0, got {self.committed_rows}')
 
     @property
     def tokens(self) -> int:

@@ -26,6 +26,7 @@ from faster_ros.policy.block_decoding import (
     expert_input,
 )
 from faster_ros.policy.config import PolicyConfig
+from faster_ros.policy.decode_deadline import DecodeDeadline
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -65,12 +66,13 @@ class FASTerVLA(nn.Module):
 
     @torch.no_grad()
     def generate(self, batch: PolicyInput, levels: int | None = None, top_k: int = 50,
-                 temperature: float = 0.0) -> Tensor:
+                 temperature: float = 0.0, deadline: DecodeDeadline | None = None) -> Tensor:
         """
         Return codes (B, k, T) decoded block by block with the prefix computed once.
 
         ``levels`` below N_c stops early with the coarse levels, as ``decode_levels`` of the
-        config does; temperature 0 is greedy.
+        config does; a ``deadline`` ends with the whole levels that are ready, one at least.
+        Temperature 0 is greedy.
         """
         config = self.config
         prefix = self.backbone(batch)
@@ -82,12 +84,17 @@ class FASTerVLA(nn.Module):
                                              device=ids.device))
         cache = ExpertCache()
         decoded: list[Tensor] = []
+        if deadline:
+            deadline.begin()
         while len(decoded) * config.block_size < wanted:
             here = slice(cache.length, cache.length + config.block_size)
             logits = self.expert(ids, positions[:, here], prefix,
                                  self.mask[here, :here.stop], cache)
             ids = choose(logits, top_k, temperature)
             decoded.append(ids)
+            ready = len(decoded) * config.block_size
+            if deadline and ready % config.codes_per_level == 0 and deadline.passed():
+                wanted = min(wanted, ready)
         return torch.cat(decoded, 1)[:, :wanted].unflatten(1, (-1, config.codes_per_level))
 
     def _gaps(self, flat: Tensor) -> Tensor:

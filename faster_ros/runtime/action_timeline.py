@@ -108,6 +108,11 @@ class ActionTimeline:
         self._reset_ns = now_ns
         self._last_start_ns = None
 
+    @property
+    def has_trajectory(self) -> bool:
+        """Return whether chunks were merged since the last reset."""
+        return self._trajectory is not None
+
     def merge(self, chunk: ActionChunk, now_ns: int, held: FloatArray | None = None,
               from_rest: bool = False) -> bool:
         """
@@ -157,6 +162,25 @@ class ActionTimeline:
         target = self._trajectory.at(read_ns)
         target[self._grippers] = self._gripper_targets(read_ns)
         return target
+
+    def plan(self, times: list[int]) -> FloatArray:
+        """
+        Return what is executed at increasing ``times`` if no chunk comes, shape (T, D).
+
+        These are the rows as they are due in the arm, without the latencies that ``sample``
+        makes up for; T is smaller where the trajectory ends before, and 0 without one.
+        """
+        trajectory = self._trajectory
+        if trajectory is None:
+            return np.empty((0, len(self._names)))
+        covered = times[:bisect_right(times, trajectory.end_ns)]
+        targets = np.array([trajectory.at(time) for time in covered])
+        targets = targets.reshape(len(covered), len(self._names))
+        rows = [max(bisect_right(self._gripper_times, time) - 1, 0) for time in covered]
+        shares = self._gripper_shares[rows]
+        shares = np.where(self._binary, shares >= 0.5, shares)
+        targets[:, self._grippers] = self._closed + shares * (self._open - self._closed)
+        return targets
 
     def aim(self, now_ns: int) -> FloatArray | None:
         """Return what the newest chunk alone asks for, shape (D,), or None without one."""

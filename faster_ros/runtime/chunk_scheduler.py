@@ -15,7 +15,8 @@
 
 from __future__ import annotations
 
-from faster_ros.interfaces import ActionChunk
+from faster_ros.interfaces import ActionChunk, FloatArray
+from faster_ros.runtime.committed_plan import committed_rows
 from faster_ros.runtime.latency import LatencyWindow
 
 
@@ -47,6 +48,7 @@ class ChunkScheduler:
         self._first_guess_s = first_guess_s
         self._due_ns: int | None = None
         self._end_ns = 0
+        self._step_ns = 0
 
     def reset(self) -> None:
         """Forget the running chunk: the next one is due at once."""
@@ -57,6 +59,7 @@ class ChunkScheduler:
         """Note that ``chunk`` takes over now; ``warm=False`` keeps its latency out."""
         if warm:
             self.latency.add((now_ns - chunk.start_ns) * 1e-9)
+        self._step_ns = chunk.step_ns
         self._end_ns = chunk.start_ns + (len(chunk.actions) - 1) * chunk.step_ns
         self._due_ns = now_ns + self.execution_horizon * chunk.step_ns
 
@@ -73,3 +76,14 @@ class ChunkScheduler:
         by_horizon = self._due_ns - int(latency_s * 1e9)
         by_end = self._end_ns - int((latency_s + self._margin_s) * 1e9)
         return now_ns >= min(by_horizon, by_end)
+
+    def committed(self, plan: ActionChunk | None, stamp_ns: int) -> FloatArray | None:
+        """Return what of the arm's plan an answer to an observation of ``stamp_ns`` finds done."""
+        if not self._step_ns:
+            return None
+        return committed_rows(plan, stamp_ns, self._step_ns, self.expected_latency_s())
+
+    def answer_within_s(self, now_ns: int) -> float | None:
+        """Return how long the running chunk lasts from now, or None when none runs."""
+        left_ns = self._end_ns - now_ns
+        return left_ns * 1e-9 - self._margin_s if left_ns > 0 else None

@@ -30,6 +30,7 @@ from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
 from faster_ros.runtime.base_motion import BaseMotion
 from faster_ros.runtime.blending import make_rule
+from faster_ros.runtime.committed_plan import PLAN_PAST_ROWS, PLAN_ROWS, PLAN_STEP_NS
 from faster_ros.runtime.deadman import Deadman
 from faster_ros.runtime.dilated_clock import DilatedClock
 from faster_ros.runtime.limiter import Limiter
@@ -89,7 +90,7 @@ class MotionController:
                  rate_hz: float | None = None, deadman: Deadman | None = None) -> None:
         """``rate_hz``: how often ``tick`` is called; by default the robot's command rate."""
         config = config or MotionConfig()
-        self._arm = spec.arm_mask
+        self._arm, self._joint_names = spec.arm_mask, spec.joint_names
         self._period_s = 1.0 / (rate_hz or spec.command_rate_hz)
         self._limiter = Limiter(spec, self._period_s)
         self._timeline = ActionTimeline(
@@ -109,6 +110,11 @@ class MotionController:
     def moving(self) -> bool:
         """Return whether an arm or a base is commanded to move."""
         return self._limiter.moving or (self._base is not None and self._base.moving)
+
+    @property
+    def follows(self) -> bool:
+        """Return whether there is a trajectory that the arm follows or is about to."""
+        return self._supervisor.mode is Mode.RUNNING and self._timeline.has_trajectory
 
     def arm(self, now_ns: int, state: RobotState | None) -> str:
         """
@@ -225,6 +231,15 @@ class MotionController:
             if self._base is not None:
                 self._base.take(dilated, self._clock.at(now_ns) if from_rest else None)
         return merged
+
+    def plan(self, now_ns: int) -> ActionChunk | None:
+        """Return the joint targets that are followed if no chunk comes, or None without any."""
+        if not self.follows:
+            return None
+        start_ns = now_ns - PLAN_PAST_ROWS * PLAN_STEP_NS
+        times = [self._clock.at(start_ns + row * PLAN_STEP_NS) for row in range(PLAN_ROWS)]
+        rows = self._timeline.plan(times)
+        return ActionChunk(start_ns, PLAN_STEP_NS, rows, self._joint_names) if len(rows) else None
 
     def refuse_chunk(self, problem: str, now_ns: int) -> None:
         """Hold a running arm because of a chunk that cannot be read."""

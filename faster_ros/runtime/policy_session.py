@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Lock
 
 from faster_ros.interfaces import ActionChunk, Observation
@@ -30,7 +31,8 @@ class PolicySession:
     """
     Buffer, scheduler and figures of one policy that works for one robot.
 
-    ``problem``: why no chunk comes, in words, once that has lasted a moment.
+    ``problem``: why no chunk comes, in words, once that has lasted a moment. ``plan``: what the
+    arm follows until a chunk comes, as control_node told.
 
     ``chunk_arrived`` and ``count_fault`` may be called from the inference thread, all else
     belongs to one thread.
@@ -41,6 +43,7 @@ class PolicySession:
         self.buffer = ObservationBuffer(spec)
         self.instruction = ''
         self.problem = ''
+        self.plan: ActionChunk | None = None
         self._refused_since_ns: int | None = None
         self._scheduler = ChunkScheduler(execution_horizon)
         self._inference = LatencyWindow()
@@ -70,7 +73,10 @@ class PolicySession:
         answer = self.buffer.take(now_ns, self.instruction)
         if not isinstance(answer, Refusal):
             self.problem, self._refused_since_ns = '', None
-            return answer
+            with self._lock:
+                return replace(
+                    answer, committed=self._scheduler.committed(self.plan, answer.stamp_ns),
+                    answer_within_s=self._scheduler.answer_within_s(now_ns))
         key = f'{answer.stream} {answer.reason}'
         self._refused[key] = self._refused.get(key, 0) + 1
         if self._refused_since_ns is None:

@@ -38,7 +38,7 @@ _RENDER_SCALE = 2  # images are rendered larger and averaged down, as a camera's
 _STEPS_AFTER_SUCCESS = 2
 _DOWN = np.diag([1.0, -1.0, -1.0])
 
-Act = Callable[[dict[str, ImageArray], FloatArray, str], FloatArray]
+Act = Callable[[dict[str, ImageArray], FloatArray, str, FloatArray | None], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,25 @@ class PickStep:
     One labelled step.
 
     ``images``: uint8 (cameras, height, width, 3) in RobotSpec order; ``positions``: (D,);
-    ``actions``: the expert's chunk (H, D).
+    ``actions``: the expert's chunk (H, D). ``commanded``: the target (D,) that is due at this
+    step, whoever leads the arm.
     """
 
     images: ImageArray
     positions: FloatArray
     actions: FloatArray
+    commanded: FloatArray
     instruction: str
     success: bool
 
 
 @dataclass(frozen=True)
 class PickSettings:
-    """How episodes are collected; sizes in pixels, disturbance in rad per step."""
+    """
+    How episodes are collected; sizes in pixels, disturbance in rad per step.
+
+    ``longest_delay``: steps between an observation and the policy's answer, at most.
+    """
 
     step_s: float = 0.1
     action_horizon: int = 16
@@ -69,6 +75,7 @@ class PickSettings:
     disturbance: float = 0.012
     random_start_share: float = 0.5
     execution_horizon: int = 4
+    longest_delay: int = 10
 
 
 class PickCollector:
@@ -84,21 +91,30 @@ class PickCollector:
                                         _RENDER_SCALE * settings.image_height)
 
     def episode(self, seed: int, act: Act | None = None) -> Iterator[PickStep]:
-        """Yield the steps of one episode; ``act`` leads the arm instead of the expert."""
+        """
+        Yield the steps of one episode; ``act`` leads the arm instead of the expert.
+
+        In half of the episodes its answers come late, by a number of steps that is drawn.
+        """
         settings, simulator = self._settings, self._simulator
         rng = np.random.default_rng([seed, 1])
         instruction = simulator.reset(seed).instruction
         if rng.random() < settings.random_start_share:
             self._place_randomly(rng)
         set_point, _ = simulator.state()
+        target = set_point
         offset = np.zeros(len(set_point) - 1)
         left = settings.max_steps
-        queue: list[FloatArray] = []
+        if act is not None:
+            delay = int(rng.integers(settings.longest_delay + 1)) if rng.random() < 0.5 else 0
+            policy = _LatePolicy(act, delay, settings.execution_horizon)
         for step in range(settings.max_steps):
             positions, _ = simulator.state()
             images = self._images()
             chunk = self._expert.plan(simulator, settings.action_horizon)
-            yield PickStep(images, positions, chunk, instruction, simulator.succeeded())
+            commanded = np.append(set_point[:-1], target[-1])
+            yield PickStep(images, positions, chunk, commanded, instruction,
+                           simulator.succeeded())
             left = min(left, _STEPS_AFTER_SUCCESS) if simulator.succeeded() else left
             left -= 1
             if left < 0:
@@ -110,11 +126,8 @@ class PickCollector:
                 target = chunk[1].copy()
                 target[:-1] += offset
             else:
-                if not queue:
-                    named = dict(zip(self._spec.cameras, images))
-                    answer = act(named, positions, instruction)
-                    queue = list(answer[1:1 + settings.execution_horizon])
-                target = queue.pop(0)
+                named = dict(zip(self._spec.cameras, images))
+                target = policy.target(named, positions, instruction, commanded)
             set_point = self._move(set_point, target)
 
     def _images(self) -> ImageArray:
@@ -159,3 +172,21 @@ class PickCollector:
         if rng.random() < 0.15:
             joints[-1] = self._spec.gripper.closed
         self._simulator.place_arm(joints)
+
+
+class _LatePolicy:
+    """Targets of a policy whose answers take ``delay`` steps; meanwhile the arm goes on."""
+
+    def __init__(self, act: Act, delay: int, horizon: int) -> None:
+        self._act, self._delay, self._horizon = act, delay, horizon
+        self._queue: list[FloatArray] = []  # targets of the steps to come
+
+    def target(self, images: dict[str, ImageArray], positions: FloatArray, instruction: str,
+               commanded: FloatArray) -> FloatArray:
+        """Return the target (D,) of the next step; ``commanded`` is that of this one."""
+        late = len(self._queue)
+        if late <= self._delay:
+            committed = np.stack([commanded, *self._queue]) if late else None
+            answer = self._act(images, positions, instruction, committed)
+            self._queue += list(answer[1 + late:1 + late + self._horizon])
+        return self._queue.pop(0)

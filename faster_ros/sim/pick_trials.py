@@ -44,7 +44,8 @@ class Execution:
 
     ``delay_s``: from observation to arrival; ``merge``, ``blend_s``: see MotionConfig;
     ``horizon``: rows that are used before the next chunk takes over, and all rows of a chunk that
-    is executed synchronously; ``drift_m_s``: speed of the cube until the hand is near.
+    is executed synchronously; ``drift_m_s``: speed of the cube until the hand is near;
+    ``conditioned``: whether the policy is told the committed actions.
     """
 
     delay_s: float = 0.0
@@ -52,6 +53,7 @@ class Execution:
     blend_s: float = 0.12
     horizon: int = 3
     drift_m_s: float = 0.0
+    conditioned: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ class PickTrials:
         while not fault and not simulator.succeeded() and now_ns < TIME_LIMIT_S * 1e9:
             status = controller.status(now_ns)
             if chunks.due(now_ns, status.remaining_s):
-                chunks.ask(self._observation(now_ns, layout.instruction))
+                chunks.ask(self._observation(now_ns, layout.instruction),
+                           controller.plan(now_ns))
             chunk = chunks.arrived(now_ns)
             if chunk is not None:
                 controller.accept(chunk, now_ns)
@@ -155,8 +158,11 @@ class _DelayedPolicy:
             return False
         return remaining_s == 0.0 if self._waits else self._scheduler.should_request(now_ns)
 
-    def ask(self, observation: Observation) -> None:
-        """Answer an observation; the chunk arrives later."""
+    def ask(self, observation: Observation, plan: ActionChunk | None) -> None:
+        """Answer an observation, given what the arm follows; the chunk arrives later."""
+        if self._execution.conditioned:
+            observation = replace(observation, committed=self._scheduler.committed(
+                plan, observation.stamp_ns))
         chunk = self._infer(observation)
         if self._waits:
             chunk = replace(chunk, actions=chunk.actions[:self._execution.horizon + 1])

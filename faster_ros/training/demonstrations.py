@@ -37,17 +37,40 @@ class Demonstrations:
     N labelled steps.
 
     ``images``: uint8 (N, cameras, height, width, 3); ``positions``: (N, D); ``actions``: expert
-    chunks (N, H, D); ``instructions``: (N,) texts; ``episodes``: (N,) seeds.
+    chunks (N, H, D); ``commanded``: (N, D), the target due at the step, whoever led the arm;
+    ``instructions``: (N,) texts; ``episodes``: (N,) seeds.
     """
 
     images: ImageArray
     positions: FloatArray
     actions: FloatArray
+    commanded: FloatArray
     instructions: NDArray[np.str_]
     episodes: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.positions)
+
+    def continued(self, delays: NDArray[np.int64]) -> tuple[FloatArray, NDArray[np.int64]]:
+        """
+        Return chunks (N, H, D) for an arm that goes on for ``delays`` (N,) steps as it did.
+
+        They begin with what was commanded in that time, whether it was right or wrong; then
+        comes what the expert would do from where that led. With them the delays, shortened to
+        what is left of each episode.
+        """
+        here = np.arange(len(self))
+        ends = np.searchsorted(self.episodes, self.episodes, side='right')
+        if (np.diff(self.episodes) < 0).any():
+            raise ValueError('episodes must be in the order of their seeds')
+        delays = np.minimum(delays, ends - 1 - here)
+        chunks = self.actions.copy()
+        for delay in np.unique(delays[delays > 0]):
+            some = np.flatnonzero(delays == delay)
+            chunks[some, delay + 1:] = self.actions[some + delay, 1:chunks.shape[1] - delay]
+            for row in range(delay + 1):
+                chunks[some, row] = self.commanded[some + row]
+        return chunks, delays
 
     @staticmethod
     def concatenate(parts: list[Demonstrations]) -> Demonstrations:
@@ -95,11 +118,11 @@ def _collect_job(job: tuple[RobotSpec, PickSettings, range, Path | None]) -> Dem
     if 'collector' not in _STATE:
         _STATE['collector'] = PickCollector(spec, settings)
         _STATE['act'] = _policy_act(checkpoint, spec) if checkpoint else None
-    rows = [(step.images, step.positions, step.actions, step.instruction, seed)
+    rows = [(step.images, step.positions, step.actions, step.commanded, step.instruction, seed)
             for seed in seeds for step in _STATE['collector'].episode(seed, _STATE['act'])]
-    images, positions, actions, instructions, episodes = zip(*rows)
+    images, positions, actions, commanded, instructions, episodes = zip(*rows)
     return Demonstrations(np.stack(images), np.stack(positions), np.stack(actions),
-                          np.array(instructions), np.array(episodes))
+                          np.stack(commanded), np.array(instructions), np.array(episodes))
 
 
 def _policy_act(checkpoint: Path, spec: RobotSpec) -> Act:

@@ -19,8 +19,8 @@ Every cell of the table sees the same layouts, so its cells can be compared tria
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,24 @@ from faster_ros.training.evaluate_demo import evaluate
 import numpy as np
 
 
-def measure(checkpoint: Path, ways: Sequence[Execution], trials: int,
-            workers: int) -> Iterator[dict[str, Any]]:
-    """Run the trials of each way; yield its counts, interval, times and jerk."""
-    spec = load_robot_spec('fr3')
-    for way in ways:
-        result = evaluate(checkpoint, spec, 'policy', trials, workers=workers, execution=way)
-        each = result.pop('each')
-        times = [trial['seconds'] for trial in each if trial['success']]
-        yield result | {
-            'execution': asdict(way),
-            'median_s': float(np.median(times)) if times else None,
-            'jerk_rms': float(np.median([trial['jerk_rms'] for trial in each])),
-            'waited_s': float(np.mean([trial['waited_s'] for trial in each])),
-            'succeeded': [trial['success'] for trial in each]}
+def measure(checkpoint: Path, way: Execution, trials: int, workers: int) -> dict[str, Any]:
+    """Run the trials of one way; return its counts, interval, times and jerk."""
+    result = evaluate(checkpoint, load_robot_spec('fr3'), 'policy', trials, workers=workers,
+                      execution=way)
+    each = result.pop('each')
+    times = [trial['seconds'] for trial in each if trial['success']]
+    return result | {
+        'checkpoint': fingerprint(checkpoint), 'execution': asdict(way),
+        'median_s': float(np.median(times)) if times else None,
+        'jerk_rms': float(np.median([trial['jerk_rms'] for trial in each])),
+        'waited_s': float(np.mean([trial['waited_s'] for trial in each])),
+        'succeeded': [trial['success'] for trial in each]}
+
+
+def fingerprint(checkpoint: Path) -> str:
+    """Return a short hash of a policy's weights, by which its figures are told from others'."""
+    weights = (checkpoint / 'policy.safetensors').read_bytes()
+    return hashlib.sha256(weights).hexdigest()[:12]
 
 
 def describe(cell: dict[str, Any]) -> str:

@@ -52,6 +52,7 @@ STATE_QUANTILE = 0.001
 # 3,000,000 two levels succeeded in 295 and all three in 286.
 _DECODE_LEVELS = 2
 _CODE_BATCH = 1000
+_VERSIONS = 3  # of each step: one with nothing committed, the others with delays that are drawn
 _VALIDATION_STEPS = 1000
 
 
@@ -82,6 +83,7 @@ class DemoTraining:
         self.settings = PickSettings()
         self.seconds: dict[str, float] = {}
         self.threads = threads
+        self._rng = np.random.default_rng([plan.seed, 2])  # draws the delays
 
     def run(self) -> dict[str, Any]:
         """Go through all stages; return and write the figures of the run."""
@@ -91,20 +93,22 @@ class DemoTraining:
         demonstrations = self._timed('demonstrations', collect, spec, self.settings,
                                      range(plan.episodes), 'demonstrations')
         self._fit_normalisers(demonstrations)
-        tokenizer, tokenizer_curve = self._timed('tokenizer', self._tokenizer, demonstrations)
+        chunks, committed = self._versions(demonstrations)
+        tokenizer, tokenizer_curve = self._timed('tokenizer', self._tokenizer, chunks)
         self._make_policy(tokenizer, demonstrations)
-        data = self._policy_data(demonstrations)
+        data = self._policy_data(demonstrations, chunks, committed)
         held_out = np.arange(len(data) - min(_VALIDATION_STEPS, len(data) // 10), len(data))
         training = _rows(data, np.arange(held_out[0]))
         self._timed('policy before DAgger', self.trainer.train, training, plan.dagger_at)
         corrections = self._timed('DAgger', self._dagger)
-        training = _join(training, self._policy_data(corrections))
+        training = _join(training, self._policy_data(corrections, *self._versions(corrections)))
         self._timed('policy after DAgger', self.trainer.train, training, plan.policy_steps)
         figures = {
             'plan': asdict(plan), 'threads': self.threads, 'seconds': self.seconds,
             'labelled_steps': {'demonstrations': len(demonstrations), 'DAgger': len(corrections)},
-            'tokenizer': self._tokenizer_figures(demonstrations, held_out),
-            'token_accuracy': self.trainer.token_accuracy(data, held_out),
+            'tokenizer': self._tokenizer_figures(chunks[:, 0], held_out),
+            'token_accuracy': self.trainer.token_accuracy(data, held_out, 0),
+            'token_accuracy_committed': self.trainer.token_accuracy(data, held_out, 1),
             'token_majority': _majority_accuracy(training, data, held_out),
             'tokenizer_curve': tokenizer_curve, 'policy_curve': self.trainer.curve,
         }
@@ -125,17 +129,28 @@ class DemoTraining:
         self.state_normaliser = Normaliser.from_quantiles(
             demonstrations.positions, STATE_QUANTILE, ends)
 
-    def _chunks(self, demonstrations: Demonstrations) -> torch.Tensor:
-        deltas = to_deltas(demonstrations.actions, demonstrations.positions,
-                           self.spec.gripper_index)
-        return torch.from_numpy(self.action_normaliser.normalise(deltas)).float()
+    def _versions(self, demonstrations: Demonstrations) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return chunks (N, V, H, D) and what is committed of them (N, V, C, D + 1)."""
+        longest, count = self.settings.longest_delay, len(demonstrations)
+        chunks, committed = [], []
+        for version in range(_VERSIONS):
+            # Short delays are commoner: a third of those drawn are of one step.
+            drawn = np.ceil(longest * self._rng.random(count)**2).astype(int) * (version > 0)
+            actions, delays = demonstrations.continued(drawn)
+            deltas = to_deltas(actions, demonstrations.positions, self.spec.gripper_index)
+            rows = self.action_normaliser.normalise(deltas)
+            known = (np.arange(longest + 1) <= delays[:, None]) & (delays > 0)[:, None]
+            given = np.append(rows[:, :longest + 1], np.ones((*known.shape, 1)), 2)
+            chunks.append(torch.from_numpy(rows).float())
+            committed.append(torch.from_numpy(given * known[..., None]).float())
+        return torch.stack(chunks, 1), torch.stack(committed, 1)
 
-    def _tokenizer(self, demonstrations: Demonstrations) -> tuple[FASTerVQ, list[Any]]:
+    def _tokenizer(self, chunks: torch.Tensor) -> tuple[FASTerVQ, list[Any]]:
         config = TokenizerConfig(
             action_horizon=self.settings.action_horizon,
             groups={'arm': list(range(self.spec.gripper_index)),
                     'gripper': [self.spec.gripper_index]})
-        return train_tokenizer(config, self._chunks(demonstrations),
+        return train_tokenizer(config, chunks.flatten(0, 1),
                                TokenizerTraining(self.plan.tokenizer_steps), self.plan.seed)
 
     def _make_policy(self, tokenizer: FASTerVQ, demonstrations: Demonstrations) -> None:
@@ -149,7 +164,7 @@ class DemoTraining:
             max_words=max(map(len, words)) + 2, state_dim=len(self.spec.joint_names),
             levels=code_grid.levels, codes_per_level=code_grid.codes_per_level,
             codebook_size=code_grid.codebook_size, block_size=code_grid.codes_per_level,
-            decode_levels=_DECODE_LEVELS,
+            decode_levels=_DECODE_LEVELS, committed_rows=self.settings.longest_delay + 1,
             backbone=BackboneConfig(image_width=self.settings.image_width,
                                     image_height=self.settings.image_height))
         training = PolicyTraining(self.plan.policy_steps)
@@ -157,15 +172,17 @@ class DemoTraining:
         self.parts = PolicyParts(self.trainer.average, tokenizer, self.action_normaliser,
                                  self.state_normaliser, self.spec, self.settings.step_s)
 
-    def _policy_data(self, demonstrations: Demonstrations) -> PolicyData:
+    def _policy_data(self, demonstrations: Demonstrations, chunks: torch.Tensor,
+                     committed: torch.Tensor) -> PolicyData:
         config = self.parts.model.config
         vocabulary = WordVocabulary(config.vocabulary, config.max_words)
         texts, which = np.unique(demonstrations.instructions, return_inverse=True)
         words = torch.tensor([vocabulary.encode(str(text)) for text in texts])[which]
         state = self.state_normaliser.normalise(demonstrations.positions)
         codes = torch.cat([self.parts.tokenizer.encode(part)
-                           for part in self._chunks(demonstrations).split(_CODE_BATCH)])
-        return PolicyData(demonstrations.images, words, torch.from_numpy(state).float(), codes)
+                           for part in chunks.flatten(0, 1).split(_CODE_BATCH)])
+        return PolicyData(demonstrations.images, words, torch.from_numpy(state).float(),
+                          codes.unflatten(0, (-1, _VERSIONS)), committed)
 
     def _dagger(self) -> Demonstrations:
         folder = self.out / 'checkpoint_before_dagger'
@@ -174,11 +191,9 @@ class DemoTraining:
         return collect(self.spec, self.settings,
                        range(first, first + self.plan.dagger_episodes), 'DAgger', folder)
 
-    def _tokenizer_figures(self, demonstrations: Demonstrations,
-                           rows: np.ndarray) -> dict[str, Any]:
+    def _tokenizer_figures(self, chunks: torch.Tensor, rows: np.ndarray) -> dict[str, Any]:
         """Return the share of codes in use and the error of 1..K levels on held-out chunks."""
         tokenizer = self.parts.tokenizer
-        chunks = self._chunks(demonstrations)
         codes = tokenizer.encode(chunks[rows])
         used = torch.cat([tokenizer.encode(part) for part in chunks.split(_CODE_BATCH)])
         levels = range(1, tokenizer.config.levels + 1)
@@ -210,20 +225,22 @@ class DemoTraining:
 
 
 def _rows(data: PolicyData, rows: np.ndarray) -> PolicyData:
-    return PolicyData(data.images[rows], data.words[rows], data.state[rows], data.codes[rows])
+    return PolicyData(data.images[rows], data.words[rows], data.state[rows], data.codes[rows],
+                      data.committed[rows])
 
 
 def _join(first: PolicyData, second: PolicyData) -> PolicyData:
     return PolicyData(np.concatenate([first.images, second.images]),
                       torch.cat([first.words, second.words]),
                       torch.cat([first.state, second.state]),
-                      torch.cat([first.codes, second.codes]))
+                      torch.cat([first.codes, second.codes]),
+                      torch.cat([first.committed, second.committed]))
 
 
 def _majority_accuracy(training: PolicyData, data: PolicyData, rows: np.ndarray) -> list[float]:
     """Return the accuracy per level of always naming the commonest code of each token."""
-    commonest = training.codes.mode(0).values
-    hits = (data.codes[rows] == commonest).float()
+    commonest = training.codes[:, 0].mode(0).values
+    hits = (data.codes[rows, 0] == commonest).float()
     return [float(share) for share in hits.mean((0, 2))]
 
 

@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.faster_vla import FASTerVLA
@@ -54,23 +54,25 @@ class PolicyTraining:
 @dataclass
 class PolicyData:
     """
-    Training rows of one kind each.
+    Training rows of one kind each, in V versions that differ in what is committed.
 
     ``images``: uint8 (N, cameras, height, width, 3); ``words``: (N, L); ``state``: (N, S);
-    ``codes``: (N, K, T).
+    ``codes``: (N, V, K, T); ``committed``: (N, V, C, D + 1), all zero in version 0.
     """
 
     images: np.ndarray
     words: Tensor
     state: Tensor
     codes: Tensor
+    committed: Tensor
 
     def __len__(self) -> int:
         return len(self.words)
 
-    def tensors(self, rows: np.ndarray) -> PolicyInput:
-        """Return some rows as tensors."""
-        return PolicyInput(image_tensor(self.images[rows]), self.words[rows], self.state[rows])
+    def tensors(self, rows: np.ndarray, versions: np.ndarray | int = 0) -> PolicyInput:
+        """Return some rows as tensors, each in its version."""
+        return PolicyInput(image_tensor(self.images[rows]), self.words[rows], self.state[rows],
+                           self.committed[rows, versions])
 
 
 class PolicyTrainer:
@@ -95,7 +97,9 @@ class PolicyTrainer:
                    total=self.training.steps)
         for step in bar:
             rows = next(source)
-            losses = self._update(self._augment(data.tensors(rows)), data.codes[rows], step)
+            versions = self._rng.integers(data.codes.shape[1], size=len(rows))
+            losses = self._update(self._augment(data.tensors(rows, versions)),
+                                  data.codes[rows, versions], step)
             if step % _CURVE_PERIOD == 0:
                 self.curve.append({'step': step, **{
                     f'level_{level}': float(value) for level, value in enumerate(losses)}})
@@ -103,10 +107,11 @@ class PolicyTrainer:
         self._step = until
 
     @torch.no_grad()
-    def token_accuracy(self, data: PolicyData, rows: np.ndarray) -> list[float]:
+    def token_accuracy(self, data: PolicyData, rows: np.ndarray, version: int) -> list[float]:
         """Return the share of right codes per level, decoded as at run time."""
-        codes = self.average.generate(data.tensors(rows), levels=self.model.config.levels)
-        return [float(x) for x in (codes == data.codes[rows]).float().mean((0, 2))]
+        codes = self.average.generate(data.tensors(rows, version),
+                                      levels=self.model.config.levels)
+        return [float(x) for x in (codes == data.codes[rows, version]).float().mean((0, 2))]
 
     def _update(self, batch: PolicyInput, codes: Tensor, step: int) -> Tensor:
         training = self.training
@@ -129,4 +134,4 @@ class PolicyTrainer:
         scale = 1 + training.brightness * torch.randn(size)
         shift = training.brightness * torch.randn(size)
         state = batch.state + training.state_noise * torch.randn_like(batch.state)
-        return PolicyInput(batch.images.mul_(scale).add_(shift), batch.words, state)
+        return replace(batch, images=batch.images.mul_(scale).add_(shift), state=state)

@@ -13,8 +13,10 @@
 # limitations under the License.
 """The job `faster_ros lab`: replays, files, mistakes."""
 
+import json
+
 from faster_ros.cli.lab import main
-from faster_ros.robot_spec import load_robot_spec
+from faster_ros.robot_spec import config_path, load_robot_spec
 import numpy as np
 import pytest
 
@@ -29,6 +31,22 @@ def test_the_command_replays_a_recorded_episode_and_writes_figures_and_a_plot(tm
                  '--rules', 'average', 'smooth', '--out', str(out)], tmp_path) == 0
     assert 'smooth' in capsys.readouterr().out
     assert {path.name for path in out.iterdir()} == {'open_loop.json', 'open_loop.png'}
+
+
+@pytest.mark.slow
+def test_the_closed_loop_goes_on_where_it_was_ended(tmp_path, capsys):
+    checkpoint = config_path('faster_ros/checkpoints/fr3_pick')
+    arguments = ['--closed-loop', '--rules', 'smooth', '--trials', '1', '--workers', '1',
+                 '--drift', '0.02', '--out', str(tmp_path)]
+    assert main([*arguments, '--delays', '0'], checkpoint) == 0
+    path = tmp_path / 'closed_loop.json'
+    first = json.loads(path.read_text())['cells'][0]
+    path.write_text(json.dumps({'cells': [{**first, 'successes': 77}]}))  # told from a new run
+    assert main([*arguments, '--delays', '0', '0.3'], checkpoint) == 0
+    cells = json.loads(path.read_text())['cells']
+    assert [cell['execution']['delay_s'] for cell in cells] == [0.0, 0.3]
+    assert cells[0]['successes'] == 77
+    assert cells[0]['execution']['drift_m_s'] == 0.02
 
 
 @pytest.mark.parametrize('arguments, message', [

@@ -52,6 +52,8 @@ class Arm(Peer):
         node.create_subscription(JointTrajectory, SPEC.command_topic, self._on_command, 10)
         node.create_subscription(JointTrajectory, SPEC.gripper.topic, self._on_gripper, 10)
         node.create_subscription(DiagnosticStatus, '/control_node/status', self._on_status, 10)
+        self.plans: list[JointTrajectory] = []
+        node.create_subscription(JointTrajectory, 'policy/plan', self.plans.append, qos.LATCHED)
         self._arm = node.create_client(SetBool, '/control_node/arm')
         self._triggers = {name: node.create_client(Trigger, f'/control_node/{name}')
                           for name in ('reset', 'stop', 'recover')}
@@ -173,6 +175,16 @@ def test_an_armed_arm_follows_the_chunk_to_its_end(arm):
     goal = arm.positions[0] + 0.3
     arm.run()
     wait_until(lambda: abs(arm.positions[0] - goal) < 2e-3, 3.0, 'the goal')
+
+
+def test_the_plan_is_told_with_each_chunk_and_taken_back_when_the_arm_holds(arm):
+    arm.run()
+    wait_until(lambda: arm.plans and arm.plans[-1].points, 5.0, 'a plan')
+    plan = conversions.chunk_from_message(arm.plans[-1])
+    assert plan.names == SPEC.joint_names
+    assert plan.actions[-1, 0] - plan.actions[0, 0] == pytest.approx(0.3, abs=0.01)
+    arm.trigger('stop')
+    wait_until(lambda: not arm.plans[-1].points, 5.0, 'an empty plan')
 
 
 def test_the_gripper_closes_exactly_and_is_sent_only_when_it_changes(arm):

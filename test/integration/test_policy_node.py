@@ -19,6 +19,7 @@ import time
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
+from faster_ros.interfaces import ActionChunk
 from faster_ros.nodes import conversions, qos
 from faster_ros.nodes.diagnostics import values_of
 from faster_ros.robot_spec import load_robot_spec
@@ -64,6 +65,7 @@ class Cell(Peer):
         node.create_subscription(DiagnosticStatus, '/policy_node/status', self._on_status, 10)
         node.create_subscription(String, 'policy/problem', self._on_problem, qos.LATCHED)
         node.create_subscription(Time, 'policy/fresh_until', self._on_fresh_until, qos.SENSOR)
+        self._plan = node.create_publisher(JointTrajectory, 'policy/plan', qos.LATCHED)
         self.reset = node.create_client(Trigger, '/policy_node/reset')
         node.create_timer(1 / 30, self._publish_images)
         node.create_timer(0.01, self._publish_state)
@@ -95,6 +97,13 @@ class Cell(Peer):
 
     def instruct(self, text: str) -> None:
         self._instruction.publish(String(data=text))
+
+    def plan(self, *names: str) -> None:
+        """Tell that the arm will be at 9 rad with these joints for a minute; none: it holds."""
+        rows = np.full((600, len(names)), 9.0)
+        message = conversions.chunk_to_message(
+            ActionChunk(self.now_ns(), 100_000_000, rows, names)) if names else JointTrajectory()
+        self._plan.publish(message)
 
     def next_chunk(self) -> JointTrajectory:
         count = len(self.chunks)
@@ -157,6 +166,24 @@ def test_a_chunk_answers_an_observation_and_carries_its_stamp(cell):
     assert chunk.names == SPEC.joint_names
     np.testing.assert_allclose(chunk.actions[:, 1:], np.tile(SPEC.home_positions[1:], (16, 1)))
     assert chunk.actions[0, 0] == 7
+
+
+def test_the_policy_is_given_what_the_arm_will_do_until_its_answer(cell):
+    def committed() -> int:
+        chunk = conversions.chunk_from_message(cell.next_chunk())
+        return int((chunk.actions[:, 1] == 9.0).sum())
+
+    cell.instruct('committed')
+    assert committed() == 0
+    cell.plan(*SPEC.joint_names)
+    wait_until(lambda: committed() >= 2, 5.0, 'an answer to a plan')
+    cell.plan(*reversed(SPEC.joint_names))
+    wait_until(lambda: committed() == 0, 5.0, 'an answer without the joints of another arm')
+    assert 'policy/plan has joints fr3_finger_joint1' in cell.process.output
+    cell.plan(*SPEC.joint_names)
+    wait_until(lambda: committed() >= 2, 5.0, 'an answer to a plan')
+    cell.plan()
+    wait_until(lambda: committed() == 0, 5.0, 'an answer without a plan')
 
 
 def test_chunks_come_after_the_execution_horizon(cell):

@@ -16,6 +16,7 @@
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.block_decoding import action_positions, block_mask, choose, expert_input
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
+from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.faster_vla import FASTerVLA
 import pytest
 import torch
@@ -119,6 +120,35 @@ def test_boblk_copies_give_different_outputs():
     policy.expert.place.zero_()  # leave only the positions to tell the copies apart
     first = policy.logits(batch(), codes())[:, :4]
     assert (first[:, 0] - first[:, 1]).abs().max() > 1e-5
+
+
+class Ticks:
+    """A clock that goes on by one second with every look at it."""
+
+    def __init__(self):
+        self.seconds = 0
+
+    def __call__(self):
+        self.seconds += 1
+        return self.seconds
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('block_size', [1, 4])
+@pytest.mark.parametrize('within_s, levels', [(-5, 1), (2, 1), (3, 2), (4, 3), (50, 3)])
+def test_a_deadline_ends_decoding_with_the_levels_that_are_ready(block_size, within_s, levels):
+    policy = model(block_size=block_size)
+    whole = policy.generate(batch())
+    # Seen at 1 s when it is made, at 2 s when decoding begins, then once for each level.
+    in_time = policy.generate(batch(), deadline=DecodeDeadline(within_s, Ticks()))
+    assert torch.equal(in_time, whole[:, :levels])
+
+
+@torch.no_grad()
+def test_a_deadline_inside_a_block_of_two_levels_keeps_both():
+    policy = model(levels=4, block_size=8)
+    late = policy.generate(batch(), deadline=DecodeDeadline(-1, Ticks()))
+    assert late.shape == (2, 2, 4)
 
 
 @torch.no_grad()

@@ -77,6 +77,15 @@ def test_after_a_reset_the_next_chunk_is_due_at_once():
     assert scheduler.should_request(T0)
 
 
+def test_an_answer_has_until_the_running_chunk_ends():
+    scheduler = ChunkScheduler(margin_s=0.05)
+    assert scheduler.answer_within_s(T0) is None
+    scheduler.chunk_arrived(chunk(0), T0 + 100 * MS)
+    assert scheduler.answer_within_s(T0 + 1000 * MS) == pytest.approx(0.45)
+    assert scheduler.answer_within_s(T0 + 1480 * MS) == pytest.approx(-0.03)
+    assert scheduler.answer_within_s(T0 + 1500 * MS) is None
+
+
 class Inbox:
     """Collects what a worker delivers."""
 

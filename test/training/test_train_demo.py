@@ -19,7 +19,7 @@ import sys
 
 from faster_ros.policy.checkpoint import load_policy
 from faster_ros.robot_spec import load_robot_spec
-from faster_ros.training.demonstrations import batches
+from faster_ros.training.demonstrations import batches, Demonstrations
 from faster_ros.training.train_tokenizer import learning_rate_share
 import numpy as np
 import pytest
@@ -35,6 +35,25 @@ def test_the_learning_rate_warms_up_and_decays():
     assert shares[0] < 0.02
     assert max(shares) == pytest.approx(0.98, abs=0.02)
     assert shares[-1] < 0.03
+
+
+def walk(seed: int, steps: int) -> Demonstrations:
+    """Return an episode of one joint that is led one way while the expert goes the other."""
+    place = np.arange(steps, dtype=float)[:, None]
+    chunks = place[:, None] - np.arange(6)[None, :, None]
+    return Demonstrations(np.zeros((steps, 1, 1, 1, 3), np.uint8), place, chunks, place + 0.5,
+                          np.repeat('walk', steps), np.full(steps, seed))
+
+
+def test_a_chunk_with_a_delay_repeats_what_was_commanded_and_then_goes_on_as_the_expert_would():
+    two = Demonstrations.concatenate([walk(3, 5), walk(4, 4)])
+    chunks, delays = two.continued(np.full(9, 2))
+    assert delays.tolist() == [2, 2, 2, 1, 0, 2, 2, 1, 0]
+    assert chunks[0, :, 0].tolist() == [0.5, 1.5, 2.5, 1, 0, -1]  # the expert at 2: 1, 0, -1
+    assert chunks[3, :, 0].tolist() == [3.5, 4.5, 3, 2, 1, 0]  # one step is left of the episode
+    assert chunks[8].tolist() == two.actions[8].tolist()
+    plain, _ = two.continued(np.zeros(9, int))
+    assert np.array_equal(plain, two.actions)
 
 
 @pytest.mark.slow

@@ -26,12 +26,14 @@ class PolicyInput:
     A batch of observations as tensors.
 
     ``images``: (B, cameras, 3, height, width) in [-1, 1]; ``words``: (B, L) ids, padded on the
-    left with 0; ``state``: (B, S) normalised joints.
+    left with 0; ``state``: (B, S) normalised joints; ``committed``: see ``committed_actions.py``,
+    for a policy that takes them.
     """
 
     images: Tensor
     words: Tensor
     state: Tensor
+    committed: Tensor | None = None
 
 
 @dataclass

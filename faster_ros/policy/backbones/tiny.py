@@ -22,6 +22,7 @@ from scratch on a CPU in minutes and has the interface of the large ones.
 from __future__ import annotations
 
 from faster_ros.policy.backbones.base import PolicyInput, Prefix
+from faster_ros.policy.committed_actions import CommittedToken
 from faster_ros.policy.config import PolicyConfig
 from faster_ros.policy.layers import JointAttentionLayer
 from faster_ros.policy.vocabulary import PAD
@@ -62,7 +63,7 @@ class KeypointEncoder(nn.Module):
 
 
 class TinyBackbone(nn.Module):
-    """Prefix order: image tokens of each camera, words, one state token."""
+    """Prefix order: image tokens of each camera, words, committed actions, one state token."""
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
@@ -75,6 +76,7 @@ class TinyBackbone(nn.Module):
             for _ in config.cameras)
         self.state_token = nn.Sequential(nn.Linear(config.state_dim, size.width), nn.GELU(),
                                          nn.Linear(size.width, size.width))
+        self.committed = CommittedToken(config, size.width) if config.committed_rows else None
         self.place = nn.Parameter(
             0.02 * torch.randn(len(config.cameras) * size.tokens_per_camera, size.width))
         self.layers = nn.ModuleList(
@@ -90,8 +92,10 @@ class TinyBackbone(nn.Module):
             project(encode(batch.images[:, index], task)).unflatten(
                 1, (self.config.backbone.tokens_per_camera, -1))
             for index, (encode, project) in enumerate(zip(self.cameras, self.image_tokens))]
-        x = torch.cat([torch.cat(images, 1) + self.place, words,
-                       self.state_token(batch.state)[:, None]], 1)  # B, P, width
+        state = [self.state_token(batch.state)[:, None]]
+        if self.committed is not None:
+            state = [self.committed(batch), *state]
+        x = torch.cat([torch.cat(images, 1) + self.place, words, *state], 1)  # B, P, width
         mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         mask[:, len(self.place):len(self.place) + known.shape[1]] = known
         positions = mask.cumsum(1) - 1  # padding takes no position
