@@ -53,9 +53,9 @@ MAY_IMPORT = {
 }
 
 AGREED_PACKAGES = {
-    'accelerate', 'av', 'cv2', 'h5py', 'jinja2', 'matplotlib', 'mujoco', 'numpy', 'pinocchio',
-    'pyarrow', 'rosbags', 'ruckig', 'safetensors', 'scipy', 'tokenizers', 'torch', 'tqdm',
-    'transformers', 'yaml',
+    'accelerate', 'av', 'cv2', 'h5py', 'huggingface_hub', 'jinja2', 'matplotlib', 'mujoco',
+    'numpy', 'pinocchio', 'pyarrow', 'rosbags', 'ruckig', 'safetensors', 'scipy', 'tokenizers',
+    'torch', 'tqdm', 'transformers', 'yaml',
 }
 ROS_PACKAGES = {
     'ament_index_python', 'builtin_interfaces', 'cv_bridge', 'launch', 'launch_ros',

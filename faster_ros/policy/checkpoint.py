@@ -15,7 +15,8 @@
 A trained policy as one folder, and as an object that answers observations.
 
 ``config.json`` (sizes, normalisation, robot, time step), ``policy.safetensors``,
-``tokenizer.safetensors`` and ``training.json`` (how it was made). Nothing is ever unpickled.
+``tokenizer.safetensors``, ``training.json`` (how it was made) and, for a vision-language model,
+``processor/`` (its image processor and text tokenizer). Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 import json
 from pathlib import Path
+import shutil
 from typing import Any
 
 from faster_ros.data.normalisation import Normaliser
@@ -37,11 +39,11 @@ from faster_ros.policy.compatibility import (
     FORMAT,
     read_config,
 )
-from faster_ros.policy.config import PolicyConfig
+from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.faster_vla import FASTerVLA
-from faster_ros.policy.preprocess import image_tensor, resize
-from faster_ros.policy.vocabulary import WordVocabulary
+from faster_ros.policy.hub import local_folder, push
+from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
@@ -51,10 +53,16 @@ from safetensors.torch import load_file, save_file
 import torch
 from torch import nn, Tensor
 
+PROCESSOR = 'processor'
+
 
 @dataclass
 class PolicyParts:
-    """Everything that makes a policy: models, normalisation, robot, seconds per action."""
+    """
+    Everything that makes a policy: models, normalisation, robot, seconds per action.
+
+    ``preprocessor`` may be left out where the config describes all of it.
+    """
 
     model: FASTerVLA
     tokenizer: FASTerVQ
@@ -62,10 +70,25 @@ class PolicyParts:
     state_normaliser: Normaliser
     robot: RobotSpec
     step_s: float
+    preprocessor: Preprocessor | None = None
 
     def save(self, folder: Path, record: dict[str, Any]) -> None:
-        """Write the checkpoint folder; ``record`` says how the policy was made."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """
+        Write the checkpoint folder; ``record`` says how the policy was made.
+
+        An older one of that name is replaced when the new one is complete; any other folder with
+        files in it is a ValueError.
+        """
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / 'config.json').exists():
+            raise ValueError(f'{folder} holds other files; a checkpoint needs a folder of its own')
+        partial = folder.with_name(f'{folder.name}.partial')
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        self._write(partial, record)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+
+    def _write(self, folder: Path, record: dict[str, Any]) -> None:
         config = {
             'format': FORMAT,
             'action_representation': ACTION_REPRESENTATION,
@@ -80,6 +103,8 @@ class PolicyParts:
         save_file(_tensors(self.tokenizer), str(folder / 'tokenizer.safetensors'))
         (folder / 'training.json').write_text(json.dumps(record, indent=2) + '\n')
         (folder / 'config.json').write_text(json.dumps(config, indent=2) + '\n')
+        if self.preprocessor is not None:
+            self.preprocessor.save(folder / PROCESSOR)
 
 
 class FASTerPolicy:
@@ -90,8 +115,22 @@ class FASTerPolicy:
         self._device = torch.device(device)
         self._model = parts.model.to(self._device).eval()
         self._tokenizer = parts.tokenizer.to(self._device).eval()
-        config = parts.model.config
-        self._vocabulary = WordVocabulary(config.vocabulary, config.max_words)
+        self._preprocess = parts.preprocessor or PixelsAndWords(parts.model.config)
+
+    @staticmethod
+    def from_pretrained(source: str | Path, spec: RobotSpec, device: str = 'cpu') -> FASTerPolicy:
+        """Load a checkpoint folder, or one of a hub by owner/name; see ``load_policy``."""
+        return load_policy(local_folder(source), spec, device)
+
+    def save_pretrained(self, folder: str | Path, record: dict[str, Any] | None = None) -> None:
+        """Write the checkpoint folder; see ``PolicyParts.save``."""
+        self.parts.save(Path(folder), record or {})
+
+    @staticmethod
+    def push_to_hub(folder: str | Path, name: str) -> str:
+        """Upload a saved checkpoint as owner/name and return its address."""
+        read_config(Path(folder))
+        return push(Path(folder), name)
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -106,8 +145,7 @@ class FASTerPolicy:
     @property
     def example_instruction(self) -> str:
         """Return words that the policy knows, not a task."""
-        config = self.parts.model.config
-        return ' '.join(config.vocabulary[:config.max_words])
+        return self._preprocess.example_instruction
 
     def infer(self, observation: Observation) -> ActionChunk:
         """Return the chunk that starts at the observation's stamp."""
@@ -152,14 +190,9 @@ class FASTerPolicy:
         if missing:
             raise ValueError(f"image of camera {', '.join(missing)} is missing; the policy needs "
                              f"{', '.join(self.cameras)}, got {', '.join(images) or 'none'}")
-        size = self.parts.model.config.backbone
-        stack = np.stack([resize(images[camera], size.image_width, size.image_height)
-                          for camera in self.cameras])
         state = self.parts.state_normaliser.normalise(positions)
-        return PolicyInput(
-            image_tensor(stack)[None].to(self._device),
-            torch.tensor([self._vocabulary.encode(instruction)], device=self._device),
-            torch.tensor(state[None], dtype=torch.float32, device=self._device))
+        found = self._preprocess([images[camera] for camera in self.cameras], state, instruction)
+        return found.to(self._device)
 
 
 def load_policy(folder: str | Path, spec: RobotSpec, device: str = 'cpu') -> FASTerPolicy:
@@ -174,11 +207,13 @@ def load_policy(folder: str | Path, spec: RobotSpec, device: str = 'cpu') -> FAS
     config = read_config(folder)
     try:
         check_compatible(config, spec)
+        model = PolicyConfig.from_dict(config['policy'])
         parts = PolicyParts(
-            FASTerVLA(PolicyConfig.from_dict(config['policy'])),
+            _unfilled(model),
             FASTerVQ(TokenizerConfig.from_dict(config['tokenizer'])),
             Normaliser.from_dict(config['action_normaliser']),
-            Normaliser.from_dict(config['state_normaliser']), spec, float(config['step_s']))
+            Normaliser.from_dict(config['state_normaliser']), spec, float(config['step_s']),
+            _preprocessor(folder, model))
         _check_policy(parts)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f'checkpoint {folder}: config.json is not usable: '
@@ -188,8 +223,28 @@ def load_policy(folder: str | Path, spec: RobotSpec, device: str = 'cpu') -> FAS
     return FASTerPolicy(parts, device)
 
 
+def _unfilled(config: PolicyConfig) -> FASTerVLA:
+    """Return a model whose weights will be read: drawing those of a large one takes minutes."""
+    if isinstance(config.backbone, BackboneConfig):
+        return FASTerVLA(config)
+    from transformers.initialization import no_init_weights
+
+    with no_init_weights():
+        return FASTerVLA(config)
+
+
+def _preprocessor(folder: Path, config: PolicyConfig) -> Preprocessor | None:
+    if isinstance(config.backbone, BackboneConfig):
+        return None
+    from faster_ros.policy.vlm_preprocess import load_processor
+
+    if not (folder / PROCESSOR).is_dir():
+        raise ValueError(f'{PROCESSOR}/ is missing')
+    return load_processor(folder / PROCESSOR, config)
+
+
 def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    return {name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}
 
 
 def _reason(error: Exception) -> str:
@@ -212,7 +267,7 @@ def _load_weights(module: nn.Module, file: Path) -> None:
     except (SafetensorError, OSError) as error:
         raise ValueError(f'checkpoint file {file} is damaged: {error}') from error
     try:
-        module.load_state_dict(tensors)
+        module.load_state_dict(tensors, assign=True)  # keeps the type that they were saved with
     except RuntimeError as error:
         raise ValueError(f'checkpoint file {file} does not fit config.json: {error}') from error
     broken = [name for name, tensor in tensors.items()

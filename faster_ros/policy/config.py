@@ -18,17 +18,22 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+TINY = 'tiny'
+FAMILIES = ('paligemma', 'smolvlm', 'qwen2_5_vl', 'qwen3_vl')  # model types of transformers
+EXPERTS = ('plain', 'gated', 'none')
+STATE_INPUTS = ('text', 'token')
+
 
 @dataclass(frozen=True)
 class BackboneConfig:
     """
-    The vision-language backbone: which class, and its sizes.
+    The backbone that comes with this package and its sizes.
 
     ``heads``, ``head_dim`` and ``layers`` are shared with the action expert, which attends to the
     backbone's keys and values layer by layer.
     """
 
-    name: str = 'tiny'
+    name: str = TINY
     image_width: int = 128
     image_height: int = 96
     channels: int = 24
@@ -41,6 +46,32 @@ class BackboneConfig:
 
 
 @dataclass(frozen=True)
+class VLMConfig:
+    """
+    A vision-language model of the library ``transformers`` as backbone.
+
+    ``name`` is one of FAMILIES; ``architecture`` repeats the model's own config.json, so that a
+    checkpoint needs no other folder. Camera images are
+    averaged down to ``image_width`` x ``image_height`` before the model's image processor.
+    ``state_input`` is how joints reach the model: as integers of ``state_bins`` bins over
+    [-1, 1] in the text, or as one embedded token.
+    """
+
+    name: str
+    architecture: dict[str, Any]
+    image_width: int = 224
+    image_height: int = 168
+    state_input: str = 'text'
+    state_bins: int = 256
+
+    def __post_init__(self) -> None:
+        """Refuse a way of giving the state that does not exist."""
+        if self.state_input not in STATE_INPUTS:
+            raise ValueError(f"state_input must be one of {', '.join(STATE_INPUTS)}, got "
+                             f'{self.state_input!r}')
+
+
+@dataclass(frozen=True)
 class PolicyConfig:
     """
     What defines a policy besides its weights.
@@ -50,6 +81,11 @@ class PolicyConfig:
     between the positions of neighbouring action tokens; ``gap`` is the fixed one at inference.
     ``decode_levels`` stops inference after so many residual levels; None decodes all.
     ``committed_rows``: the most committed actions that are given as an input; 0 takes none.
+
+    ``vocabulary`` is for the backbone that has no tokenizer of its own; ``max_words`` bounds the
+    tokens of a prompt, those of the images aside. ``expert``: layers with a plain or a gated MLP
+    of ``expert_mlp`` units (0: four times the width), or 'none', where the backbone itself
+    decodes.
     """
 
     cameras: tuple[str, ...]
@@ -60,15 +96,17 @@ class PolicyConfig:
     codes_per_level: int
     codebook_size: int
     block_size: int
-    backbone: BackboneConfig = BackboneConfig()
+    backbone: BackboneConfig | VLMConfig = BackboneConfig()
     expert_width: int = 64
     train_gap: tuple[int, int] = (1, 3)
     gap: int = 2
     decode_levels: int | None = None
     committed_rows: int = 0
+    expert: str = 'plain'
+    expert_mlp: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a block size that does not divide the number of tokens."""
+        """Refuse a block size that does not divide the number of tokens, or unknown words."""
         if self.tokens % self.block_size:
             raise ValueError(f'block_size {self.block_size} must divide the {self.tokens} tokens '
                              f'of {self.levels} levels x {self.codes_per_level} codes')
@@ -77,6 +115,11 @@ class PolicyConfig:
                              f'{self.decode_levels}')
         if self.committed_rows < 0:
             raise ValueError(f'committed_rows must be at least 0, got {self.committed_rows}')
+        if self.committed_rows and not isinstance(self.backbone, BackboneConfig):
+            raise ValueError("committed_rows needs the backbone 'tiny', the only one that takes "
+                             'committed actions')
+        if self.expert not in EXPERTS:
+            raise ValueError(f"expert must be one of {', '.join(EXPERTS)}, got {self.expert!r}")
 
     @property
     def tokens(self) -> int:
@@ -95,11 +138,21 @@ class PolicyConfig:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> PolicyConfig:
         """Build from ``to_dict``; an unknown key is an error."""
-        for cls, values in ((PolicyConfig, data), (BackboneConfig, data['backbone'])):
+        name = check_backbone_name(data['backbone']['name'])
+        kind = BackboneConfig if name == TINY else VLMConfig
+        for cls, values in ((PolicyConfig, data), (kind, data['backbone'])):
             unknown = set(values) - {field.name for field in fields(cls)}
             if unknown:
                 raise ValueError(f"policy config: unknown key {', '.join(sorted(unknown))}")
         low, high = data['train_gap']
         return PolicyConfig(**{
             **data, 'cameras': tuple(data['cameras']), 'vocabulary': tuple(data['vocabulary']),
-            'train_gap': (low, high), 'backbone': BackboneConfig(**data['backbone'])})
+            'train_gap': (low, high), 'backbone': kind(**data['backbone'])})
+
+
+def check_backbone_name(name: str) -> str:
+    """Return the name of a known backbone; another one is a ValueError."""
+    if name not in (TINY, *FAMILIES):
+        raise ValueError(f"backbone '{name}' is unknown; expected one of "
+                         f"{', '.join((TINY, *FAMILIES))}")
+    return name

@@ -15,9 +15,15 @@
 
 from __future__ import annotations
 
-from faster_ros.policy.action_expert import ActionExpert, ExpertCache
-from faster_ros.policy.backbones.base import PolicyInput, Prefix
-from faster_ros.policy.backbones.tiny import TinyBackbone
+from faster_ros.policy.action_expert import make_decoder
+from faster_ros.policy.backbones.base import (
+    Backbone,
+    KeyValueCache,
+    PolicyInput,
+    Prefix,
+    TeacherForced,
+)
+from faster_ros.policy.backbones.registry import make_backbone
 from faster_ros.policy.block_decoding import (
     action_positions,
     block_mask,
@@ -31,20 +37,19 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-_BACKBONES = {'tiny': TinyBackbone}
-
 
 class FASTerVLA(nn.Module):
-    """Codes are (B, K, T) as FASTerVQ gives them; inside they are flat, coarse level first."""
+    """
+    Codes are (B, K, T) as FASTerVQ gives them; inside they are flat, coarse level first.
 
-    def __init__(self, config: PolicyConfig) -> None:
+    Without a ``backbone`` an untrained one is made, as the config describes it.
+    """
+
+    def __init__(self, config: PolicyConfig, backbone: Backbone | None = None) -> None:
         super().__init__()
-        if config.backbone.name not in _BACKBONES:
-            raise ValueError(f"backbone '{config.backbone.name}' is unknown; expected one of "
-                             f"{', '.join(_BACKBONES)}")
         self.config = config
-        self.backbone = _BACKBONES[config.backbone.name](config)
-        self.expert = ActionExpert(config)
+        self.backbone = make_backbone(config) if backbone is None else backbone
+        self.expert = make_decoder(config, self.backbone)
         self.register_buffer('mask', block_mask(config.tokens, config.block_size),
                              persistent=False)
         self.mask: Tensor
@@ -55,7 +60,7 @@ class FASTerVLA(nn.Module):
         flat = codes.flatten(1)
         ids = expert_input(flat, self.config.block_size, self.config.codebook_size)
         positions = action_positions(prefix.next_position, self._gaps(flat))
-        out: Tensor = self.expert(ids, positions, prefix, self.mask)
+        out: Tensor = self.expert(ids, positions, TeacherForced(prefix), self.mask)
         return out
 
     def forward(self, batch: PolicyInput, codes: Tensor) -> Tensor:
@@ -74,27 +79,31 @@ class FASTerVLA(nn.Module):
         config does; a ``deadline`` ends with the whole levels that are ready, one at least.
         Temperature 0 is greedy.
         """
+        return self.decode(self.backbone(batch), levels, top_k, temperature, deadline)
+
+    @torch.no_grad()
+    def decode(self, prefix: Prefix, levels: int | None = None, top_k: int = 50,
+               temperature: float = 0.0, deadline: DecodeDeadline | None = None) -> Tensor:
+        """Return codes (B, k, T) that continue a prefix; see ``generate``."""
         config = self.config
-        prefix = self.backbone(batch)
         wanted = (levels or config.decode_levels or config.levels) * config.codes_per_level
-        ids = torch.full((len(batch.state), config.block_size), boblk_id(config.codebook_size),
-                         device=batch.state.device)
+        start = prefix.next_position
+        ids = start.new_full((len(start), config.block_size), boblk_id(config.codebook_size))
         positions = action_positions(
-            prefix.next_position, torch.full((len(ids), config.tokens), config.gap,
-                                             device=ids.device))
-        cache = ExpertCache()
+            start, start.new_full((len(start), config.tokens), config.gap))
+        cache = KeyValueCache(prefix, config.tokens)
         decoded: list[Tensor] = []
         if deadline:
             deadline.begin()
-        while len(decoded) * config.block_size < wanted:
+        while cache.length < wanted:
             here = slice(cache.length, cache.length + config.block_size)
-            logits = self.expert(ids, positions[:, here], prefix,
-                                 self.mask[here, :here.stop], cache)
+            logits = self.expert(ids, positions[:, here], cache, self.mask[here, :here.stop])
+            cache.advance(config.block_size)
             ids = choose(logits, top_k, temperature)
             decoded.append(ids)
-            ready = len(decoded) * config.block_size
-            if deadline and ready % config.codes_per_level == 0 and deadline.passed():
-                wanted = min(wanted, ready)
+            level_ends = cache.length % config.codes_per_level == 0
+            if deadline and level_ends and deadline.passed():
+                wanted = min(wanted, cache.length)
         return torch.cat(decoded, 1)[:, :wanted].unflatten(1, (-1, config.codes_per_level))
 
     def _gaps(self, flat: Tensor) -> Tensor:

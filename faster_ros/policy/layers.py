@@ -15,21 +15,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from faster_ros.policy.backbones.base import Context, Geometry
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
 
-_ROTARY_BASE = 1000.0
 
-
-def rotate(x: Tensor, positions: Tensor) -> Tensor:
+def rotate(x: Tensor, positions: Tensor, base: float) -> Tensor:
     """Apply rotary position embedding to (B, heads, T, head_dim) at positions (B, T)."""
     half = x.shape[-1] // 2
-    rates = _ROTARY_BASE ** (-torch.arange(half, device=x.device) / half)
+    rates = base ** (-torch.arange(half, device=x.device) / half)
     angle = positions[:, None, :, None] * rates  # B, 1, T, half
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x[..., :half], x[..., half:]
     return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+
+
+class GatedMLP(nn.Module):
+    """GELU-gated MLP as in Gemma, with gate and value in one projection."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gate_and_value = nn.Linear(width, 2 * hidden, bias=False)
+        self.out = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (..., width) of (..., width)."""
+        gate, value = self.gate_and_value(x).chunk(2, -1)
+        return self.out(functional.gelu(gate, approximate='tanh') * value)
+
+
+def plain_mlp(width: int, hidden: int) -> nn.Module:
+    """Return an MLP of two layers with GELU."""
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(approximate='tanh'),
+                         nn.Linear(hidden, width))
 
 
 class JointAttentionLayer(nn.Module):
@@ -38,27 +59,45 @@ class JointAttentionLayer(nn.Module):
 
     The backbone uses it on its own tokens; the action expert adds the backbone's keys and values
     of the same layer, so that action tokens see the prefix while the prefix never sees them.
+    Queries, keys and values are one projection; heads of keys may be fewer than those of queries.
     """
 
-    def __init__(self, width: int, heads: int, head_dim: int) -> None:
+    def __init__(self, width: int, geometry: Geometry, mlp: nn.Module | None = None) -> None:
         super().__init__()
-        self.heads = heads
+        self._counts = (geometry.heads, geometry.kv_heads, geometry.kv_heads)
+        self._base = geometry.rotary_base
+        head_dim = geometry.head_dim
         self.norm_attention = nn.RMSNorm(width)
         self.norm_mlp = nn.RMSNorm(width)
-        self.qkv = nn.Linear(width, 3 * heads * head_dim, bias=False)
-        self.out = nn.Linear(heads * head_dim, width, bias=False)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate='tanh'),
-                                 nn.Linear(4 * width, width))
+        self.qkv = nn.Linear(width, sum(self._counts) * head_dim, bias=False)
+        self.out = nn.Linear(geometry.heads * head_dim, width, bias=False)
+        self.mlp = mlp or plain_mlp(width, 4 * width)
 
     def project(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return q, k, v of tokens (B, T, width), each (B, heads, T, head_dim)."""
-        q, k, v = self.qkv(self.norm_attention(x)).unflatten(
-            -1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return rotate(q, positions), rotate(k, positions), v
+        """Return q (B, heads, T, head_dim), k and v (B, kv_heads, ...) of tokens (B, T, width)."""
+        heads = self.qkv(self.norm_attention(x)).unflatten(-1, (sum(self._counts), -1))
+        q, k, v = heads.transpose(1, 2).split(self._counts, 1)
+        return rotate(q, positions, self._base), rotate(k, positions, self._base), v
 
     def mix(self, x: Tensor, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """Attend where ``mask`` (B, 1, T, keys) is true and return the layer's tokens."""
-        seen = functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        seen = functional.scaled_dot_product_attention(
+            q, keys, values, attn_mask=mask, enable_gqa=q.shape[1] != keys.shape[1])
         x = x + self.out(seen.transpose(1, 2).flatten(2))
         out: Tensor = x + self.mlp(self.norm_mlp(x))
         return out
+
+
+def joint_attention(layers: Iterable[nn.Module], x: Tensor, positions: Tensor, context: Context,
+                    see: Tensor) -> Tensor:
+    """
+    Run layers over action tokens x (B, T, width) that see a prefix as well.
+
+    ``see``: (B, 1, T, P + S), what each token attends to of the prefix and the action tokens.
+    """
+    for index, layer in enumerate(layers):
+        assert isinstance(layer, JointAttentionLayer)
+        q, k, v = layer.project(x, positions)
+        keys, values = context.extend(index, k, v)
+        x = layer.mix(x, q, keys, values, see)
+    return x

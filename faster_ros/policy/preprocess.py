@@ -15,11 +15,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
 import cv2
-from faster_ros.interfaces import ImageArray
+from faster_ros.interfaces import FloatArray, ImageArray
+from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.config import BackboneConfig, PolicyConfig
+from faster_ros.policy.vocabulary import WordVocabulary
 import numpy as np
 import torch
 from torch import Tensor
+
+
+class Preprocessor(Protocol):
+    """Turns one observation into a batch of one."""
+
+    @property
+    def example_instruction(self) -> str:
+        """Return words that the policy knows, not a task."""
+
+    def __call__(self, images: Sequence[ImageArray], state: FloatArray,
+                 instruction: str) -> PolicyInput:
+        """
+        Return the tensors of uint8 RGB images, one a camera, normalised joints (S,) and words.
+
+        What the backbone cannot take is a ValueError.
+        """
+
+    def save(self, folder: Path) -> None:
+        """Write what it needs besides the policy's config."""
+
+
+class PixelsAndWords:
+    """For the backbone that comes with this package: small images, a vocabulary of its own."""
+
+    def __init__(self, config: PolicyConfig) -> None:
+        assert isinstance(config.backbone, BackboneConfig)
+        self._size = config.backbone
+        self._vocabulary = WordVocabulary(config.vocabulary, config.max_words)
+        self._example = ' '.join(config.vocabulary[:config.max_words])
+
+    @property
+    def example_instruction(self) -> str:
+        """Return words that the policy knows, not a task."""
+        return self._example
+
+    def __call__(self, images: Sequence[ImageArray], state: FloatArray,
+                 instruction: str) -> PolicyInput:
+        """Return the tensors of an observation; see Preprocessor."""
+        width, height = self._size.image_width, self._size.image_height
+        stack = np.stack([resize(image, width, height) for image in images])
+        return PolicyInput(image_tensor(stack)[None],
+                           torch.tensor([self._vocabulary.encode(instruction)]),
+                           torch.tensor(state[None], dtype=torch.float32))
+
+    def save(self, folder: Path) -> None:
+        """Write nothing: the config holds the vocabulary."""
 
 
 def resize(image: ImageArray, width: int, height: int) -> ImageArray:

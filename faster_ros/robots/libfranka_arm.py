@@ -106,8 +106,8 @@ class RobotClock:
     The ROS clock as the robot's cycles tell it: even, where the wall clock of a loop is not.
 
     A reading of the wall clock jitters with the load of the machine, and a trajectory sampled at
-    jittering times is rough. Here time advances by the robot's cycles, at a ``rate`` from 0.2 to 1.8
-    that follows the wall clock slowly. A wall clock that was set, by more than 0.5 s between two
+    jittering times is rough. Here time advances by the robot's cycles, at a ``rate`` from 0.2 to
+    1.8 that follows the wall clock slowly. A wall clock that was set, by more than 0.5 s between two
     cycles, is followed at once. Behind a robot that is simulated too slowly this clock falls back
     evenly: its states are old then, and whoever commands holds, instead of taking a step.
     """

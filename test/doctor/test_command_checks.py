@@ -73,8 +73,9 @@ def test_a_controller_manager_that_does_not_answer_is_no_good_sign(named, state,
 
 
 def test_a_robot_file_that_names_its_controller_makes_a_missing_manager_critical():
+    specs = {name: load_robot_spec(name) for name in ('fr3', 'fr3_hand')}
     lines = {name: {line.check: line for line in command_checks.command_lines(
-        Facts(load_robot_spec(name), (arm(load_robot_spec(name)),), ()))} for name in ('fr3', 'fr3_hand')}
+        Facts(spec, (arm(spec),), ()))} for name, spec in specs.items()}
     assert_line(lines['fr3']['arm controller'], 'ok', 'names none')
     assert_line(lines['fr3_hand']['arm controller'], 'critical', 'names fr3_arm_controller',
                 'start the driver')

@@ -90,6 +90,18 @@ def test_an_instruction_the_policy_cannot_follow_is_refused(folder, spec, instru
         load_policy(folder, spec).infer(observation(spec, instruction))
 
 
+def test_a_checkpoint_replaces_an_older_one_but_no_other_folder(parts, folder, tmp_path):
+    (folder / 'left_over.json').write_text('{}')
+    parts.save(folder, {'made_by': 'later test'})
+    assert not (folder / 'left_over.json').exists()
+    assert 'later test' in (folder / 'training.json').read_text()
+    (tmp_path / 'holiday').mkdir()
+    (tmp_path / 'holiday' / 'photo.png').write_text('sea')
+    with pytest.raises(ValueError, match='holiday holds other files'):
+        parts.save(tmp_path / 'holiday', {})
+    assert (tmp_path / 'holiday' / 'photo.png').exists()
+
+
 def test_a_missing_camera_and_a_missing_joint_are_named(folder, spec):
     policy = load_policy(folder, spec)
     seen = observation(spec)

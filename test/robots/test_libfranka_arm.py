@@ -219,7 +219,7 @@ def test_recover_while_the_arm_brakes_takes_control_when_it_stands(sdk):
             seen.append((loop.recover(), robot.recovered, robot.finished))
 
     loop, reports = run(robot, {400: step_and_brake, 2000: stop}
-                        | {call: recover for call in range(401, 1000)})
+                        | dict.fromkeys(range(401, 1000), recover))
     assert 'still brakes' in seen[0][0]
     assert seen[0][1:] == (0, 0)  # nothing is done to an arm in motion
     assert robot.recovered == 1
@@ -239,7 +239,7 @@ def test_a_reflex_while_the_arm_brakes_ends_the_recovery_that_waits(sdk):
             robot._left = 3
 
     loop, _ = run(robot, {400: step_and_brake, 3000: stop}
-                  | {call: recover for call in range(401, 1000)})
+                  | dict.fromkeys(range(401, 1000), recover))
     assert 'still brakes' in seen[0]
     assert robot.recovered == 0
     assert 'cartesian_reflex' in loop.problem

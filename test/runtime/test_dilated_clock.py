@@ -18,7 +18,7 @@ from dataclasses import replace
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.dilated_clock import DilatedClock
 from hypothesis import given, settings, strategies
-from perfect_arm import Arm, chunk, HOME, MS, SPEC, T0 as START
+from perfect_arm import Arm, chunk, HOME, SPEC, T0 as START
 import pytest
 
 S = 1_000_000_000

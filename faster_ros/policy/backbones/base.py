@@ -16,8 +16,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from torch import Tensor
+import torch
+from torch import nn, Tensor
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """
+    What the action expert shares with the backbone, or needs to know of it.
+
+    ``kv_heads`` heads of keys and values serve ``heads`` heads of queries; ``rotary_base`` is that
+    of the rotary positions, ``width`` the backbone's own.
+    """
+
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    rotary_base: float
 
 
 @dataclass
@@ -25,9 +44,9 @@ class PolicyInput:
     """
     A batch of observations as tensors.
 
-    ``images``: (B, cameras, 3, height, width) in [-1, 1]; ``words``: (B, L) ids, padded on the
-    left with 0; ``state``: (B, S) normalised joints; ``committed``: see ``committed_actions.py``,
-    for a policy that takes them.
+    ``images``: (B, cameras, ...) as the backbone's preprocessing makes them; ``words``: (B, L)
+    ids, padded on the left; ``state``: (B, S) normalised joints; ``committed``: see
+    ``committed_actions.py``, for a policy that takes them.
     """
 
     images: Tensor
@@ -35,17 +54,141 @@ class PolicyInput:
     state: Tensor
     committed: Tensor | None = None
 
+    def to(self, device: torch.device) -> PolicyInput:
+        """Return the batch on a device."""
+        committed = None if self.committed is None else self.committed.to(device)
+        return PolicyInput(self.images.to(device), self.words.to(device), self.state.to(device),
+                           committed)
+
+
+@dataclass
+class PrefixTokens:
+    """
+    An observation as tokens, before the backbone's layers.
+
+    ``x``: (B, P, width); ``mask``: (B, P), false where a token is padding; ``positions``: (B, P),
+    or (3, B, P) where rotary positions have three axes; ``deep``: what the first layers add to
+    the image tokens, one (image tokens, width) a layer, at ``images`` (B, P).
+    """
+
+    x: Tensor
+    mask: Tensor
+    positions: Tensor
+    images: Tensor | None = None
+    deep: list[Tensor] | None = None
+
 
 @dataclass
 class Prefix:
     """
     The cache of one forward pass over the observation (paper section 3.2).
 
-    ``keys`` and ``values``: one (B, heads, P, head_dim) tensor per layer; ``mask``: (B, P), false
-    where a token is padding; ``next_position``: (B,), the position after the last token.
+    ``keys`` and ``values``: one (B, kv_heads, P, head_dim) tensor per layer; ``mask``: (B, P),
+    false where a token is padding; ``next_position``: (B,), the position after the last token.
     """
 
     keys: list[Tensor]
     values: list[Tensor]
     mask: Tensor
     next_position: Tensor
+
+
+class Context(Protocol):
+    """What action tokens attend to besides themselves; ``length`` action tokens came before."""
+
+    mask: Tensor
+    length: int
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the layer's keys and values: the prefix, earlier action tokens, these."""
+
+
+class TeacherForced:
+    """All action tokens in one pass: nothing is kept, gradients flow."""
+
+    length = 0
+
+    def __init__(self, prefix: Prefix) -> None:
+        self._prefix = prefix
+        self.mask = prefix.mask
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the prefix's keys and values of a layer with those of the action tokens."""
+        return (torch.cat([self._prefix.keys[layer], k], 2),
+                torch.cat([self._prefix.values[layer], v], 2))
+
+
+class KeyValueCache:
+    """
+    Prefix and action keys of every layer in buffers of their final size.
+
+    A pass writes its own keys and sees a view, so that the prefix is copied once and not once per
+    pass. ``advance`` after a pass makes its tokens earlier ones.
+    """
+
+    def __init__(self, prefix: Prefix, tokens: int) -> None:
+        self.mask = prefix.mask
+        self.length = 0
+        self._start = prefix.mask.shape[1]
+        self._keys = [self._buffer(keys, tokens) for keys in prefix.keys]
+        self._values = [self._buffer(values, tokens) for values in prefix.values]
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep the keys and values (B, kv_heads, T, head_dim) of T tokens; see Context."""
+        first = self._start + self.length
+        stop = first + k.shape[2]
+        keys, values = self._keys[layer], self._values[layer]
+        keys[:, :, first:stop] = k
+        values[:, :, first:stop] = v
+        return keys[:, :, :stop], values[:, :, :stop]
+
+    def advance(self, tokens: int) -> None:
+        """Go on to the next pass."""
+        self.length += tokens
+
+    def _buffer(self, prefix: Tensor, tokens: int) -> Tensor:
+        buffer = torch.cat([prefix, prefix.new_zeros(
+            *prefix.shape[:2], tokens, prefix.shape[3])], 2)
+        return buffer
+
+
+def visible(context: Context, mask: Tensor) -> Tensor:
+    """
+    Return (B, 1, T, P + S): what T action tokens see of the prefix and of S action tokens.
+
+    ``mask``: (T, S), which action tokens each row sees; padding of the prefix is never seen.
+    """
+    rows = mask.shape[0]
+    prefix = context.mask[:, None, None, :].expand(-1, -1, rows, -1)
+    return torch.cat([prefix, mask[None, None].expand(len(prefix), -1, -1, -1)], 3)
+
+
+class Backbone(nn.Module):
+    """
+    A vision-language model as the policy sees it: prefix tokens in, keys and values out.
+
+    ``embed`` is the vision part and ``encode`` the layers; the split is what the benchmark
+    measures.
+    """
+
+    geometry: Geometry
+
+    def forward(self, batch: PolicyInput) -> Prefix:
+        """Encode the observation once; see Prefix."""
+        return self.encode(self.embed(batch))
+
+    def embed(self, batch: PolicyInput) -> PrefixTokens:
+        """Return the observation as tokens."""
+        raise NotImplementedError
+
+    def encode(self, tokens: PrefixTokens) -> Prefix:
+        """Run the layers over the prefix, which never sees actions."""
+        raise NotImplementedError
+
+    def extend(self, x: Tensor, positions: Tensor, context: Context, see: Tensor) -> Tensor:
+        """
+        Run the layers over action tokens (B, T, width) at positions (B, T), for no-expert.
+
+        ``see``: as ``visible`` returns it.
+        """
+        raise NotImplementedError

@@ -21,23 +21,31 @@ from scratch on a CPU in minutes and has the interface of the large ones.
 
 from __future__ import annotations
 
-from faster_ros.policy.backbones.base import PolicyInput, Prefix
+from faster_ros.policy.backbones.base import (
+    Backbone,
+    Context,
+    Geometry,
+    PolicyInput,
+    Prefix,
+    PrefixTokens,
+)
 from faster_ros.policy.committed_actions import CommittedToken
-from faster_ros.policy.config import PolicyConfig
-from faster_ros.policy.layers import JointAttentionLayer
+from faster_ros.policy.config import BackboneConfig, PolicyConfig
+from faster_ros.policy.layers import joint_attention, JointAttentionLayer
 from faster_ros.policy.vocabulary import PAD
 import torch
 from torch import nn, Tensor
+from torch.nn import functional
 
 _STRIDE = 4  # image pixels per map cell
+_ROTARY_BASE = 1000.0
 
 
 class KeypointEncoder(nn.Module):
     """Images of one camera and the instruction -> (B, 2 * keypoints) coordinates in [-1, 1]."""
 
-    def __init__(self, config: PolicyConfig) -> None:
+    def __init__(self, size: BackboneConfig) -> None:
         super().__init__()
-        size = config.backbone
         channels = size.channels
         self.stem = nn.Sequential(
             nn.Conv2d(3, channels, _STRIDE, _STRIDE), nn.ReLU(), nn.Conv2d(channels, channels, 1))
@@ -62,15 +70,18 @@ class KeypointEncoder(nn.Module):
         return (weights @ self.grid).flatten(1)
 
 
-class TinyBackbone(nn.Module):
+class TinyBackbone(Backbone):
     """Prefix order: image tokens of each camera, words, committed actions, one state token."""
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
         size = config.backbone
-        self.config = config
+        assert isinstance(size, BackboneConfig)
+        self.size = size
+        self.geometry = Geometry(size.width, size.layers, size.heads, size.heads, size.head_dim,
+                                 _ROTARY_BASE)
         self.words = nn.Embedding(len(config.vocabulary) + 1, size.width, padding_idx=PAD)
-        self.cameras = nn.ModuleList(KeypointEncoder(config) for _ in config.cameras)
+        self.cameras = nn.ModuleList(KeypointEncoder(size) for _ in config.cameras)
         self.image_tokens = nn.ModuleList(
             nn.Linear(2 * size.keypoints, size.tokens_per_camera * size.width)
             for _ in config.cameras)
@@ -80,17 +91,16 @@ class TinyBackbone(nn.Module):
         self.place = nn.Parameter(
             0.02 * torch.randn(len(config.cameras) * size.tokens_per_camera, size.width))
         self.layers = nn.ModuleList(
-            JointAttentionLayer(size.width, size.heads, size.head_dim)
-            for _ in range(size.layers))
+            JointAttentionLayer(size.width, self.geometry) for _ in range(size.layers))
 
-    def forward(self, batch: PolicyInput) -> Prefix:
-        """Encode the observation once; see Prefix."""
+    def embed(self, batch: PolicyInput) -> PrefixTokens:
+        """Return the observation as tokens."""
         known = batch.words != PAD
         words = self.words(batch.words)  # B, L, width
         task = words.sum(1) / known.sum(1, keepdim=True)
         images = [
             project(encode(batch.images[:, index], task)).unflatten(
-                1, (self.config.backbone.tokens_per_camera, -1))
+                1, (self.size.tokens_per_camera, -1))
             for index, (encode, project) in enumerate(zip(self.cameras, self.image_tokens))]
         state = [self.state_token(batch.state)[:, None]]
         if self.committed is not None:
@@ -98,13 +108,21 @@ class TinyBackbone(nn.Module):
         x = torch.cat([torch.cat(images, 1) + self.place, words, *state], 1)  # B, P, width
         mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         mask[:, len(self.place):len(self.place) + known.shape[1]] = known
-        positions = mask.cumsum(1) - 1  # padding takes no position
-        attend = mask[:, None, None, :]
+        return PrefixTokens(x, mask, mask.cumsum(1) - 1)  # padding takes no position
+
+    def encode(self, tokens: PrefixTokens) -> Prefix:
+        """Run the layers over the prefix; all of its tokens see each other."""
+        x, attend = tokens.x, tokens.mask[:, None, None, :]
         keys, values = [], []
         for layer in self.layers:
             assert isinstance(layer, JointAttentionLayer)
-            q, k, v = layer.project(x, positions)
+            q, k, v = layer.project(x, tokens.positions)
             keys.append(k)
             values.append(v)
             x = layer.mix(x, q, k, v, attend)
-        return Prefix(keys, values, mask, positions[:, -1] + 1)
+        return Prefix(keys, values, tokens.mask, tokens.positions[:, -1] + 1)
+
+    def extend(self, x: Tensor, positions: Tensor, context: Context, see: Tensor) -> Tensor:
+        """Run the layers over action tokens; see Backbone."""
+        x = joint_attention(self.layers, x, positions, context, see)
+        return functional.rms_norm(x, (x.shape[-1],))
