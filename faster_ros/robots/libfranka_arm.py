@@ -107,9 +107,9 @@ class RobotClock:
 
     A reading of the wall clock jitters with the load of the machine, and a trajectory sampled at
     jittering times is rough. Here time advances by the robot's cycles, at a ``rate`` from 0.2 to
-    1.8 that follows the wall clock slowly. A wall clock that was set, by more than 0.5 s between two
-    cycles, is followed at once. Behind a robot that is simulated too slowly this clock falls back
-    evenly: its states are old then, and whoever commands holds, instead of taking a step.
+    1.8 that follows the wall clock slowly. A wall clock that was set, by more than 0.5 s between
+    two cycles, is followed at once. Behind a robot that is simulated too slowly this clock falls
+    back evenly: its states are old then, and whoever commands holds, instead of taking a step.
     """
 
     def __init__(self, wall_ns: int) -> None:
