@@ -106,7 +106,8 @@ class JointCommand:
 
     ``positions``, ``velocities`` and, where they are known, ``accelerations``: shape (D,), due
     at ``stamp_ns``, and derivatives of each other. ``base``: shape (2,), what a mobile base is to
-    drive in m/s and rad/s.
+    drive in m/s and rad/s. ``observation_ns``: the stamp of the observation that the newest chunk
+    in it answers, by which a command is traced back to its images; 0 where no chunk is followed.
     """
 
     stamp_ns: int
@@ -114,6 +115,7 @@ class JointCommand:
     velocities: FloatArray
     accelerations: FloatArray | None = None
     base: FloatArray | None = None
+    observation_ns: int = 0
 
 
 class Policy(Protocol):

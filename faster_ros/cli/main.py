@@ -50,6 +50,8 @@ MODULES = {
              'plan, run and report blinded trials of policies, with intervals and tests'),
     'lab': ('faster_ros.cli.lab',
             'measure what delay does to each rule of joining chunks, with or without a policy'),
+    'latency-report': ('faster_ros.cli.latency_report',
+                       'draw where the time goes between a camera and the arm, from a bag'),
     'stop-benchmark': ('faster_ros.nodes.stop_benchmark',
                        'measure how soon the arm brakes after ~/stop, and after a lost stream'),
     'tokenizer': ('faster_ros.cli.tokenizer',

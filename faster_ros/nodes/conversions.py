@@ -139,10 +139,21 @@ def _step_ns(points: Sequence[JointTrajectoryPoint | MultiDOFJointTrajectoryPoin
     return step_ns
 
 
+def trace_id(observation_ns: int) -> str:
+    """Return the stamp of an observation as a text, such as 12.000000345, or '' for 0."""
+    seconds, rest = divmod(observation_ns, 10**9)
+    return f'{seconds}.{rest:09d}' if observation_ns else ''
+
+
 def command_to_state(command: JointCommand, names: tuple[str, ...]) -> JointState:
-    """Return a command as it is recorded: a row of a chunk, and the velocities of the joints."""
+    """
+    Return a command as it is recorded: a row of a chunk, and the velocities of the joints.
+
+    ``frame_id`` is the stamp of the observation that led to it, '' where none did.
+    """
     message = JointState(name=list(names))
     message.header.stamp = to_time(command.stamp_ns)
+    message.header.frame_id = trace_id(command.observation_ns)
     base: list[float] = [] if command.base is None else command.base.tolist()
     message.position = array('d', [*command.positions, *base])
     message.velocity = array('d', [*command.velocities, *(np.nan for _ in base)])

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import math
 import os
 from pathlib import Path
 import sys
@@ -52,7 +53,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 LoadPolicy = Callable[[Path, RobotSpec, str], Policy]
-TIMING_FIELDS = ('observation_stamp_s', 'capture_to_chunk_ms', 'inference_ms')
+TIMING_FIELDS = ('observation_stamp_s', 'capture_to_chunk_ms', 'inference_ms', 'decode_ms')
 _POLL_RATE_HZ = 200.0   # how often images and joint states are looked for
 _RETRY_NS = 50_000_000  # how often a request that is due is tried without a new image
 _STATUS_RATE_HZ = 10.0
@@ -293,7 +294,7 @@ class PolicyNode(SafeLifecycleNode):
         size = len(TIMING_FIELDS)
         message = Float64MultiArray(data=[
             observation.stamp_ns * 1e-9, (now_ns - observation.stamp_ns) * 1e-6,
-            self._inference_s * 1e3])
+            self._inference_s * 1e3, getattr(self._policy, 'decode_s', math.nan) * 1e3])
         message.layout.dim = [MultiArrayDimension(label=','.join(TIMING_FIELDS), size=size,
                                                   stride=size)]
         self._timing_topic.publish(message)

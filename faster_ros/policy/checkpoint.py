@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 import json
+import math
 from pathlib import Path
 import shutil
 from typing import Any
@@ -108,10 +109,15 @@ class PolicyParts:
 
 
 class FASTerPolicy:
-    """Answers one observation with a chunk; greedy, so equal input gives equal output."""
+    """
+    Answers one observation with a chunk; greedy, so equal input gives equal output.
+
+    ``decode_s``: how long the action expert took of the last answer.
+    """
 
     def __init__(self, parts: PolicyParts, device: str = 'cpu') -> None:
         self.parts = parts
+        self.decode_s = 0.0
         self._device = torch.device(device)
         self._model = parts.model.to(self._device).eval()
         self._tokenizer = parts.tokenizer.to(self._device).eval()
@@ -163,7 +169,7 @@ class FASTerPolicy:
         ``committed``: (C, D), see ``Observation``; a policy trained without them ignores them.
         ``within_s``: what cannot be decoded in that time is left out, coarse levels never are.
         """
-        deadline = None if within_s is None else DecodeDeadline(within_s)
+        deadline = DecodeDeadline(math.inf if within_s is None else within_s)
         names = self.parts.robot.joint_names
         if positions.shape != (len(names),) or not np.isfinite(positions).all():
             raise ValueError(f'positions must be {len(names)} finite numbers '
@@ -172,6 +178,7 @@ class FASTerPolicy:
         batch.committed = self._committed(committed, positions)
         with torch.inference_mode():
             decoded = self._tokenizer.decode(self._model.generate(batch, deadline=deadline))
+        self.decode_s = deadline.decode_s
         deltas = self.parts.action_normaliser.restore(decoded[0].double().cpu().numpy())
         robot = self.parts.robot
         base = range(len(names), len(robot.action_names))  # velocities: nothing to add up

@@ -27,13 +27,18 @@ import torch
 
 
 class DecodeDeadline:
-    """Tells, after each level, whether there is time for another; counts from its making."""
+    """
+    Tells, after each level, whether there is time for another; counts from its making.
+
+    ``decode_s``: how long all levels so far took.
+    """
 
     def __init__(self, within_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._end = clock() + within_s
         self._begun: float | None = None
         self._longest = 0.0
+        self.decode_s = 0.0
 
     def begin(self) -> None:
         """Note that the first level is being decoded now."""
@@ -43,6 +48,7 @@ class DecodeDeadline:
         """Note that a level is ready; returns whether another one would be too late."""
         assert self._begun is not None, 'begin() is called before the first level'
         now = self._now()
+        self.decode_s += now - self._begun
         self._longest = max(self._longest, now - self._begun)
         self._begun = now
         return now + self._longest > self._end

@@ -103,6 +103,7 @@ class MotionController:
         self._hold_at: FloatArray | None = None
         self._last_due_ns = 0  # on the wall clock, of the newest chunk at full speed
         self._base = None if spec.base is None else BaseMotion(spec, self._period_s)
+        self._observation_ns = 0
         self._problem = ''
         self._policy_problem = ''
 
@@ -167,6 +168,7 @@ class MotionController:
 
     def _flush(self, now_ns: int) -> None:
         self._timeline.reset(self._clock.at(now_ns))
+        self._observation_ns = 0
 
     def note_incomplete_state(self, detail: str) -> None:
         """Tell that joint states lack a joint, or with '' that they are complete again."""
@@ -226,6 +228,7 @@ class MotionController:
             if self._problem:
                 self._flush(now_ns)
                 return False
+            self._observation_ns = chunk.start_ns
             begin_ns = now_ns if from_rest else chunk.start_ns
             self._last_due_ns = begin_ns + (len(chunk.actions) - 1) * chunk.step_ns
             if self._base is not None:
@@ -264,7 +267,8 @@ class MotionController:
                 self._flush(now_ns)
         positions = limiter.hold() if target is None else limiter.step(target)
         return JointCommand(now_ns, positions, limiter.velocities, limiter.accelerations,
-                            self._drive(None if target is None else self._clock.at(now_ns)))
+                            self._drive(None if target is None else self._clock.at(now_ns)),
+                            0 if target is None else self._observation_ns)
 
     def _drive(self, due_ns: int | None) -> FloatArray | None:
         return None if self._base is None else self._base.step(due_ns)
