@@ -52,6 +52,8 @@ MODULES = {
             'measure what delay does to each rule of joining chunks, with or without a policy'),
     'stop-benchmark': ('faster_ros.nodes.stop_benchmark',
                        'measure how soon the arm brakes after ~/stop, and after a lost stream'),
+    'recorder-benchmark': ('faster_ros.nodes.recorder_benchmark',
+                           'measure what recorder_node loses at full rates'),
     'tokenizer': ('faster_ros.cli.tokenizer',
                   'fit FASTerVQ to your own recordings, and compare action tokenizers on them'),
 }
@@ -177,7 +179,7 @@ def _bringup(options: argparse.Namespace, _: list[str]) -> int:
         return 0
     processes = GRAPHS[options.graph].processes(_typed(options.arguments))
     _check_checkpoint(processes)
-    if options.graph == 'demo':
+    if options.graph == 'demo' or 'simulated:=true' in options.arguments:
         _prepare_simulation()
     return _run(processes, None)
 
