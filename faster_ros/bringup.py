@@ -34,6 +34,7 @@ from faster_ros.robot_spec import (
     robot_names,
     RobotSpec,
 )
+from faster_ros.teleop.teleop_spec import load_teleop_spec, teleop_names
 import yaml
 
 Value = bool | int | float | str
@@ -147,6 +148,23 @@ EVALUATE_ARGUMENTS = (
     *ARM_ARGUMENTS,
     REQUIRE_DOCTOR,
 )
+RECORD_ARGUMENTS = (
+    ROBOT_ARGUMENTS[0],
+    Argument('teleop', 'gamepad', f'{", ".join(teleop_names())}, or the path of a YAML file'),
+    Argument('task', '', 'what is done, in words, until /instruction says another'),
+    Argument('folder', 'out/recorded', 'folder of the data set, made or continued'),
+    Argument('checkpoint', '', 'folder of a policy that drives until a person takes over; empty: '
+             'a person leads'),
+    DEVICE,
+    Argument('simulated', False, 'record the simulated robot'),
+    Argument('fps', 30, 'rows per second'),
+    Argument('operator', '', 'who leads, for the record'),
+    Argument('bag', 'without_images', 'what the raw bag of each episode holds',
+             ('all', 'without_images', 'none')),
+    Argument('gate', True, 'refuse to save an episode that the truth checks refuse'),
+    *ARM_ARGUMENTS[:3],
+    REQUIRE_DOCTOR,
+)
 DOCTOR_ARGUMENTS = (
     ROBOT_ARGUMENTS[0],
     Argument('checkpoint', '', 'folder of the trained policy; empty leaves it out'),
@@ -245,6 +263,53 @@ def evaluate_graph(
     return [*([Process('doctor_node', told, required=False)] if examined else []), evaluation]
 
 
+_AUTONOMY = tuple((f'policy/{name}', f'autonomy/{name}')
+                  for name in ('chunk', 'problem', 'fresh_until'))
+_TELEOP_BLEND_S = 0.06  # a person feels the delay of a seam, and gives no chunks to be joined
+
+
+def record_graph(
+    robot: str = 'fr3', teleop: str = 'gamepad', task: str = '', folder: str = 'out/recorded',
+    checkpoint: str = '', simulated: bool = False, **given: Value,
+) -> list[Process]:
+    """
+    Return teleoperation, control and recording, with a policy where a ``checkpoint`` is given.
+
+    ``given``: the other values of RECORD_ARGUMENTS.
+    """
+    given = {argument.name: argument.default for argument in RECORD_ARGUMENTS} | given
+    place = Path(folder).absolute()
+    texts = [str(given[name]) for name in ('joint_prefix', 'driver_namespace')]
+    spec = load_robot_spec(robot, *texts)
+    if simulated:
+        robot = _simulated(robot, spec, place.with_name(f'{place.name}_robot'))
+    named = {'robot': robot, 'joint_prefix': texts[0], 'driver_namespace': texts[1]}
+    images = {'compressed': given['compressed']}
+    doctor = bool(given['require_doctor']) and not simulated
+    button = load_teleop_spec(teleop).record
+    control = {} if checkpoint else {'blend': _TELEOP_BLEND_S}
+    recorder = {name: given[name] for name in ('fps', 'operator', 'bag', 'gate')}
+    if button is not None:
+        recorder |= {'button_topic': button.topic, 'button': button.button}
+    return [
+        *([Process('sim_node', {'robot': robot})] if simulated else []),
+        *([Process('doctor_node', {**named, **images, 'checkpoint': checkpoint}, required=False)]
+          if doctor else []),
+        *([Process('policy_node', {**named, **images, 'checkpoint': checkpoint,
+                                   'device': given['device'], 'instruction': task},
+                   remappings=_AUTONOMY)] if checkpoint else []),
+        Process('control_node', {**named, **control, 'require_doctor': doctor}),
+        Process('teleop_node', {**named, 'device': _path(teleop), 'policy': bool(checkpoint)}),
+        Process('recorder_node', {**named, **images, 'folder': str(place), 'task': task,
+                                  'checkpoint': checkpoint, **recorder}),
+    ]
+
+
+def _path(name: str) -> str:
+    """Return the whole path of a file, or the name of what comes with the package."""
+    return str(Path(name).absolute()) if name.endswith(('.yaml', '.yml')) else name
+
+
 def _simulated(robot: str, spec: RobotSpec, folder: Path) -> str:
     """
     Return the robot to simulate, for some a file of their own.
@@ -318,6 +383,9 @@ GRAPHS = {
     'evaluate': Graph(
         EVALUATE_ARGUMENTS, evaluate_graph, 'blinded trials of policies, on a running robot or '
         'simulated'
+    ),
+    'record': Graph(
+        RECORD_ARGUMENTS, record_graph, 'a person leads a robot, and episodes are recorded'
     ),
     'policy': Graph(
         POLICY_ARGUMENTS, policy_graph, 'doctor, policy and control for a running robot'

@@ -94,6 +94,10 @@ def as_command(node):
                 'dry_run': 'true', 'require_doctor': 'false'}),
     ('evaluate', {'robot': 'ur5e', 'folder': '/tmp/x', 'joint_prefix': 'left_'}),
     ('evaluate', {'simulated': 'true', 'attended': 'false', 'folder': '/tmp/x'}),
+    ('record', {}),
+    ('record', {'robot': 'cobot_magic', 'teleop': 'cobot_magic_leader', 'task': 'fold it'}),
+    ('record', {'simulated': 'true', 'checkpoint': '/tmp/a policy', 'folder': '/tmp/set',
+                'bag': 'all', 'fps': '15'}),
     ('demo', {}),
     ('demo', {'trials': '0'}),
     ('demo', {'trials': '3', 'seed_start': '1000100', 'out': '/tmp/x'}),
@@ -136,6 +140,21 @@ def test_the_doctor_stands_before_the_arm_on_a_robot_and_not_in_the_demo():
         assert 'doctor_node' not in [process.name for process in graph]
         (control,) = [process for process in graph if process.name == 'control_node']
         assert not control.parameters['require_doctor']
+
+
+def test_with_a_policy_the_person_stands_between_it_and_the_arm():
+    texts = {'simulated': 'true', 'checkpoint': '/tmp/p', 'teleop': 'gamepad', 'task': 'pick'}
+    nodes = {process.name: process for process in GRAPHS['record'].processes(texts)}
+    assert list(nodes) == ['sim_node', 'policy_node', 'control_node', 'teleop_node',
+                           'recorder_node']
+    assert nodes['policy_node'].remappings == (
+        ('policy/chunk', 'autonomy/chunk'), ('policy/problem', 'autonomy/problem'),
+        ('policy/fresh_until', 'autonomy/fresh_until'))
+    assert nodes['teleop_node'].parameters['policy'] is True
+    assert nodes['recorder_node'].parameters['button_topic'] == '/joy'
+    alone = {process.name: process for process in GRAPHS['record'].processes({})}
+    assert list(alone) == ['doctor_node', 'control_node', 'teleop_node', 'recorder_node']
+    assert alone['control_node'].parameters['require_doctor'] is True
 
 
 def test_every_node_of_the_policy_graph_is_told_the_same_robot():

@@ -47,7 +47,7 @@ MAY_IMPORT = {
     'policy': BASE | {'tokenizer', 'data'},  # a checkpoint carries its normalisation
     'doctor': BASE | {'policy'},  # what a checkpoint needs, without torch
     'training': BASE | {'data', 'policy', 'tokenizer', 'sim', 'evaluation'},
-    'bringup': BASE,
+    'bringup': BASE | {'teleop'},
     'nodes': BASE | CORE | {'bringup'},
     'cli': BASE | CORE | {'bringup', 'training', 'nodes'},
 }

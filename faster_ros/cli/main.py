@@ -54,6 +54,8 @@ MODULES = {
                        'draw where the time goes between a camera and the arm, from a bag'),
     'stop-benchmark': ('faster_ros.nodes.stop_benchmark',
                        'measure how soon the arm brakes after ~/stop, and after a lost stream'),
+    'recorder-benchmark': ('faster_ros.nodes.recorder_benchmark',
+                           'measure what recorder_node loses at full rates'),
     'tokenizer': ('faster_ros.cli.tokenizer',
                   'fit FASTerVQ to your own recordings, and compare action tokenizers on them'),
 }
@@ -179,7 +181,7 @@ def _bringup(options: argparse.Namespace, _: list[str]) -> int:
         return 0
     processes = GRAPHS[options.graph].processes(_typed(options.arguments))
     _check_checkpoint(processes)
-    if options.graph == 'demo':
+    if options.graph == 'demo' or 'simulated:=true' in options.arguments:
         _prepare_simulation()
     return _run(processes, None)
 

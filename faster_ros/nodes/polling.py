@@ -61,9 +61,14 @@ class PolledSubscription:
         topic: str,
         callback: Callable[[Any, dict[str, int]], None],
         quality: QoSProfile,
+        raw: bool = False,
     ) -> None:
-        """Connect; ``callback`` gets a message and a mapping with its ``source_timestamp``."""
-        self._callback = callback
+        """
+        Connect; ``callback`` gets a message and a mapping with its ``source_timestamp``.
+
+        ``raw``: the message comes as the bytes that travelled.
+        """
+        self._callback, self._raw = callback, raw
         self._subscription: Subscription[Any] = node.create_subscription(
             message_type,
             topic,
@@ -86,7 +91,8 @@ class PolledSubscription:
         # What rclpy's executors call, too.
         handle: Any = self._subscription.handle
         with handle:
-            taken: tuple[Any, Any] | None = handle.take_message(self._subscription.msg_type, False)
+            taken: tuple[Any, Any] | None = handle.take_message(
+                self._subscription.msg_type, self._raw)
         return taken
 
 

@@ -35,3 +35,6 @@ LATCHED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
                      durability=DurabilityPolicy.TRANSIENT_LOCAL)
 STATUS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10,
                     reliability=ReliabilityPolicy.RELIABLE)
+# What is recorded: a second of the fastest stream may wait.
+RECORD = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=200,
+                    reliability=ReliabilityPolicy.BEST_EFFORT)

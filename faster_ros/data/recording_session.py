@@ -1,0 +1,244 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+RecordingSession: from stamped messages to saved episodes, one after the other.
+
+States::
+
+    idle         nothing is kept
+    recording    rows and the raw bag are written as they come
+    stopped      the episode is whole; save it, or discard it
+
+Nothing waits for the disk, no buffer grows, and what is lost is counted by stream: gaps in the
+stamps of what arrived, images dropped for want of time, messages the bag had no room for. Used by
+``recorder_node``; takes the time as an argument.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from faster_ros.data.dataset_spec import EpisodeFacts, IMAGES, robot_dataset, Source
+from faster_ros.data.episode_checks import joint_facts
+from faster_ros.data.frame_sampler import FrameSampler
+from faster_ros.data.lerobot_writer import DiskSpaceError, LeRobotWriter
+from faster_ros.data.raw_bag import RawBag
+from faster_ros.data.running_episode import RecordingFailed
+from faster_ros.interfaces import FloatArray, ImageArray
+from faster_ros.robot_spec import RobotSpec
+
+IDLE, RECORDING, STOPPED = 'idle', 'recording', 'stopped'
+_FRESH_NS = 1_000_000_000  # a stream that was not heard for longer is not there
+_WINDOW = 60  # stamps from which a rate is told
+
+
+class StreamMeter:
+    """Rate and gaps of a stream; ``received`` and ``missed`` count from the last ``restart``."""
+
+    def __init__(self, period_ns: int) -> None:
+        """``period_ns``: nominal time between two messages."""
+        self._period_ns = period_ns
+        self._stamps: deque[int] = deque(maxlen=_WINDOW)
+        self.heard_ns: int | None = None
+        self.received = self.missed = 0
+
+    def restart(self) -> None:
+        """Count from here."""
+        self.received = self.missed = 0
+
+    def add(self, stamp_ns: int, now_ns: int) -> None:
+        """Note a message; a jump of its stamps counts as messages that are missing."""
+        self.heard_ns = now_ns
+        if self._stamps and 0 < stamp_ns - self._stamps[-1] < 100 * self._period_ns:
+            self.missed += max(0, round((stamp_ns - self._stamps[-1]) / self._period_ns) - 1)
+        self.received += 1
+        self._stamps.append(stamp_ns)
+
+    @property
+    def rate_hz(self) -> float:
+        """Return the rate of the last messages, 0 before there are any."""
+        seconds = (self._stamps[-1] - self._stamps[0]) * 1e-9 if self._stamps else 0.0
+        return (len(self._stamps) - 1) / seconds if seconds > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class RecordingPlan:
+    """
+    What is recorded where.
+
+    ``facts``: of every episode; ``gate``: the truth checks may refuse an episode; ``topics``: of
+    the raw bag, name -> type, empty for none.
+    """
+
+    folder: Path
+    fps: int
+    facts: Mapping[str, str]
+    gate: bool
+    topics: Mapping[str, str]
+
+
+class RecordingSession:
+    """The data set, the running episode and the meters of its streams; not thread-safe."""
+
+    def __init__(self, spec: RobotSpec, plan: RecordingPlan) -> None:
+        self._plan = plan
+        self._dataset = robot_dataset(spec, plan.fps)
+        self._writer = LeRobotWriter(plan.folder, self._dataset, joints=joint_facts(spec))
+        rates = {'state': spec.state_rate_hz, 'action': spec.command_rate_hz,
+                 **{name: camera.rate_hz for name, camera in spec.cameras.items()}}
+        self.meters = {name: StreamMeter(round(1e9 / rate)) for name, rate in rates.items()}
+        self._sampler: FrameSampler | None = None
+        self._bag: RawBag | None = None
+        self._source = Source.HUMAN
+        self.state, self.outcome, self.reason = IDLE, '', '; '.join(self._writer.notes)
+
+    @property
+    def episodes(self) -> int:
+        """Return how many episodes are saved."""
+        return self._writer.episodes
+
+    def start(self, task: str, now_ns: int) -> None:
+        """Begin an episode; a stream that is silent, a full disk or no task is an error."""
+        if self.state != IDLE:
+            raise ValueError(f'an episode is {self.state}; save or discard it first')
+        silent = [name for name, meter in self.meters.items()
+                  if meter.heard_ns is None or now_ns - meter.heard_ns > _FRESH_NS]
+        if silent:
+            raise ValueError(f"nothing comes of {', '.join(silent)} (state: joint states, action: "
+                             'what control_node sends while it is armed); expected all streams')
+        folder = self._writer.begin_episode(EpisodeFacts(task, facts=self._plan.facts))
+        self._sampler = FrameSampler(self._dataset)
+        self._sampler.set_source(0, self._source)
+        if self._plan.topics:
+            self._bag = RawBag(folder / 'raw', self._plan.topics)
+        for meter in self.meters.values():
+            meter.restart()
+        self.state, self.outcome, self.reason = RECORDING, '', ''
+
+    def stop(self, reason: str = '') -> None:
+        """Take no more rows; ``reason``: why, if nobody asked for it."""
+        if self.state != RECORDING:
+            raise ValueError(f'no episode is recorded (the recorder is {self.state})')
+        self._close_bag()
+        self.state, self.reason = STOPPED, reason
+
+    def save(self) -> int:
+        """Keep the episode for good; returns its number. EpisodeRefused leaves it stopped."""
+        if self.state == RECORDING:
+            self.stop()
+        if self.state != STOPPED:
+            raise ValueError('there is no episode to save; start one')
+        try:
+            number = self._writer.save_episode(self.outcome, self._plan.gate)
+        except RecordingFailed as error:
+            self._give_up(str(error))
+            raise
+        self.state, self._sampler, self.reason = IDLE, None, ''
+        return number
+
+    def discard(self) -> None:
+        """Forget the episode."""
+        if self.state == IDLE:
+            raise ValueError('there is no episode to discard')
+        self._close_bag()
+        self._writer.discard_episode()
+        self.state, self._sampler, self.reason = IDLE, None, ''
+
+    def mark(self, outcome: str) -> None:
+        """Say whether the running or stopped episode is a success or a failure."""
+        if self.state == IDLE:
+            raise ValueError('there is no episode to mark; save comes after it')
+        self.outcome = outcome
+
+    def close(self) -> None:
+        """Set a running episode aside and let others write."""
+        if self._bag is not None:
+            self._bag.cancel()
+        self._writer.close()
+
+    def add_image(self, camera: str, stamp_ns: int, image: ImageArray, now_ns: int) -> None:
+        """Take an image, uint8 RGB (height, width, 3)."""
+        self.meters[camera].add(stamp_ns, now_ns)
+        if self._sampler is not None and self.state == RECORDING:
+            self._sampler.add_image(camera, stamp_ns, image)
+
+    def add_state(self, stamp_ns: int, positions: FloatArray, now_ns: int) -> None:
+        """Take measured joints (D,)."""
+        self.meters['state'].add(stamp_ns, now_ns)
+        if self._sampler is not None and self.state == RECORDING:
+            self._sampler.add_state(stamp_ns, positions)
+
+    def add_action(self, stamp_ns: int, action: FloatArray, now_ns: int) -> None:
+        """Take what was sent, as a row of a chunk."""
+        self.meters['action'].add(stamp_ns, now_ns)
+        if self._sampler is not None and self.state == RECORDING:
+            self._sampler.add_action(stamp_ns, action)
+
+    def set_source(self, stamp_ns: int, source: Source) -> None:
+        """Tell who leads the arm from that time on."""
+        self._source = source
+        if self._sampler is not None:
+            self._sampler.set_source(stamp_ns, source)
+
+    def keep_raw(self, topic: str, now_ns: int, serialised: bytes) -> None:
+        """Put a message into the raw bag, if it belongs there."""
+        if self._bag is not None and topic in self._plan.topics:
+            self._bag.write(topic, now_ns, serialised)
+
+    def advance(self, now_ns: int) -> None:
+        """Write the rows that can be made; a full disk or a lost encoder ends the episode."""
+        if self.state != RECORDING or self._sampler is None:
+            return
+        try:
+            for row in self._sampler.rows(now_ns):
+                self._writer.add_frame(row)
+            if self._bag is not None and self._bag.failure is not None:
+                raise RecordingFailed(f'the raw bag cannot be written: {self._bag.failure}')
+        except DiskSpaceError as error:
+            self.stop(f'stopped: {error}')
+        except RecordingFailed as error:
+            self._give_up(str(error))
+
+    def figures(self) -> dict[str, float | int | str]:
+        """Return what a person watches while recording."""
+        found: dict[str, float | int | str] = {
+            'recording': self.state, 'reason': self.reason, 'outcome': self.outcome,
+            'episodes': self.episodes, 'source': self._source.name.lower()}
+        for name, meter in self.meters.items():
+            found |= {f'{name}_rate_hz': meter.rate_hz, f'{name}_received': meter.received,
+                      f'{name}_missed': meter.missed}
+        if self.state != IDLE:
+            status = self._writer.status
+            found |= {'rows': status.rows, 'seconds': status.seconds, 'waiting': status.waiting,
+                      'disk_free_gb': status.free_bytes / 1e9,
+                      'bag_dropped': sum(self._bag.dropped.values()) if self._bag else 0}
+            found |= {f'{name.removeprefix(IMAGES)}_dropped': count
+                      for name, count in status.dropped.items()}
+        return found
+
+    def _close_bag(self) -> None:
+        bag, self._bag = self._bag, None
+        if bag is not None:
+            bag.close()
+
+    def _give_up(self, reason: str) -> None:
+        """Set the episode aside, which cannot be saved any more."""
+        if self._bag is not None:
+            self._bag.cancel()
+        kept = self._writer.discard_episode(keep=True)
+        self._bag = self._sampler = None
+        self.state, self.reason = IDLE, f'the episode is lost: {reason}; what is there: {kept}'

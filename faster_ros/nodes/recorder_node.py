@@ -1,0 +1,220 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Records episodes: what was sent, what was measured and what the cameras saw, with their stamps.
+
+It writes a LeRobotDataset and beside it a raw bag of each episode; see docs/record_and_train.md.
+Services begin and end episodes, ``~/status`` says how it goes. What is kept and when is decided in
+``data/recording_session.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+import sys
+from threading import Lock
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from faster_ros.data.lerobot_writer import EpisodeRefused
+from faster_ros.data.provenance import provenance
+from faster_ros.data.recording_session import (
+    IDLE,
+    RecordingPlan,
+    RecordingSession,
+    STOPPED,
+)
+from faster_ros.nodes import diagnostics, qos
+from faster_ros.nodes.paced_thread import PacedThread
+from faster_ros.nodes.parameters import declare, parameter, RobotParameters
+from faster_ros.nodes.recorder_inputs import bag_topics, RecorderInputs
+from faster_ros.nodes.spinning import run_node
+from faster_ros.teleop.device import PressedButton
+from rclpy.node import Node
+from sensor_msgs.msg import Joy
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+_POLL_RATE_HZ = 200.0
+_STATUS_RATE_HZ = 5.0
+
+
+@dataclass(frozen=True)
+class RecorderParameters(RobotParameters):
+    """Parameters of recorder_node."""
+
+    folder: str = parameter('', 'folder of the data set, which is made or gets more episodes')
+    task: str = parameter('', 'what is done, in words, until a message on instruction says '
+                          'another')
+    fps: int = parameter(30, 'rows per second', 1, 200)
+    operator: str = parameter('', 'who leads the arm, for the record')
+    checkpoint: str = parameter('', 'folder of the policy that drives, for the record')
+    compressed: bool = parameter(False, 'take the images from <camera topic>/compressed')
+    bag: str = parameter('without_images', 'what the raw bag of each episode holds: all, '
+                         'without_images or none')
+    gate: bool = parameter(True, 'refuse to save an episode that the truth checks refuse')
+    button_topic: str = parameter('', 'joystick (sensor_msgs/Joy) with a button that begins an '
+                                  'episode and saves it; empty for none')
+    button: int = parameter(0, 'which button, counted from 0', 0, 63)
+
+
+class RecorderNode(Node):
+    """Subscribes all streams of a robot, writes episodes; see docs/interfaces.md."""
+
+    def __init__(self) -> None:
+        super().__init__('recorder_node')
+        config = self._config = declare(self, RecorderParameters)
+        if not config.folder:
+            raise ValueError("parameter 'folder' is empty; expected a folder for the data set")
+        self._spec = spec = config.load()
+        checkpoint = Path(config.checkpoint) if config.checkpoint else None
+        facts = provenance(spec, checkpoint) | {'operator': config.operator}
+        topics = bag_topics(self, spec, config.bag, config.compressed)
+        self._session = RecordingSession(
+            spec, RecordingPlan(Path(config.folder), config.fps, facts, config.gate, topics))
+        self._task = config.task
+        self._log = diagnostics.EdgeLog(self.get_logger())
+        self._lock = Lock()  # of the session: the polling thread and the executor use it
+        self._inputs = RecorderInputs(self, spec, self._session, config.compressed, self._log)
+        self._status_topic = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
+        self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED)
+        self._connect_services()
+        if config.button_topic:
+            self._button = PressedButton(config.button_topic, config.button)
+            self.create_subscription(Joy, config.button_topic, self._on_joy, qos.HISTORY)
+        self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
+        self._thread = PacedThread(_POLL_RATE_HZ, self._poll, self._polling_failed)
+        self._log_table()
+        self._thread.start()
+
+    def _connect_services(self) -> None:
+        jobs: dict[str, Callable[[], str]] = {
+            'start': self._start, 'stop': self._stop, 'save': self._save,
+            'discard': self._discard, 're_record': self._re_record,
+            'mark_success': lambda: self._mark('success'),
+            'mark_failure': lambda: self._mark('failure')}
+        for name, job in jobs.items():
+            self.create_service(Trigger, f'~/{name}', self._answer(job))
+
+    def _answer(self, job: Callable[[], str]
+                ) -> Callable[[Trigger.Request, Trigger.Response], Trigger.Response]:
+        def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            response.success, response.message = self._do(job)
+            return response
+
+        return answer
+
+    def _do(self, job: Callable[[], str]) -> tuple[bool, str]:
+        """Do what a person asks for; returns whether it was done, and what is to be said."""
+        try:
+            with self._lock:
+                text = job()
+        except (ValueError, OSError) as error:
+            self.get_logger().error(str(error))
+            return False, str(error)
+        self.get_logger().info(text)
+        return True, text
+
+    def _log_table(self) -> None:
+        config, spec = self._config, self._spec
+        self.get_logger().info('\n'.join([
+            'recorder_node',
+            f'  robot     {spec.robot}: {", ".join(spec.action_names)}',
+            f'  data set  {config.folder}: {self._session.episodes} episodes, '
+            f'{config.fps} rows per second',
+            f'  cameras   {", ".join(spec.cameras) or "none"}',
+            f'  raw bag   {config.bag}',
+            f"  task      {self._task or 'none yet; an episode needs one'}",
+            *([f'  note      {self._session.reason}'] if self._session.reason else [])]))
+
+    def stop(self) -> None:
+        """End the thread; a running episode is set aside."""
+        self._thread.stop()
+        with self._lock:
+            self._session.close()
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _poll(self, _: int) -> None:
+        with self._lock:
+            before = self._session.state
+            self._inputs.poll()
+            self._session.advance(self._now_ns())
+            if self._session.state != before:
+                self.get_logger().error(self._session.reason)
+
+    def _polling_failed(self, error: Exception) -> None:
+        if self.context.ok():
+            self.get_logger().fatal(f'recording failed: {error!r}; nothing is recorded')
+
+    def _start(self) -> str:
+        self._session.start(self._task, self._now_ns())
+        return f"episode {self._session.episodes} begins: '{self._task}'"
+
+    def _stop(self) -> str:
+        self._session.stop()
+        return 'the episode is stopped: save or discard it'
+
+    def _save(self) -> str:
+        try:
+            number = self._session.save()
+        except EpisodeRefused as error:
+            raise ValueError(f'{error}; discard it, or record with gate:=false') from None
+        return f'episode {number} is saved'
+
+    def _discard(self) -> str:
+        self._session.discard()
+        return 'the episode is discarded'
+
+    def _re_record(self) -> str:
+        if self._session.state != IDLE:
+            self._session.discard()
+        return self._start()
+
+    def _mark(self, outcome: str) -> str:
+        self._session.mark(outcome)
+        return f'the episode is marked as a {outcome}'
+
+    def _on_joy(self, message: Joy) -> None:
+        try:
+            pressed = self._button.hear(message.buttons, self._now_ns())
+        except ValueError as error:
+            self._log.problem('button', str(error))
+            return
+        if pressed:
+            self._do(self._start if self._session.state == IDLE else self._save)
+
+    def _on_instruction(self, message: String) -> None:
+        with self._lock:
+            self._task = message.data
+
+    def _publish_status(self) -> None:
+        with self._lock:
+            values = self._session.figures() | {'task': self._task,
+                                                'folder': self._config.folder}
+        wrong = values['reason'] and values['recording'] in (IDLE, STOPPED)
+        self._status_topic.publish(diagnostics.status_message(
+            'recorder_node', self._spec.robot, diagnostics.WARN if wrong else diagnostics.OK,
+            f"{values['recording']} {values['reason']}".strip(), values))
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until it is interrupted."""
+    sys.exit(run_node('recorder_node', RecorderNode, args))
+
+
+if __name__ == '__main__':
+    main()

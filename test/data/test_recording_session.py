@@ -1,0 +1,146 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Episodes from stamped messages: begun, saved, discarded, and honest about what is missing."""
+
+from dataclasses import replace
+
+from faster_ros.data.dataset_spec import Source
+from faster_ros.data.dataset_validation import problems
+from faster_ros.data.lerobot_dataset import LeRobotDataset
+from faster_ros.data.lerobot_writer import EpisodeRefused
+from faster_ros.data.recording_session import RecordingPlan, RecordingSession, StreamMeter
+from faster_ros.robot_spec import load_robot_spec
+import numpy as np
+import pytest
+
+FR3 = load_robot_spec('fr3')
+CAMERA = replace(FR3.cameras['front'], width=64, height=48)
+SPEC = replace(FR3, cameras={'front': CAMERA})
+HOME = SPEC.home_positions
+MS = 1_000_000
+T0 = 3_000_000_000_000
+
+
+class Robot:
+    """Streams of a moving arm, fed to a session; ``lose``: numbers of frames that never come."""
+
+    def __init__(self, folder, gate=False) -> None:
+        plan = RecordingPlan(folder, 30, {'operator': 'me'}, gate, {})
+        self.session = RecordingSession(SPEC, plan)
+        self.ms = 0
+
+    def run(self, milliseconds, lose=(), speed=0.3):
+        for _ in range(milliseconds // 10):
+            self.ms += 10
+            now = T0 + self.ms * MS
+            joints = HOME + speed * self.ms * 1e-3 * np.eye(8)[0]
+            self.session.add_state(now, joints, now)
+            self.session.add_action(now, joints + 0.01, now)
+            frame = self.ms * 30 // 1000
+            if frame > (self.ms - 10) * 30 // 1000 and frame not in lose:
+                image = np.full((48, 64, 3), frame % 200, np.uint8)
+                self.session.add_image('front', T0 + frame * 1000 * MS // 30, image, now)
+            self.session.advance(now)
+
+    def start(self, task='pick up the cube'):
+        self.session.start(task, T0 + self.ms * MS)
+
+
+@pytest.fixture
+def robot(tmp_path):
+    robot = Robot(tmp_path / 'set')
+    yield robot
+    robot.session.close()
+
+
+def test_saved_episodes_are_a_valid_data_set_that_says_who_led(robot):
+    robot.run(200)
+    for source in (Source.HUMAN, Source.INTERVENTION):
+        robot.session.set_source(T0, source)
+        robot.start()
+        robot.run(1500)
+        robot.session.mark('success')
+        robot.session.save()
+    dataset = LeRobotDataset(robot.session._plan.folder)
+    assert list(problems(dataset, decode=True)) == []
+    assert [entry.facts.outcome for entry in dataset.episodes] == ['success', 'success']
+    assert [entry.facts.facts['operator'] for entry in dataset.episodes] == ['me', 'me']
+    assert robot.session.episodes == 2
+    for entry, source in zip(dataset.episodes, (1, 2)):
+        assert set(dataset.columns(entry)['source'].ravel().tolist()) == {source}
+
+
+def test_a_stream_that_is_silent_is_named_before_the_episode_begins(robot):
+    with pytest.raises(ValueError, match='nothing comes of state, action, front'):
+        robot.start()
+    assert robot.session.state == 'idle'
+
+
+def test_an_episode_without_a_task_is_refused(robot):
+    robot.run(200)
+    with pytest.raises(ValueError, match='an episode needs its task in words'):
+        robot.start('')
+
+
+def test_a_discarded_episode_leaves_nothing_and_the_next_one_can_begin(robot):
+    robot.run(200)
+    robot.start()
+    with pytest.raises(ValueError, match='an episode is recording'):
+        robot.start()
+    robot.run(1500)
+    robot.session.discard()
+    assert robot.session.episodes == 0
+    robot.start()
+    robot.run(1500)
+    robot.session.stop()
+    rows = robot.session.figures()['rows']
+    robot.run(500)
+    assert robot.session.figures()['rows'] == rows
+    assert robot.session.save() == 0
+
+
+def test_lost_frames_are_counted(robot):
+    robot.run(200)
+    robot.start()
+    robot.run(1500, lose=(20, 21, 30))
+    figures = robot.session.figures()
+    assert figures['front_missed'] == 3
+    assert figures['state_missed'] == figures['front_dropped'] == 0
+    assert figures['front_rate_hz'] == pytest.approx(30.0, rel=0.15)
+
+
+def test_the_gate_refuses_an_idle_episode_which_can_be_discarded(tmp_path):
+    robot = Robot(tmp_path / 'set', gate=True)
+    robot.run(200, speed=0.0)
+    robot.start()
+    robot.run(1500, speed=0.0)
+    with pytest.raises(EpisodeRefused, match='nothing moves'):
+        robot.session.save()
+    assert robot.session.state == 'stopped'
+    robot.session.discard()
+    robot.session.close()
+
+
+def test_nothing_can_be_saved_marked_or_stopped_without_an_episode(robot):
+    for job in (robot.session.save, robot.session.stop, robot.session.discard,
+                lambda: robot.session.mark('success')):
+        with pytest.raises(ValueError, match='episode'):
+            job()
+
+
+def test_a_meter_counts_gaps_and_not_a_clock_that_was_set():
+    meter = StreamMeter(10 * MS)
+    for stamp_ms in (0, 10, 20, 50, 60, 10_000, 10_010, 5, 15):
+        meter.add(stamp_ms * MS, 0)
+    assert (meter.received, meter.missed) == (9, 2)
