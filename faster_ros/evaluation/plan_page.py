@@ -15,12 +15,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import json
 from pathlib import Path
 from typing import Any
 
-from faster_ros.evaluation.plan_report import evaluate, write_csv
+from faster_ros.evaluation.plan_report import evaluate, judged_trials, write_csv
 from faster_ros.evaluation.report import png
 import jinja2
 from matplotlib.figure import Figure
@@ -33,6 +33,7 @@ main { max-width: 960px; margin: 0 auto; padding: 24px; }
 table { border-collapse: collapse; width: 100%; background: #fff; font-size: 14px; }
 th, td { padding: 6px 10px; text-align: left; border: 1px solid #e2e5ea; }
 th { background: #eef1f5; } img { width: 100%; background: #fff; } .sub { color: #60656d; }
+code { overflow-wrap: anywhere; }
 </style></head><body><main><h1>{{ plan }}</h1>
 <p class="sub">{{ robot }}; {{ done }} of {{ planned }} trials
 {%- if unblinded_early %}; policies named before the evaluation was over{% endif %}</p>
@@ -44,7 +45,7 @@ th { background: #eef1f5; } img { width: 100%; background: #fff; } .sub { color:
 {% for policy, row in rows.items() %}<tr><td>{{ policy }}</td>
 <td>{{ row.successes }} / {{ row.trials }}</td>
 <td>{{ percent(row.interval_95_wilson) }}</td><td>{{ percent(row.interval_95_exact) }}</td>
-<td>{{ '%.2f (%.2f to %.2f)' % row.score if row.score is defined else '-' }}</td>
+<td>{{ scored(row.score) if row.score is defined else '-' }}</td>
 <td>{{ '%.1f' % row.seconds_to_success.p50 if row.seconds_to_success.p50 is not none else '-' }}
 </td><td>{{ row.failures.items() | map('join', ' ') | join(', ') or '-' }}</td>
 <td>{{ row.interventions }}</td><td>{{ row.faults }}</td></tr>
@@ -57,8 +58,19 @@ th { background: #eef1f5; } img { width: 100%; background: #fff; } .sub { color:
 {% if sequential is defined %}<p>Sequential test: e-value {{ '%.1f' % sequential.e_value }};
 decides at {{ '%.0f' % (1 / sequential.error) }}.</p>{% endif %}
 {% else %}<p>The evaluation runs; policies are named when it is over.</p>{% endif %}
+{% if unsuccessful %}<h2>Trials without success</h2><table><tr><th>trial</th><th>task</th>
+<th>initial state</th><th>policy</th><th>failure</th><th>score</th><th>ended</th><th>note</th></tr>
+{% for row in unsuccessful %}<tr><td>{{ row.trial.number }}</td><td>{{ row.trial.task }}</td>
+<td>{{ row.trial.initial_state }}</td><td>{{ row.policy }}</td><td>{{ row.result.failure }}</td>
+<td>{{ '%.2g' % row.result.score }}</td><td>{{ row.result.ended }}</td>
+<td>{{ row.result.note }}</td></tr>{% endfor %}</table>{% endif %}
 {% if voided %}<h2>Voided</h2><ul>{% for number, reasons in voided.items() %}
 <li>trial {{ number }}: {{ reasons | join('; ') }}</li>{% endfor %}</ul>{% endif %}
+{% if under_test %}<h2>Policies</h2><table><tr><th>name</th><th>checkpoint</th>
+<th>parameters</th></tr>{% for name, policy in under_test.items() %}<tr><td>{{ name }}</td>
+<td>{{ policy.checkpoint }}</td><td>{% for key, value in policy.parameters.items() %}
+<code>{{ key }}: {{ value }}</code><br>{% else %}as they come{% endfor %}</td></tr>
+{% endfor %}</table>{% endif %}
 <h2>Identity</h2><table>{% for name, value in identity %}
 <tr><td>{{ name }}</td><td><code>{{ value }}</code></td></tr>{% endfor %}</table>
 </main></body></html>
@@ -74,10 +86,22 @@ def write_results(folder: Path, unblind: bool = False) -> dict[str, Any]:
         write_csv(folder, folder / 'trials.csv')
     (folder / 'report.html').write_text(_TEMPLATE.render(
         **figures, percent=lambda bounds: f'{bounds[0]:.0%} to {bounds[1]:.0%}',
-        groups=[('all tasks', figures['policies']), *figures['tasks'].items()] if named else [],
+        groups=_groups(figures) if named else [], scored=_scored,
+        unsuccessful=[row for row in judged_trials(folder) if named and not row.result.success],
         plot=png(interval_figure(figures['policies'])) if named else '',
         identity=[*figures['hashes'].items(), *figures['versions'].items()]), encoding='utf-8')
     return figures
+
+
+def _groups(figures: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the tables: all tasks together, where there are several, and each task."""
+    tasks = list(figures['tasks'].items())
+    return [('all tasks', figures['policies']), *tasks] if len(tasks) > 1 else tasks
+
+
+def _scored(score: Sequence[float]) -> str:
+    mean, low, high = score  # equal where all scores are: that is no interval
+    return f'{mean:.2f} ({low:.2f} to {high:.2f})' if low < high else f'{mean:.2f}'
 
 
 def interval_figure(policies: Mapping[str, Mapping[str, Any]]) -> Figure:
@@ -88,7 +112,8 @@ def interval_figure(policies: Mapping[str, Mapping[str, Any]]) -> Figure:
         low, high = row['interval_95_wilson']
         axis.plot([low, high], [place, place], color='#2f7ed8', linewidth=3)
         if row['trials']:
-            axis.plot(row['successes'] / row['trials'], place, 'o', color='#e07b1a')
+            axis.plot(row['successes'] / row['trials'], place, 'o', color='#e07b1a',
+                      clip_on=False, zorder=3)
     axis.set_yticks(range(len(policies)), list(policies))
     axis.set_ylim(len(policies) - 0.5, -0.5)
     axis.set_xlim(0, 1)

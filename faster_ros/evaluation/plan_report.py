@@ -92,6 +92,7 @@ def evaluate(folder: Path, unblind: bool = False) -> dict[str, Any]:
     if not (over or unblind):
         return figures
     names = list(plan.policies)
+    figures['under_test'] = {name: asdict(policy) for name, policy in plan.policies.items()}
     figures['policies'] = {name: _figures([trial for trial in trials if trial.policy == name])
                            for name in names}
     figures['tasks'] = {task: {name: _figures([trial for trial in trials if trial.policy == name
@@ -107,9 +108,14 @@ def evaluate(folder: Path, unblind: bool = False) -> dict[str, Any]:
     return figures
 
 
+def judged_trials(folder: Path) -> list[JudgedTrial]:
+    """Return the trials that have a result, in the order they ran. Unblinds."""
+    return _read(folder)[1]
+
+
 def write_csv(folder: Path, path: Path) -> None:
     """Write one line per trial that counts, in the order they ran."""
-    _, trials, _, _ = _read(folder)
+    trials = judged_trials(folder)
     with path.open('w', newline='') as file:
         writer = csv.DictWriter(file, ['number', 'task', 'initial_state', 'repetition', 'policy',
                                        *TrialResult.__dataclass_fields__])

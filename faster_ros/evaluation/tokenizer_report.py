@@ -70,14 +70,17 @@ table { border-collapse: collapse; width: 100%; background: #fff; font-size: 14p
   border: 1px solid #e2e5ea; }
 th, td { padding: 6px 8px; text-align: right; border-bottom: 1px solid #eceef2; }
 th { background: #eef1f5; font-weight: 600; } td:first-child, th:first-child { text-align: left; }
+td { white-space: nowrap; } td.text { text-align: left; white-space: normal; }
+div.wide { overflow-x: auto; }
 tr.chosen td { background: #eef6ee; font-weight: 600; }
 img.plot { width: 100%; background: #fff; border: 1px solid #e2e5ea; border-radius: 8px; }
 </style></head><body><main>
 <h1>{{ title }}</h1><p class="sub">{{ subtitle }}</p><p class="advice">{{ advice }}</p>
 {% for heading, note, head, rows in tables %}<h2>{{ heading }}</h2><p class="sub">{{ note }}</p>
-<table><tr>{% for cell in head %}<th>{{ cell }}</th>{% endfor %}</tr>
+<div class="wide"><table><tr>{% for cell in head %}<th>{{ cell }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr{% if row[0] == chosen %} class="chosen"{% endif %}>
-{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>{% endfor %}</table>{% endfor %}
+{% for cell in row %}<td{% if cell is string and cell | length > 24 %} class="text"{% endif %}>
+{{- cell }}</td>{% endfor %}</tr>{% endfor %}</table></div>{% endfor %}
 {% for heading, note, image in plots %}<h2>{{ heading }}</h2><p class="sub">{{ note }}</p>
 <img class="plot" alt="{{ heading }}" src="data:image/png;base64,{{ image }}">{% endfor %}
 {% if remarks %}<h2>Remarks</h2><ul>{% for remark in remarks %}<li>{{ remark }}</li>

@@ -54,7 +54,7 @@ from rclpy.node import Node
 _POLL_S = 0.02
 _SETTLE_S = 0.2  # the last messages of processes that have ended arrive meanwhile
 _STATUS_DELAY_S = 0.3  # a status of before this time may be of before arming
-_LOCK_S = 30.0  # an evaluation that was killed needs a moment to end
+_LOCK_S = 60.0  # an evaluation that was killed needs a moment to end
 _ATTEMPTS = 3  # of an unattended trial
 
 

@@ -37,7 +37,9 @@ td,th{padding:.2em 1em;text-align:right;border-bottom:1px solid #ddd}img{max-wid
 </table><p>L1 is the mean absolute error of the tokenizer alone, actions in [-1, 1].</p>
 <h2>Times</h2><table>{% for stage, seconds in times.items() %}
 <tr><th>{{ stage }}<td>{{ seconds }} s</tr>{% endfor %}</table>
-<h2>Plan</h2><p>{{ plan }}</p><p>Labelled steps: {{ steps }}</p>
+<h2>Plan</h2><table>{% for name, value in plan.items() %}
+<tr><th>{{ name }}<td>{{ value }}</tr>{% endfor %}{% for name, value in steps.items() %}
+<tr><th>labelled steps, {{ name }}<td>{{ value }}</tr>{% endfor %}</table>
 """)
 
 
