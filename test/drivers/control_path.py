@@ -147,7 +147,7 @@ class ControlPath:
 
     def _tick(self) -> None:
         due_ns = self._next_tick_ns
-        self._next_tick_ns += PERIOD_NS * (1 + self._stall(due_ns))
+        self._next_tick_ns += PERIOD_NS * (1 + self._stall())
         missed = max(0, (due_ns - self._last_tick_ns) // PERIOD_NS - 1)
         self._last_tick_ns = due_ns
         self.controller.coast(missed, due_ns, self._state)
@@ -162,7 +162,7 @@ class ControlPath:
         delay_ms = 30 if self._random.random() < 0.01 else self._random.integers(1, 6)
         self._trajectories.append((due_ns + delay_ms * MS, message))
 
-    def _stall(self, now_ns: int) -> int:
+    def _stall(self) -> int:
         """Return how many periods the loop misses after this one."""
         if self._stalls_ms is None or self._random.random() > 0.01:
             return 0
