@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 STEADY_COMMANDS = 20  # of one speed in a row: the arm moves steadily
+RESTING = 1e-6  # rad/s, below which the arm stands
 _SHARE = 0.01  # of the speed that is lost at the first command that brakes
 
 
@@ -52,7 +53,7 @@ def stop_times(commands: Sequence[tuple[int, float]], event_ns: int, speed: floa
     """
     slowed = [time_ns for time_ns, velocity in commands
               if abs(velocity) < (1 - _SHARE) * speed]
-    moving = [time_ns for time_ns, velocity in commands if abs(velocity) > 1e-6]
+    moving = [time_ns for time_ns, velocity in commands if abs(velocity) > RESTING]
     if not slowed or moving[-1] == commands[-1][0]:
         raise ValueError('the commands do not end in a standing arm')
     if slowed[0] <= event_ns:

@@ -69,7 +69,11 @@ class Demonstration:
 class ControlPath:
     """Policy and control_node between two cycles of the driver's loop."""
 
-    def __init__(self, spec, robot, seconds: float, seed: int) -> None:
+    def __init__(self, spec, robot, seconds: float, seed: int,
+                 stalls_ms: tuple[int, int] | None = None) -> None:
+        """``stalls_ms``: about once a second the control loop stalls, from .. to."""
+        self._stalls_ms, self._last_tick_ns = stalls_ms, 0
+        self.stalls = []  # ms, while the arm moved
         self._random = np.random.default_rng(seed)
         self._spec, names = spec, spec.arm_joint_names
         count = len(names)
@@ -106,7 +110,7 @@ class ControlPath:
         if self._demonstration is None:
             self._demonstration = Demonstration(self._state.positions[:-1], seed=7)
             self._start_ns, self._end_ns = now_ns, now_ns + self._end_ns - self._start_ns
-            self._next_tick_ns = self._next_chunk_ns = now_ns
+            self._next_tick_ns = self._next_chunk_ns = self._last_tick_ns = now_ns
             assert self.controller.arm(now_ns, self._state) == ''
         if now_ns >= self._end_ns:
             loop.stopping = True  # the trajectory that is executed brakes
@@ -143,7 +147,10 @@ class ControlPath:
 
     def _tick(self) -> None:
         due_ns = self._next_tick_ns
-        self._next_tick_ns += PERIOD_NS
+        self._next_tick_ns += PERIOD_NS * (1 + self._stall())
+        missed = max(0, (due_ns - self._last_tick_ns) // PERIOD_NS - 1)
+        self._last_tick_ns = due_ns
+        self.controller.coast(missed, due_ns, self._state)
         command = self.controller.tick(due_ns, self._state)
         status = self.controller.status(due_ns)
         assert not status.faults, status
@@ -154,6 +161,15 @@ class ControlPath:
         # A topic on one machine: 1 to 5 ms, one message in a hundred 30 ms.
         delay_ms = 30 if self._random.random() < 0.01 else self._random.integers(1, 6)
         self._trajectories.append((due_ns + delay_ms * MS, message))
+
+    def _stall(self) -> int:
+        """Return how many periods the loop misses after this one."""
+        if self._stalls_ms is None or self._random.random() > 0.01:
+            return 0
+        stall_ms = int(self._random.integers(self._stalls_ms[0], self._stalls_ms[1] + 1))
+        if self.controller.moving:
+            self.stalls.append(stall_ms)
+        return stall_ms * MS // PERIOD_NS
 
     def _follow(self, message, now_ns: int) -> None:
         points = [TrajectoryPoint(conversions.to_ns(point.time_from_start), point.positions,

@@ -79,6 +79,23 @@ def test_ten_minutes_of_uneven_late_and_contradicting_chunks_abort_nothing(
     assert result['raw'] <= 0.005
 
 
+def test_a_control_loop_that_stalls_for_30_to_150_ms_aborts_nothing(sim, monkeypatch):
+    """The arm goes on along its braking tail meanwhile; the commands go on from there."""
+    monkeypatch.setattr(libfranka_arm, 'RobotClock', CycleClock)
+    robot = libfranka_arm.connect('127.0.0.1', enforce_real_time=False)
+    path = ControlPath(load_robot_spec('fr3_direct'), robot, 30.0, seed=2, stalls_ms=(30, 150))
+    gc.disable()
+    path.loop.run()
+    gc.enable()
+    record, result = sim.stop(), path.tracking()
+    print(f'\nstalls of {path.stalls} ms\nfranka-sim {record}\ntracking {result}')
+    assert record['aborts'] == record['violations'] == []
+    assert path.loop.problem == 'the driver has let go of the arm'  # and took nothing for a step
+    assert min(path.stalls) < 100 < max(path.stalls)
+    assert len(path.stalls) > 10
+    assert result['speed'] > 0.3
+
+
 @pytest.mark.real_time
 def test_processes_over_topics_break_no_limit_and_abort_nothing(sim, cell):
     demonstration = Demonstration(cell, seed=1)

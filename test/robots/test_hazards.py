@@ -22,6 +22,7 @@ from faster_ros.nodes import conversions, qos
 from faster_ros.robot_spec import config_path, load_robot_spec, RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface, CommandOptions
 from faster_ros.robots.driver_gate import DriverGate
+from faster_ros.robots.gripper import GripperMap
 from faster_ros.robots.zero_when_silent import SILENCE_S
 from faster_ros.runtime.controller import MotionConfig, MotionController
 from faster_ros.runtime.supervisor import Gates
@@ -278,3 +279,47 @@ def test_hazard_robotiq_is_closed_at_its_largest_angle_and_franka_is_told_half_t
     assert (UR5E.gripper.command_closed, UR5E.gripper.command_open) == (0.7929, 0.0)
     for robot in ('fr3_hand', 'panda'):
         assert load_robot_spec(robot).gripper.command_open == 0.04
+
+
+@pytest.mark.parametrize('robot', ['fr3_hand', 'panda', 'ur5e'])
+@pytest.mark.parametrize('beyond', [-0.5, 1.5])
+def test_hazard_a_gripper_goal_beyond_its_range_is_aborted(robot, beyond):
+    gripper = load_robot_spec(robot).gripper
+    position = gripper.closed + beyond * (gripper.open - gripper.closed)
+    expected = gripper.command_closed if beyond < 0 else gripper.command_open
+    assert GripperMap(gripper).to_driver(position) == expected
+
+
+def test_hazard_piper_ros_converts_with_pi_as_3_14():
+    """What it reports is 0.05 % off: no gate may take that for a fault, no hold may follow it."""
+    controller, now, target = MotionController(PIPER), 10**9, PIPER.home_positions
+    target[0] = 2.5
+    positions = target.copy()
+    assert controller.arm(now, state(PIPER, positions, now)) == ''
+    rows = np.tile(target, (16, 1))
+    assert controller.accept(ActionChunk(now, 100 * MS, rows, PIPER.joint_names), now)
+    for _ in range(100):
+        now += 10 * MS
+        controller.note_driver('' if now < 1_500_000_000 else 'the driver pauses')
+        command = controller.tick(now, state(PIPER, positions, now))
+        positions = np.where(PIPER.arm_mask, command.positions * 3.14 / np.pi, command.positions)
+    assert controller.status(now).reason == 'driver_not_ready'
+    assert command.positions[0] == pytest.approx(2.5, abs=1e-9)
+
+
+@pytest.mark.parametrize('jump', [-0.6, 0.6])
+def test_hazard_a_jump_downwards_is_missed_without_an_absolute_value(jump):
+    controller, home = MotionController(PIPER), PIPER.home_positions
+    assert controller.arm(10**9, state(PIPER, home, 10**9)) == ''
+    rows = np.tile(home, (4, 1))
+    rows[2:, 0] += jump
+    controller.accept(ActionChunk(10**9, 100 * MS, rows, PIPER.joint_names), 10**9)
+    assert controller.status(10**9).reason == 'chunk_jump'
+
+
+def test_hazard_piper_falls_silent_while_it_reports_a_joint_beyond_3_5_rad():
+    controller, home = MotionController(PIPER), state(PIPER, PIPER.home_positions, 10**9)
+    assert controller.arm(10**9, home) == ''
+    late = 10**9 + round(PIPER.state_max_age_s * 1e9) + MS
+    controller.tick(late, home)
+    assert controller.status(late).reason == 'joint_state_stale'
