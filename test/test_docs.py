@@ -25,6 +25,7 @@ from faster_ros.nodes.expert_node import ExpertParameters
 from faster_ros.nodes.libfranka_node import LibfrankaParameters
 from faster_ros.nodes.piper_sdk_node import PiperSdkParameters
 from faster_ros.nodes.policy_node import PolicyParameters
+from faster_ros.nodes.replay_node import ReplayParameters
 from faster_ros.nodes.sim_node import SimParameters
 from faster_ros.nodes.teleop_node import TeleopParameters
 from faster_ros.robot_spec import load_robot_spec
@@ -35,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 NODES = {'control_node': ControlParameters, 'policy_node': PolicyParameters,
          'doctor_node': DoctorParameters, 'sim_node': SimParameters,
          'demo_node': DemoParameters, 'expert_node': ExpertParameters,
+         'replay_node': ReplayParameters,
          'teleop_node': TeleopParameters, 'evaluation_node': EvaluationParameters,
          'libfranka_node': LibfrankaParameters, 'piper_sdk_node': PiperSdkParameters}
 PAGES = sorted([ROOT / 'README.md', ROOT / 'ARCHITECTURE.md', ROOT / 'CONTRIBUTING.md',
