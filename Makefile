@@ -30,6 +30,9 @@ READY_BROWSER := $(VENV)/.ready-browser
 # The vendors' SDKs and simulator want another numpy.
 VENV_DRIVERS := .venv-drivers$(if $(ROS_DISTRO),-$(ROS_DISTRO))
 READY_DRIVERS := $(VENV_DRIVERS)/.ready
+# LeRobot wants Python 3.12 or newer, and another torch.
+VENV_LEROBOT := .venv-lerobot
+READY_LEROBOT := $(VENV_LEROBOT)/.ready
 ifndef ROS_DISTRO
 # Started from inside another environment with ROS 2 wheels: leave none of it to ours.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -44,7 +47,7 @@ PYTEST_DRIVERS := $(TEST_ENV) PYTHONPATH=$(CURDIR):$$PYTHONPATH \
 	$(VENV_DRIVERS)/bin/python -m pytest -s test/drivers
 
 .PHONY: help demo test test-fast test-slow test-drivers test-drivers-real-time \
-	test-drivers-long test-browser lint fix train-demo train-smoke evaluate-demo venv rendering clean distclean
+	test-drivers-long test-lerobot test-browser lint fix train-demo train-smoke evaluate-demo venv rendering clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +68,11 @@ test-slow: $(READY) $(READY_TOOLS) rendering ## the slow tests: colcon install, 
 test-drivers: $(READY_DRIVERS) ## the control path against libfranka's protocol and piper_sdk
 	@mkdir -p "$$HOME"
 	$(PYTEST_DRIVERS) -m 'drivers and not real_time' --reruns 2 --timeout=300 $(ARGS)
+
+test-lerobot: $(READY_LEROBOT) ## LeRobot's own code against our data sets; needs Python 3.12 or newer
+	@mkdir -p "$$HOME"
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 PYTHONPATH=$(CURDIR) $(VENV_LEROBOT)/bin/python -m pytest -s \
+		test/lerobot --timeout=300 $(ARGS)
 
 test-drivers-real-time: $(READY_DRIVERS) ## the rest of these, which need a quiet machine
 	@mkdir -p "$$HOME"
@@ -110,6 +118,10 @@ $(READY_BROWSER): requirements-browser.txt $(READY)
 
 $(READY_DRIVERS): requirements-drivers.txt .ci/setup_env.sh
 	@.ci/setup_env.sh drivers $(VENV_DRIVERS)
+	@touch $@
+
+$(READY_LEROBOT): requirements-lerobot.txt .ci/setup_env.sh
+	@.ci/setup_env.sh lerobot $(VENV_LEROBOT)
 	@touch $@
 
 rendering:

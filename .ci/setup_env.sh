@@ -5,6 +5,7 @@
 #   .ci/setup_env.sh ros-tools DIR  on top of it colcon and the ROS linters, for the slow tests
 #   .ci/setup_env.sh browser DIR    on top of it playwright, and Chromium by apt, for the page
 #   .ci/setup_env.sh drivers DIR    another one, with the vendors' SDKs and simulator
+#   .ci/setup_env.sh lerobot DIR    another one, with LeRobot, on Python 3.12 or newer
 #   .ci/setup_env.sh rendering      the apt packages for rendering without a display
 #
 # PIP_ARGS holds extra arguments for every `pip install` (an index, a proxy, ...).
@@ -180,6 +181,24 @@ need_chromium() {
                "Install it with: sudo apt-get install chromium"
 }
 
+make_lerobot_venv() {
+    local start=$SECONDS candidate python=
+    for candidate in "${PYTHON:-}" python3.12 python3.13 python3; do
+        if [ -n "$candidate" ] \
+            && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
+            python="$candidate"
+            break
+        fi
+    done
+    [ -n "$python" ] || die "LeRobot needs Python 3.12 or newer, and none was found." \
+        "Name one: make test-lerobot PYTHON=/path/to/python3.12"
+    need_venv_module "$python"
+    "$python" -m venv --clear "$venv"
+    say "Installing LeRobot into $venv (once: several GB with its CUDA build of torch)"
+    pip_install -r requirements-lerobot.txt
+    say "$venv is ready after $((SECONDS - start)) s"
+}
+
 missing_rendering_packages() {
     local package
     for package in libegl1 libegl-mesa0 libgl1-mesa-dri; do
@@ -210,6 +229,7 @@ case "${1:-}" in
     ros-tools) venv="$2"; say "Installing colcon and the ROS linters into $venv"; pip_install -r requirements-ros-tools.txt ;;
     browser) venv="$2"; need_chromium; say "Installing playwright into $venv"; pip_install -r requirements-browser.txt ;;
     drivers) venv="$2"; make_drivers_venv ;;
+    lerobot) venv="$2"; make_lerobot_venv ;;
     rendering) check_rendering ;;
-    *) die "usage: .ci/setup_env.sh venv DIR | ros-tools DIR | browser DIR | drivers DIR | rendering" ;;
+    *) die "usage: .ci/setup_env.sh venv DIR | ros-tools DIR | browser DIR | drivers DIR | lerobot DIR | rendering" ;;
 esac

@@ -26,6 +26,7 @@ from faster_ros.nodes.libfranka_node import LibfrankaParameters
 from faster_ros.nodes.piper_sdk_node import PiperSdkParameters
 from faster_ros.nodes.policy_node import PolicyParameters
 from faster_ros.nodes.recorder_node import RecorderParameters
+from faster_ros.nodes.replay_node import ReplayParameters
 from faster_ros.nodes.sim_node import SimParameters
 from faster_ros.nodes.teleop_node import TeleopParameters
 from faster_ros.robot_spec import load_robot_spec
@@ -37,7 +38,7 @@ NODES = {'control_node': ControlParameters, 'policy_node': PolicyParameters,
          'doctor_node': DoctorParameters, 'sim_node': SimParameters,
          'demo_node': DemoParameters, 'expert_node': ExpertParameters,
          'teleop_node': TeleopParameters, 'recorder_node': RecorderParameters,
-         'evaluation_node': EvaluationParameters,
+         'evaluation_node': EvaluationParameters, 'replay_node': ReplayParameters,
          'libfranka_node': LibfrankaParameters, 'piper_sdk_node': PiperSdkParameters}
 PAGES = sorted([ROOT / 'README.md', ROOT / 'ARCHITECTURE.md', ROOT / 'CONTRIBUTING.md',
                 *(ROOT / 'docs').glob('*.md')])

@@ -60,7 +60,14 @@ def _parser() -> argparse.ArgumentParser:
                          'folders of them, and .hdf5 files, of one kind')
         job.add_argument('--out', type=Path, required=True, help='folder of the new data set')
         job.set_defaults(job=run)
-    for job in (validate, view, convert):
+    replay = jobs.add_parser('replay', help='send an episode to control_node, which starts it '
+                             'when it is armed')
+    replay.add_argument('folder', type=Path, help='folder of the data set')
+    replay.add_argument('--episode', type=int, default=0, metavar='N', help='(%(default)s)')
+    replay.add_argument('--speed', type=float, default=0.5,
+                        help='share of the recorded speed (%(default)s)')
+    replay.set_defaults(job=_replay)
+    for job in (validate, view, convert, replay):
         job.add_argument('--robot', help='its joint limits are checked, too; bags need it')
 
     split = jobs.add_parser('split', help='write the parts of a data set, in order')
@@ -185,6 +192,16 @@ def _split(options: argparse.Namespace) -> int:
     for name, selection in zip(shares, selections):
         for line in write_dataset(options.out / name, [selection], common_spec([selection])):
             print(f'{name}: {line}')
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from faster_ros.nodes.replay_node import main as replay
+
+    parameters = {'robot': options.robot or 'fr3', 'dataset': options.folder.absolute(),
+                  'episode': options.episode, 'speed': options.speed}
+    words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
+    replay(['replay_node', '--ros-args', *words])
     return 0
 
 
