@@ -88,6 +88,7 @@ setup(
             'expert_node = faster_ros.nodes.expert_node:main',
             'recorder_node = faster_ros.nodes.recorder_node:main',
             'replay_node = faster_ros.nodes.replay_node:main',
+            'keys_node = faster_ros.nodes.keys_node:main',
             'teleop_node = faster_ros.nodes.teleop_node:main',
             'libfranka_node = faster_ros.nodes.libfranka_node:main',
             'piper_sdk_node = faster_ros.nodes.piper_sdk_node:main',

@@ -48,6 +48,8 @@ MODULES = {
              'look at recorded data sets, judge, repair, convert, merge and split them'),
     'eval': ('faster_ros.cli.evaluation',
              'plan, run and report blinded trials of policies, with intervals and tests'),
+    'keys': ('faster_ros.nodes.keys_node',
+             'a terminal that records and leads by keys, beside bringup record'),
     'lab': ('faster_ros.cli.lab',
             'measure what delay does to each rule of joining chunks, with or without a policy'),
     'latency-report': ('faster_ros.cli.latency_report',

@@ -14,7 +14,7 @@
 """
 Records episodes: what was sent, what was measured and what the cameras saw, with their stamps.
 
-It writes a LeRobotDataset and beside it a raw bag of each episode; see docs/record_and_train.md.
+It writes a LeRobotDataset and beside it a raw bag of each episode; see docs/datasets.md.
 Services begin and end episodes, ``~/status`` says how it goes. What is kept and when is decided in
 ``data/recording_session.py``.
 """

@@ -28,7 +28,7 @@ from threading import Lock
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
-from faster_ros.interfaces import ActionChunk
+from faster_ros.interfaces import ActionChunk, FloatArray
 from faster_ros.nodes import conversions, diagnostics, qos
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter, RobotParameters
@@ -41,7 +41,7 @@ import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 _STATUS_RATE_HZ = 10.0
@@ -91,6 +91,7 @@ class TeleopNode(Node):
         self.create_subscription(DiagnosticStatus, 'control_node/status', self._on_control,
                                  qos.STATUS)
         self.create_service(SetBool, '~/engage', self._on_engage)
+        self.create_service(Trigger, '~/hold', self._on_hold)
         self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
         if self._config.policy:
             self._problem_topic = self.create_publisher(String, 'policy/problem', qos.LATCHED)
@@ -172,13 +173,16 @@ class TeleopNode(Node):
         return self._refusal
 
     def _refused(self, now_ns: int) -> str:
-        command = self._command
+        commanded = self._commanded(now_ns)
+        return _NOT_RUNNING if commanded is None else self._session.engage(now_ns, *commanded)
+
+    def _commanded(self, now_ns: int) -> tuple[FloatArray, FloatArray] | None:
+        """Return the joints of the last command and their velocities, if the arm runs."""
+        command, joints = self._command, len(self._spec.joint_names)
         if not self._running or command is None or abs(
                 now_ns - conversions.to_ns(command.header.stamp)) > _COMMAND_MAX_AGE_NS:
-            return _NOT_RUNNING
-        joints = len(self._spec.joint_names)
-        return self._session.engage(now_ns, np.array(command.position[:joints]),
-                                    np.array(command.velocity[:joints]))
+            return None
+        return np.array(command.position[:joints]), np.array(command.velocity[:joints])
 
     def _send(self, chunk: ActionChunk) -> None:
         self._chunk_topic.publish(conversions.chunk_to_message(chunk))
@@ -221,6 +225,18 @@ class TeleopNode(Node):
                                     'down; hold it to engage')
             else:
                 response.message = self._engage(request.data, self._now_ns())
+        response.success = not response.message
+        return response
+
+    def _on_hold(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self._lock:
+            commanded = self._commanded(self._now_ns())
+            if commanded is None:
+                response.message = _NOT_RUNNING
+            else:
+                self._session.hold(*commanded)
+                if self._config.policy:
+                    self._problem_topic.publish(String(data=''))
         response.success = not response.message
         return response
 

@@ -111,6 +111,12 @@ class TeleopSession:
         self.lead, self._policy_since_ns = Lead.POLICY, now_ns
         return self._chunk(now_ns, _HANDING_ROWS)
 
+    def hold(self, positions: FloatArray, velocities: FloatArray) -> None:
+        """Bring the arm to rest, whoever leads it; arguments as of ``engage``."""
+        if self.lead not in (Lead.HUMAN, Lead.HOLD):
+            self.target = self._stop_of(positions, velocities)
+        self.lead, self.reason = Lead.HOLD, 'paused'
+
     def stop(self, reason: str) -> None:
         """Note that control_node does not follow chunks."""
         if self.lead in (Lead.HUMAN, Lead.HOLD):

@@ -123,6 +123,20 @@ def test_a_person_takes_over_from_a_moving_policy_without_a_jump_or_a_swing_back
     assert 0.05 < commands[-1][0] - commands[2][0] < 0.12
 
 
+def test_a_hold_brings_a_moving_policy_to_rest_until_it_is_handed_back():
+    arm = guided(with_policy=True)
+    arm.controller.accept(policy_chunk(arm, speed=0.5), arm.now_ns)
+    arm.run(600, lead(arm, lambda _: HOME[:7]))
+    arm.session.hold(arm.commands[-1], arm.velocities)
+    assert not arm.session.passes(arm.now_ns + MS)
+    commands = arm.run(1000)
+    assert_within_limits(commands)
+    assert np.diff(commands[:, 0]).min() > -1e-4
+    assert arm.velocities[0] == 0.0
+    assert arm.session.release(arm.now_ns) is not None
+    assert arm.session.lead is Lead.POLICY
+
+
 def test_handing_back_waits_for_what_the_policy_sees_from_then_on():
     arm = guided(with_policy=True)
     assert arm.engage() == ''
