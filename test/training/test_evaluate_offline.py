@@ -63,13 +63,14 @@ def test_the_shipped_policy_is_near_the_expert_and_far_from_holding_still(record
                                                                           capsys):
     out = tmp_path / 'out'
     assert main(['offline', default_checkpoint(), str(recording), '--episodes', '0',
-                 '--out', str(out)]) == 0
+                 '--every', '0.1', '--out', str(out)]) == 0
     assert 'right tokens by block' in capsys.readouterr().out
     figures = json.loads((out / 'summary.json').read_text())
     error = {name: groups['arm (rad)']['l1'] for name, groups in figures['error'].items()}
     assert error[CODED] < error[PREDICTED] < 0.5 * error[STILL]
     assert len(figures['block_accuracy']) == 3
-    assert figures['block_accuracy'][0] > 0.3
+    assert figures['points'] > 3
+    assert figures['block_accuracy'][0] > 0.2
     assert len(figures['error_by_step']['gripper (m)'][PREDICTED]) == 16
     page = (out / 'report.html').read_text()
     assert page.count('data:image/png;base64,') >= 2
