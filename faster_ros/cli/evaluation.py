@@ -63,6 +63,18 @@ def main(arguments: list[str]) -> int:
                         help='name the policies before the evaluation is over; the report says so')
     report.set_defaults(job=_report)
 
+    offline = jobs.add_parser('offline', help='compare the chunks of a checkpoint with recorded '
+                              'ones')
+    offline.add_argument('checkpoint', type=Path, help='folder of the trained policy')
+    offline.add_argument('recording', type=Path, help='LeRobotDataset with images')
+    offline.add_argument('--episodes', type=int, nargs='+', default=[],
+                         help='numbers of the episodes that were held out (all)')
+    offline.add_argument('--every', type=float, default=0.5,
+                         help='time between two points of an episode in s (0.5)')
+    offline.add_argument('--out', type=Path, default=Path('out/offline'),
+                         help='folder of report.html and summary.json (out/offline)')
+    offline.set_defaults(job=_offline)
+
     required = jobs.add_parser('required-trials', help='how many trials a difference takes')
     required.add_argument('rates', type=float, nargs=2, metavar='RATE',
                           help='the two success rates that shall be told apart')
@@ -113,6 +125,19 @@ def _report(options: argparse.Namespace) -> int:
     print(f"{figures['done']} of {figures['planned']} trials")
     print(figures.get('verdict', 'the policies are named when the evaluation is over'))
     print(options.folder / 'report.html')
+    return 0
+
+
+def _offline(options: argparse.Namespace) -> int:
+    from faster_ros.training.evaluate_offline import evaluate_offline, PREDICTED, write
+
+    figures, answers = evaluate_offline(options.checkpoint, options.recording, options.episodes,
+                                        options.every)
+    for group, error in figures['error'][PREDICTED].items():
+        print(f"{group}: mean error {error['l1']:.4f}, p99 {error['p99']:.4f}")
+    print('right tokens by block: '
+          + ', '.join(f'{share:.0%}' for share in figures['block_accuracy']))
+    print(write(options.out, figures, answers))
     return 0
 
 

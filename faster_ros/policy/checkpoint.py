@@ -31,7 +31,7 @@ from typing import Any
 
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observation
-from faster_ros.policy.action_representation import from_deltas
+from faster_ros.policy.action_representation import from_deltas, to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.committed_actions import committed_input
 from faster_ros.policy.compatibility import (
@@ -179,11 +179,38 @@ class FASTerPolicy:
         with torch.inference_mode():
             decoded = self._tokenizer.decode(self._model.generate(batch, deadline=deadline))
         self.decode_s = deadline.decode_s
-        deltas = self.parts.action_normaliser.restore(decoded[0].double().cpu().numpy())
+        return self._to_actions(decoded, positions)
+
+    def codes(self, images: Mapping[str, ImageArray], positions: FloatArray,
+              instruction: str) -> Tensor:
+        """Return the codes (K, T) that the policy names for an observation, of all levels."""
+        batch = self._input(images, positions, instruction)
+        batch.committed = self._committed(None, positions)
+        with torch.inference_mode():
+            return self._model.generate(batch, levels=self.parts.model.config.levels)[0]
+
+    def codes_of(self, actions: FloatArray, positions: FloatArray) -> tuple[Tensor, FloatArray]:
+        """Return the codes (K, T) of joint targets (H, D), and the targets that they decode to."""
+        deltas = self.parts.action_normaliser.normalise(
+            to_deltas(actions, self.hold(positions), self._absolute))
+        with torch.inference_mode():
+            chunk = torch.from_numpy(deltas)[None].float().to(self._device)
+            codes = self._tokenizer.encode(chunk)
+            return codes[0], self._to_actions(self._tokenizer.decode(codes), positions)
+
+    @property
+    def _absolute(self) -> list[int]:
+        """Return the columns that are no steps: grippers, and velocities of a base."""
         robot = self.parts.robot
-        base = range(len(names), len(robot.action_names))  # velocities: nothing to add up
-        start = np.append(positions, np.zeros(len(base)))
-        return from_deltas(deltas, start, [*robot.gripper_indices, *base])
+        return [*robot.gripper_indices, *range(len(robot.joint_names), len(robot.action_names))]
+
+    def hold(self, positions: FloatArray) -> FloatArray:
+        """Return the targets (D,) that keep joints and a base where they are."""
+        return np.append(positions, np.zeros(len(self.parts.robot.action_names) - len(positions)))
+
+    def _to_actions(self, decoded: Tensor, positions: FloatArray) -> FloatArray:
+        deltas = self.parts.action_normaliser.restore(decoded[0].double().cpu().numpy())
+        return from_deltas(deltas, self.hold(positions), self._absolute)
 
     def _committed(self, committed: FloatArray | None, positions: FloatArray) -> Tensor:
         parts = self.parts
