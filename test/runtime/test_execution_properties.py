@@ -156,3 +156,25 @@ def test_a_clock_that_steps_back_is_survived():
     run.send('good', 4)
     assert run.controller.status(run.now).chunks_merged == merged + 1
     assert_safe(run)
+
+
+def test_a_clock_that_steps_forward_drops_what_is_late_and_takes_the_next_chunk():
+    run = Run('smooth')
+    while not run.controller.status(run.now).chunks_merged:
+        run.tick()
+        run.send('good', len(run.commands))
+    run.now += 3_600_000 * MS
+    here = len(run.commands)
+    run.tick()
+    late = ActionChunk(run.now - 3_600_000 * MS, 50 * MS, np.tile(run.positions + 0.1, (10, 1)),
+                       SPEC.joint_names)
+    assert not run.controller.accept(late, run.now)
+    for _ in range(20):
+        run.tick()
+    # No row is made up for: the arm brakes where it is.
+    moved = np.abs(run.commands[-1].positions - run.commands[here].positions)[:7]
+    assert moved.max() < 0.1
+    assert run.controller.status(run.now).mode == 'running'
+    run.send('good', 4)
+    assert run.controller.status(run.now).remaining_s > 0.0
+    assert_safe(run)
