@@ -42,6 +42,8 @@ Job = Callable[[argparse.Namespace, list[str]], int]
 MODULES = {
     'calibrate': ('faster_ros.cli.calibrate',
                   'measure the latencies of cameras, arm and gripper; moves one joint gently'),
+    'benchmark': ('faster_ros.cli.benchmark',
+                  "measure where the time of a policy's call goes, by size and device"),
     'evaluate-demo': ('faster_ros.training.evaluate_demo',
                       'measure the policy of the demo in process'),
     'data': ('faster_ros.cli.data',

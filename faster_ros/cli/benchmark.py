@@ -1,0 +1,225 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+``faster_ros benchmark policy``: where the time of a policy's call goes.
+
+Weights are random: the figures are of speed, not of success. Block-wise decoding (BAR),
+token-wise decoding (AR) of the same codes on the same expert, decoding as FAST-style policies do
+(token by token with the backbone itself) and a flow-matching head on the same expert are measured
+in one run. Writes table.md, latency.json and latency.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+import platform
+from typing import Any
+
+from faster_ros.policy.backbones.base import Backbone
+from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.latency import (
+    Floor,
+    measure_call,
+    measure_decode,
+    measure_floor,
+    measure_flow,
+    PERCENTILES,
+    weights_of,
+)
+from faster_ros.policy.sizes import (
+    random_observation,
+    random_policy,
+    size_config,
+    SIZES,
+    with_blocks_of,
+    without_expert,
+)
+from faster_ros.tokenizer.config import TokenizerConfig
+from faster_ros.tokenizer.faster_vq import FASTerVQ
+from matplotlib.figure import Figure
+import numpy as np
+import torch
+
+_FAST_CODES = 2048  # FAST+'s published vocabulary
+_FLOW_STEPS = 10
+_LAYOUTS = {  # columns, horizon, patch rows, time strides: the code shapes of the paper's table 4
+    'single-arm': (7, 20, 5, (2, 2)), 'bimanual': (14, 32, 8, (2,)),
+    'whole-body': (21, 32, 8, (2,))}
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``faster_ros benchmark policy`` and return its exit code."""
+    options = _parser().parse_args(arguments)
+    device = torch.device(_device(options.device))
+    dtype = torch.bfloat16 if device.type == 'cuda' else torch.float32
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    figures = measure(options, device, dtype)
+    options.out.mkdir(parents=True, exist_ok=True)
+    table = describe(figures)
+    (options.out / 'table.md').write_text(table + '\n', encoding='utf-8')
+    (options.out / 'latency.json').write_text(json.dumps(figures, indent=2) + '\n')
+    plot(figures, options.out / 'latency.png')
+    print(f'{table}\n\nwritten to {options.out}')
+    return 0
+
+
+def measure(options: argparse.Namespace, device: torch.device,
+            dtype: torch.dtype) -> dict[str, Any]:
+    """Return every figure of the run as plain values."""
+    tokenizer, grid = _tokenizer(options.layout, device)
+    size = SIZES[options.size]
+    config = size_config(size, grid.levels, grid.codes_per_level, grid.codebook_size,
+                         options.cameras)
+    policy = random_policy(config, device, dtype)
+    batch = random_observation(config, device)
+    watch = measure_call(policy, batch, tokenizer.decode, options.calls)
+    decodes = {
+        'BAR': watch.times['decode'],
+        'AR': measure_decode(with_blocks_of(policy, 1), batch, options.calls),
+        'FAST-style': measure_decode(without_expert(policy, options.fast_tokens, _FAST_CODES),
+                                     batch, options.calls),
+        'flow': measure_flow(policy, batch, grid.action_horizon, _FLOW_STEPS, options.calls)}
+    prefix = policy.backbone(batch)
+    return {
+        'size': options.size, 'note': size.note, 'layout': options.layout,
+        'device': _device_name(device), 'dtype': str(dtype), 'threads': torch.get_num_threads(),
+        'tokens': config.tokens, 'block_size': config.block_size, 'passes': config.blocks,
+        'cameras': options.cameras, 'prefix_tokens': prefix.mask.shape[1],
+        'parameters': {'backbone': _count(policy.backbone), 'expert': _count(policy.expert)},
+        'fast_tokens': options.fast_tokens, 'flow_steps': _FLOW_STEPS,
+        'parts_ms': watch.percentiles(),
+        'decode_ms': {name: _percentiles(times) for name, times in decodes.items()},
+        'floor': _floors(policy, measure_floor(device, dtype), prefix.mask.shape[1],
+                         options.fast_tokens),
+        'peak_memory_gb': (torch.cuda.max_memory_allocated(device) / 1e9
+                           if device.type == 'cuda' else None),
+    }
+
+
+def describe(figures: dict[str, Any]) -> str:
+    """Return the figures as a table in Markdown."""
+    sizes = figures['parameters']
+    lines = [
+        f"{figures['size']} ({figures['note']}), {figures['cameras']} views, "
+        f"{figures['prefix_tokens']} prefix tokens; {figures['tokens']} codes in "
+        f"{figures['passes']} blocks; backbone {sizes['backbone'] / 1e6:.1f} M, expert "
+        f"{sizes['expert'] / 1e6:.1f} M parameters; {figures['device']}, {figures['dtype']}, "
+        f"{figures['threads']} threads", '',
+        '| part | p50 ms | p95 | p99 | floor |', '|---|---|---|---|---|']
+    floors = {name: f'{value:.2f}' for name, value in figures['floor'].items()}
+    for name, row in figures['parts_ms'].items():
+        floor = floors.get('pass' if name.startswith('pass') else name, '')
+        lines.append(f'| {name} | {_cells(row)} | {floor} |')
+    lines += ['', '| decoding | passes | p50 ms | p95 | p99 | floor | times BAR |',
+              '|---|---|---|---|---|---|---|']
+    bar = figures['decode_ms']['BAR']['p50']
+    passes = {'BAR': figures['passes'], 'AR': figures['tokens'],
+              'FAST-style': figures['fast_tokens'], 'flow': figures['flow_steps']}
+    for name, row in figures['decode_ms'].items():
+        lines.append(f"| {name} | {passes[name]} | {_cells(row)} | {floors.get(name, '')} | "
+                     f"{row['p50'] / bar:.1f} |")
+    if figures['peak_memory_gb']:
+        lines += ['', f"peak memory {figures['peak_memory_gb']:.1f} GB"]
+    return '\n'.join(lines)
+
+
+def plot(figures: dict[str, Any], path: Path) -> None:
+    """Draw the parts of a call and the ways of decoding, median and 95th percentile."""
+    figure = Figure(figsize=(10, 4), layout='constrained')
+    parts = {name: row for name, row in figures['parts_ms'].items()
+             if not name.startswith('pass') and name != 'call'}
+    for axes, rows, title in zip(figure.subplots(1, 2), (parts, figures['decode_ms']),
+                                 ('parts of a call', 'decoding')):
+        medians = [row['p50'] for row in rows.values()]
+        spread = [row['p95'] - row['p50'] for row in rows.values()]
+        axes.bar(list(rows), medians, yerr=[[0] * len(rows), spread], color='#4477aa')
+        axes.set(title=f"{title}, {figures['size']}", ylabel='ms (p50, line to p95)')
+    figure.savefig(path, dpi=120)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='faster_ros benchmark', description=__doc__)
+    parser.add_argument('what', choices=['policy'], help='what to measure')
+    parser.add_argument('--size', choices=sorted(SIZES), default='tiny', help='; '.join(
+        f'{name}: {size.note}' for name, size in SIZES.items()))
+    parser.add_argument('--layout', choices=sorted(_LAYOUTS), default='single-arm',
+                        help='columns and codes of a chunk, as the paper has them (single-arm)')
+    parser.add_argument('--cameras', type=int, default=2, help='views (2)')
+    parser.add_argument('--calls', type=int, default=100, help='samples of each figure (100)')
+    parser.add_argument('--fast-tokens', type=int, default=14,
+                        help='tokens of a FAST chunk (14: measured on Franka and Piper, see '
+                             'docs/tokenizers.md)')
+    parser.add_argument('--device', default='auto', help='cpu, cuda or auto')
+    parser.add_argument('--threads', type=int, default=0, help='torch threads (its own choice)')
+    parser.add_argument('--out', type=Path, default=Path('out/benchmark_policy'))
+    return parser
+
+
+def _device(name: str) -> str:
+    if name == 'auto':
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    if name.startswith('cuda') and not torch.cuda.is_available():
+        raise ValueError(f'device {name}: torch finds no CUDA device here')
+    return name
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == 'cuda':
+        return torch.cuda.get_device_name(device)
+    return f'CPU {platform.machine()}'
+
+
+def _tokenizer(layout: str, device: torch.device) -> tuple[FASTerVQ, TokenizerConfig]:
+    columns, horizon, patch, strides = _LAYOUTS[layout]
+    grid = TokenizerConfig(horizon, {'arm': list(range(columns))}, time_patch=patch,
+                           time_strides=strides, width=128, codebook_size=4096)
+    tokenizer = FASTerVQ(grid)
+    tokenizer.train()(torch.randn(64, horizon, columns).clamp(-1, 1))  # makes codebooks
+    return tokenizer.to(device).eval(), grid
+
+
+def _floors(policy: FASTerVLA, device: Floor, prefix: int, fast: int) -> dict[str, float]:
+    """Return the least ms of each part, by the device's reading and multiplying rates."""
+    size = next(policy.parameters()).element_size()
+    expert, block = weights_of(policy.expert), policy.config.block_size
+    layers = weights_of(_layers(policy.backbone))
+    step = device.pass_ms(expert, size, block)
+    return {
+        'prefix': device.pass_ms(layers, size, prefix), 'pass': step,
+        'decode': policy.config.blocks * step, 'BAR': policy.config.blocks * step,
+        'AR': policy.config.tokens * device.pass_ms(expert, size, 1),
+        'FAST-style': fast * device.pass_ms(layers, size, 1),
+        'gigabytes_s': device.bytes_s / 1e9, 'teraoperations_s': device.operations_s / 1e12}
+
+
+def _layers(backbone: Backbone) -> torch.nn.Module:
+    decoder = getattr(backbone, 'decoder', backbone)
+    layers: torch.nn.Module = decoder.layers
+    return layers
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
+
+
+def _percentiles(times: list[float]) -> dict[str, float]:
+    return {f'p{share}': float(np.percentile(times, share)) for share in PERCENTILES}
+
+
+def _cells(row: dict[str, float]) -> str:
+    return ' | '.join(f"{row[f'p{share}']:.2f}" for share in PERCENTILES)

@@ -1,0 +1,168 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+Where the time of a policy's call goes, part by part, and the device's floor for it.
+
+Each part is timed with the device idle before and after it. The whole call is timed on its own,
+without waiting in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import cycle
+import time
+
+from faster_ros.policy.backbones.base import KeyValueCache, PolicyInput, visible
+from faster_ros.policy.faster_vla import FASTerVLA
+import numpy as np
+import torch
+from torch import nn, Tensor
+
+_WARM_UP = 3
+PERCENTILES = (50, 95, 99)
+
+
+class Stopwatch:
+    """Collects durations in ms by name, on a device that may run asynchronously."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.times: dict[str, list[float]] = {}
+
+    def wait(self) -> None:
+        """Return when the device has done everything."""
+        if self._device.type == 'cuda':
+            torch.cuda.synchronize(self._device)
+
+    def time(self, name: str, work: Callable[..., Tensor], *arguments: object) -> Tensor:
+        """Do some work and keep how long it took."""
+        self.wait()
+        start = time.perf_counter()
+        result = work(*arguments)
+        self.wait()
+        self.times.setdefault(name, []).append(1000 * (time.perf_counter() - start))
+        return result
+
+    def percentiles(self) -> dict[str, dict[str, float]]:
+        """Return p50, p95, p99 and the number of samples of each part."""
+        return {name: {**{f'p{share}': float(np.percentile(times, share))
+                          for share in PERCENTILES}, 'calls': len(times)}
+                for name, times in self.times.items()}
+
+
+@torch.inference_mode()
+def measure_call(policy: FASTerVLA, batch: PolicyInput, to_actions: Callable[[Tensor], Tensor],
+                 calls: int) -> Stopwatch:
+    """Time vision, prefix, every block pass, the whole decoding, codes to actions, and a call."""
+    watch = Stopwatch(batch.state.device)
+    for call in range(_WARM_UP + calls):
+        if call == _WARM_UP:
+            watch.times.clear()
+        tokens = watch.time('vision', policy.backbone.embed, batch)
+        prefix = watch.time('prefix', policy.backbone.encode, tokens)
+        codes = watch.time('decode', policy.decode, prefix)
+        watch.time('actions', to_actions, codes)
+        watch.time('call', lambda: to_actions(policy.generate(batch)))
+    _time_passes(policy, batch, watch, calls)
+    return watch
+
+
+@torch.inference_mode()
+def measure_decode(policy: FASTerVLA, batch: PolicyInput, calls: int) -> list[float]:
+    """Return durations of decoding in ms, the prefix being there."""
+    watch = Stopwatch(batch.state.device)
+    prefix = policy.backbone(batch)
+    for _ in range(_WARM_UP + calls):
+        watch.time('decode', policy.decode, prefix)
+    return watch.times['decode'][_WARM_UP:]
+
+
+@torch.inference_mode()
+def measure_flow(policy: FASTerVLA, batch: PolicyInput, rows: int, steps: int,
+                 calls: int) -> list[float]:
+    """
+    Return durations in ms of a flow-matching head on the same expert.
+
+    ``steps`` passes of the expert's layers over one token for each of ``rows`` actions; the
+    projections of noise and actions are left out.
+    """
+    watch = Stopwatch(batch.state.device)
+    prefix = policy.backbone(batch)
+    weight = policy.expert.embed.weight
+    x = torch.zeros(1, rows, weight.shape[1], dtype=weight.dtype, device=weight.device)
+    positions = prefix.next_position[:, None] + torch.arange(rows, device=weight.device)
+    mask = torch.ones(rows, rows, dtype=torch.bool, device=weight.device)
+
+    def integrate() -> Tensor:
+        out = x
+        context = KeyValueCache(prefix, rows)
+        for _ in range(steps):
+            out = out + policy.expert.trunk(out, positions, context, visible(context, mask))
+        return out
+
+    for _ in range(_WARM_UP + calls):
+        watch.time('flow', integrate)
+    return watch.times['flow'][_WARM_UP:]
+
+
+def _time_passes(policy: FASTerVLA, batch: PolicyInput, watch: Stopwatch, calls: int) -> None:
+    """Time each pass of the decoder, one name for each block."""
+    prefix = policy.backbone(batch)
+    forward, blocks = policy.expert.forward, cycle(range(1, policy.config.blocks + 1))
+
+    def timed(*arguments: object) -> Tensor:
+        return watch.time(f'pass {next(blocks)}', forward, *arguments)
+
+    policy.expert.forward = timed  # type: ignore[method-assign]
+    try:
+        for _ in range(calls):
+            policy.decode(prefix)
+    finally:
+        policy.expert.forward = forward  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What the device can do, measured: bytes per second read, and operations per second."""
+
+    bytes_s: float
+    operations_s: float
+
+    def pass_ms(self, weights: int, itemsize: int, tokens: int) -> float:
+        """Return the least time of one pass of ``tokens`` through so many weights."""
+        return 1000 * max(weights * itemsize / self.bytes_s, 2 * weights * tokens
+                          / self.operations_s)
+
+
+@torch.inference_mode()
+def measure_floor(device: torch.device, dtype: torch.dtype) -> Floor:
+    """Measure reading (a sum over 256 MB) and multiplying (square matrices of 2048, or 8192)."""
+    watch = Stopwatch(device)
+    values = torch.ones(256 * 2 ** 20 // 4, device=device)
+    side = 8192 if device.type == 'cuda' else 2048
+    matrix = torch.ones(side, side, device=device, dtype=dtype)
+    for _ in range(_WARM_UP + 5):
+        watch.time('read', torch.sum, values)
+        watch.time('multiply', torch.matmul, matrix, matrix)
+    read, multiply = (min(watch.times[name][_WARM_UP:]) for name in ('read', 'multiply'))
+    return Floor(values.numel() * 4 / read * 1000, 2 * side ** 3 / multiply * 1000)
+
+
+def weights_of(module: nn.Module) -> int:
+    """Return the number of weights that a pass reads: tables of embeddings are not read."""
+    tables = sum(table.weight.numel() for table in module.modules()
+                 if isinstance(table, nn.Embedding))
+    return sum(weight.numel() for weight in module.parameters()) - tables

@@ -1,0 +1,146 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Policies of published sizes with random weights, to measure how long they take."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+from faster_ros.policy.backbones.base import Backbone, PolicyInput
+from faster_ros.policy.config import BackboneConfig, PolicyConfig, VLMConfig
+from faster_ros.policy.faster_vla import FASTerVLA
+import torch
+
+TEXT_TOKENS = 48  # of a prompt with a short task and eight joints
+_VOCABULARY = tuple(f'word{index}' for index in range(16))
+_SIGLIP_SO400M = {'model_type': 'siglip_vision_model', 'hidden_size': 1152,
+                  'intermediate_size': 4304, 'num_hidden_layers': 27, 'num_attention_heads': 16,
+                  'image_size': 224, 'patch_size': 14, 'projection_dim': 2048}
+_SIGLIP_BASE = {'hidden_size': 768, 'intermediate_size': 3072, 'num_hidden_layers': 12,
+                'num_attention_heads': 12, 'image_size': 512, 'patch_size': 16}
+_PALIGEMMA_3B = {
+    'model_type': 'paligemma', 'image_token_index': 257152, 'projection_dim': 2048,
+    'vision_config': _SIGLIP_SO400M,
+    'text_config': {'model_type': 'gemma', 'hidden_size': 2048, 'intermediate_size': 16384,
+                    'num_hidden_layers': 18, 'num_attention_heads': 8, 'num_key_value_heads': 1,
+                    'head_dim': 256, 'vocab_size': 257216}}
+
+
+def _smolvlm(width: int, layers: int, heads: int, kv_heads: int, hidden: int) -> dict[str, Any]:
+    return {'model_type': 'smolvlm', 'image_token_id': 49190, 'scale_factor': 4,
+            'vision_config': _SIGLIP_BASE,
+            'text_config': {'model_type': 'llama', 'hidden_size': width, 'head_dim': 64,
+                            'intermediate_size': hidden, 'num_hidden_layers': layers,
+                            'num_attention_heads': heads, 'num_key_value_heads': kv_heads,
+                            'vocab_size': 49280}}
+
+
+@dataclass(frozen=True)
+class Size:
+    """A backbone and its expert's width; ``note`` says what it is."""
+
+    backbone: BackboneConfig | VLMConfig
+    expert_width: int
+    expert_mlp: int
+    note: str
+
+
+SIZES = {
+    'tiny': Size(BackboneConfig(), 64, 256, "the demo's backbone and expert"),
+    'small': Size(BackboneConfig(image_width=224, image_height=168, channels=64, keypoints=64,
+                                 tokens_per_camera=16, width=512, layers=8, heads=8, head_dim=64),
+                  256, 1024, 'the same class, thirty times larger'),
+    'smolvlm-256m': Size(VLMConfig('smolvlm', _smolvlm(576, 30, 9, 3, 1536)), 288, 1152,
+                         'SmolVLM 2 256M, random weights'),
+    'smolvlm-500m': Size(VLMConfig('smolvlm', _smolvlm(960, 32, 15, 5, 2560)), 480, 1920,
+                         'SmolVLM 2 500M, random weights'),
+    'paligemma-3b': Size(VLMConfig('paligemma', _PALIGEMMA_3B), 1024, 4096,
+                         'PaliGemma 3B at 224 pixels, random weights'),
+}
+
+
+def size_config(size: Size, levels: int, codes_per_level: int, codebook: int,
+                cameras: int) -> PolicyConfig:
+    """Return the config of a policy whose blocks are whole levels."""
+    return PolicyConfig(
+        tuple(f'camera{index}' for index in range(cameras)), _VOCABULARY, TEXT_TOKENS, 8, levels,
+        codes_per_level, codebook, codes_per_level, size.backbone, size.expert_width,
+        expert='gated', expert_mlp=size.expert_mlp)
+
+
+def with_blocks_of(policy: FASTerVLA, block_size: int) -> FASTerVLA:
+    """Return a policy of the same weights that decodes other blocks."""
+    return _sharing(replace(policy.config, block_size=block_size), policy.backbone, policy)
+
+
+def without_expert(policy: FASTerVLA, tokens: int, codebook: int) -> FASTerVLA:
+    """Return a policy on the same backbone that decodes token by token, with the backbone."""
+    return _sharing(replace(policy.config, levels=1, codes_per_level=tokens, block_size=1,
+                            codebook_size=codebook, expert='none'), policy.backbone)
+
+
+def random_policy(config: PolicyConfig, device: torch.device, dtype: torch.dtype) -> FASTerVLA:
+    """Return a policy with random weights, made where and as it will run."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with device, _undrawn(config):
+            policy = FASTerVLA(config)
+    finally:
+        torch.set_default_dtype(before)
+    with torch.no_grad():
+        for name, weight in policy.named_parameters():
+            if 'norm' not in name:
+                weight.normal_(0, 0.02)
+    return policy.to(device).eval()
+
+
+def random_observation(config: PolicyConfig, device: torch.device) -> PolicyInput:
+    """Return a batch of one of the shape that the backbone takes."""
+    size, cameras = config.backbone, len(config.cameras)
+    if isinstance(size, BackboneConfig):
+        images = torch.rand(1, cameras, 3, size.image_height, size.image_width)
+        words = torch.randint(1, len(_VOCABULARY), (1, TEXT_TOKENS // 8))
+        return PolicyInput(images, words, torch.rand(1, config.state_dim)).to(device)
+    vision = size.architecture['vision_config']
+    side = int(vision['image_size'])
+    cells = (side // int(vision['patch_size'])) ** 2
+    tokens = cameras * cells // int(size.architecture.get('scale_factor', 1)) ** 2
+    image = size.architecture.get('image_token_id', size.architecture.get('image_token_index'))
+    words = torch.cat([torch.full((1, tokens), image), torch.randint(9, 9999, (1, TEXT_TOKENS))],
+                      1)
+    return PolicyInput(torch.rand(1, cameras, 3, side, side), words,
+                       torch.rand(1, config.state_dim)).to(device)
+
+
+def _sharing(config: PolicyConfig, backbone: Backbone,
+             policy: FASTerVLA | None = None) -> FASTerVLA:
+    weight = next(backbone.parameters())
+    other = FASTerVLA(config, backbone).to(weight.device).eval()
+    if policy is not None:
+        other.expert = policy.expert
+    else:
+        other.expert.to(weight.dtype)
+    return other
+
+
+def _undrawn(config: PolicyConfig) -> Any:
+    """Leave out the library's initial weights, which take minutes to draw for a large model."""
+    if isinstance(config.backbone, BackboneConfig):
+        return nullcontext()
+    from transformers.initialization import no_init_weights
+
+    return no_init_weights()

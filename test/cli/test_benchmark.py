@@ -1,0 +1,78 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+import json
+
+from faster_ros.cli.benchmark import main
+from faster_ros.policy.backbones.registry import make_backbone
+from faster_ros.policy.sizes import (
+    random_observation,
+    random_policy,
+    size_config,
+    SIZES,
+    with_blocks_of,
+    without_expert,
+)
+import pytest
+import torch
+
+CPU = torch.device('cpu')
+
+
+@pytest.fixture(scope='module')
+def policy():
+    """Return the smallest policy with the codes of a single arm."""
+    return random_policy(size_config(SIZES['tiny'], 3, 7, 64, 2), CPU, torch.float32)
+
+
+def test_a_benchmark_measures_every_part_and_way_of_decoding(tmp_path, capsys):
+    assert main(['policy', '--calls', '2', '--out', str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / 'latency.json').read_text())
+    assert (figures['tokens'], figures['block_size'], figures['passes']) == (21, 7, 3)
+    assert set(figures['parts_ms']) == {
+        'vision', 'prefix', 'decode', 'actions', 'call', 'pass 1', 'pass 2', 'pass 3'}
+    assert set(figures['decode_ms']) == {'BAR', 'AR', 'FAST-style', 'flow'}
+    assert all(row['p99'] >= row['p50'] > 0 for row in figures['decode_ms'].values())
+    assert all(value > 0 for value in figures['floor'].values())
+    assert (tmp_path / 'latency.png').stat().st_size > 1000
+    table = (tmp_path / 'table.md').read_text()
+    assert '| BAR | 3 |' in table
+    assert '| AR | 21 |' in table
+    assert table in capsys.readouterr().out
+
+
+def test_without_a_gpu_cuda_is_refused(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU here')
+    with pytest.raises(ValueError, match='device cuda: torch finds no CUDA device here'):
+        main(['policy', '--device', 'cuda', '--out', str(tmp_path)])
+
+
+@torch.no_grad()
+def test_the_ways_of_decoding_share_their_weights(policy):
+    one, none = with_blocks_of(policy, 1), without_expert(policy, 5, 32)
+    assert one.expert is policy.expert
+    assert one.backbone is none.backbone is policy.backbone
+    batch = random_observation(policy.config, CPU)
+    assert policy.generate(batch).shape == one.generate(batch).shape == (1, 3, 7)
+    assert none.generate(batch).shape == (1, 1, 5)
+
+
+@pytest.mark.parametrize('name, billions', [
+    ('smolvlm-256m', 0.23), ('smolvlm-500m', 0.46), ('paligemma-3b', 2.92)])
+def test_sizes_have_the_published_number_of_parameters(name, billions):
+    pytest.importorskip('transformers', reason='transformers is not installed')
+    with torch.device('meta'):
+        backbone = make_backbone(size_config(SIZES[name], 3, 7, 4096, 2))
+    count = sum(weight.numel() for weight in backbone.parameters())
+    assert count / 1e9 == pytest.approx(billions, rel=0.03)
