@@ -40,7 +40,7 @@ import pytest
 pytest.importorskip('lerobot', reason='make test-lerobot has LeRobot in an environment of its own')
 from lerobot.datasets import LeRobotDataset, merge_datasets  # noqa: E402
 
-CODEC_ERROR = 4.0  # mean grey levels; neighbouring frames are 9 apart
+CODEC_ERROR = 8.0  # mean grey levels; LeRobot's AV1 is coarser than our h264
 FPS, HEIGHT, WIDTH = 30, 96, 128
 CAMERA = f'{IMAGES}front'
 JOINTS = Feature('float32', (7,), tuple(f'joint{number}' for number in range(7)))
@@ -56,9 +56,17 @@ def image(episode, row):
     ground = np.linspace(30, 200, WIDTH).astype(np.uint8)
     picture = np.repeat(np.repeat(ground[None, :, None], HEIGHT, 0), 3, 2)
     picture[..., 1] += np.uint8(20 * episode)
-    left = 3 * row % (WIDTH - 40)
+    left = 9 * row % (WIDTH - 40)
     picture[30:70, left:left + 40] = (250, 60, 30)
     return picture
+
+
+def error_of(shown, episode, row):
+    """Return the mean error of a frame in grey levels; it must be nearest to its own row's."""
+    errors = [float(np.abs(shown.astype(float) - image(episode, row + step)).mean())
+              for step in (0, 1, -1 if row else 2)]
+    assert errors[0] == min(errors), (episode, row, errors)
+    return errors[0]
 
 
 def rows(episode):
@@ -112,7 +120,7 @@ def check_as_lerobot_reads(dataset, order=(0, 1, 2)):
             np.testing.assert_array_equal(item[ACTION].numpy(), action[row])
             assert item['task'] == ('pick the cube', 'pour')[episode % 2]
             shown = 255 * item[CAMERA].permute(1, 2, 0).numpy()
-            worst = max(worst, float(np.abs(shown - image(episode, row)).mean()))
+            worst = max(worst, error_of(shown, episode, row))
             index += 1
     print(f'{index} frames, largest mean error {worst:.2f} grey levels', file=sys.stderr)
     assert worst < CODEC_ERROR
@@ -126,8 +134,7 @@ def check_as_we_read(folder):
         for name, wanted in zip((STATE, ACTION), rows(entry.number)):
             np.testing.assert_array_equal(columns[name], wanted)
         for row, shown in enumerate(ours.images(entry, CAMERA)):
-            error = np.abs(shown.astype(int) - image(entry.number, row)).mean()
-            assert error < CODEC_ERROR, (entry.number, row)
+            assert error_of(shown, entry.number, row) < CODEC_ERROR, (entry.number, row)
 
 
 def test_lerobot_reads_what_we_write(tmp_path):
