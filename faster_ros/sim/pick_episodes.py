@@ -64,7 +64,7 @@ class PickSettings:
     """
     How episodes are collected; sizes in pixels, disturbance in rad per step.
 
-    ``longest_delay``: steps between an observation and the policy's answer, at most.
+    ``longest_delay``: steps between an observation and the policy's answer, at most; 0 draws none.
     """
 
     step_s: float = 0.1
@@ -75,7 +75,7 @@ class PickSettings:
     disturbance: float = 0.012
     random_start_share: float = 0.5
     execution_horizon: int = 4
-    longest_delay: int = 10
+    longest_delay: int = 0
 
 
 class PickCollector:
@@ -94,7 +94,8 @@ class PickCollector:
         """
         Yield the steps of one episode; ``act`` leads the arm instead of the expert.
 
-        In half of the episodes its answers come late, by a number of steps that is drawn.
+        With a longest delay its answers come late in half of the episodes, by as many steps as
+        are drawn.
         """
         settings, simulator = self._settings, self._simulator
         rng = np.random.default_rng([seed, 1])
@@ -106,7 +107,9 @@ class PickCollector:
         offset = np.zeros(len(set_point) - 1)
         left = settings.max_steps
         if act is not None:
-            delay = int(rng.integers(settings.longest_delay + 1)) if rng.random() < 0.5 else 0
+            delay = 0
+            if settings.longest_delay and rng.random() < 0.5:
+                delay = int(rng.integers(settings.longest_delay + 1))
             policy = _LatePolicy(act, delay, settings.execution_horizon)
         for step in range(settings.max_steps):
             positions, _ = simulator.state()

@@ -52,7 +52,8 @@ STATE_QUANTILE = 0.001
 # 3,000,000 two levels succeeded in 295 and all three in 286.
 _DECODE_LEVELS = 2
 _CODE_BATCH = 1000
-_VERSIONS = 3  # of each step: one with nothing committed, the others with delays that are drawn
+# Versions of each step where the policy learns delays: in one of them nothing is committed.
+_VERSIONS = 3
 _VALIDATION_STEPS = 1000
 
 
@@ -76,11 +77,18 @@ QUICK = DemoPlan(seed=0, episodes=60, tokenizer_steps=150, dagger_at=80, dagger_
 
 
 class DemoTraining:
-    """One run; the parts fill in as ``run`` goes through its stages."""
+    """
+    One run; the parts fill in as ``run`` goes through its stages.
 
-    def __init__(self, plan: DemoPlan, spec: RobotSpec, out: Path, threads: int) -> None:
+    With a ``longest_delay`` in steps of 0.1 s the policy takes committed actions.
+    """
+
+    def __init__(self, plan: DemoPlan, spec: RobotSpec, out: Path, threads: int,
+                 longest_delay: int = 0) -> None:
         self.plan, self.spec, self.out = plan, spec, out
-        self.settings = PickSettings()
+        self.settings = PickSettings(longest_delay=longest_delay)
+        self._committed_rows = longest_delay + 1 if longest_delay else 0
+        self._versions_of_each = _VERSIONS if longest_delay else 1
         self.seconds: dict[str, float] = {}
         self.threads = threads
         self._rng = np.random.default_rng([plan.seed, 2])  # draws the delays
@@ -108,7 +116,8 @@ class DemoTraining:
             'labelled_steps': {'demonstrations': len(demonstrations), 'DAgger': len(corrections)},
             'tokenizer': self._tokenizer_figures(chunks[:, 0], held_out),
             'token_accuracy': self.trainer.token_accuracy(data, held_out, 0),
-            'token_accuracy_committed': self.trainer.token_accuracy(data, held_out, 1),
+            'token_accuracy_committed': (self.trainer.token_accuracy(data, held_out, 1)
+                                         if self._committed_rows else None),
             'token_majority': _majority_accuracy(training, data, held_out),
             'tokenizer_curve': tokenizer_curve, 'policy_curve': self.trainer.curve,
         }
@@ -132,15 +141,16 @@ class DemoTraining:
     def _versions(self, demonstrations: Demonstrations) -> tuple[torch.Tensor, torch.Tensor]:
         """Return chunks (N, V, H, D) and what is committed of them (N, V, C, D + 1)."""
         longest, count = self.settings.longest_delay, len(demonstrations)
+        given_rows = np.arange(self._committed_rows)
         chunks, committed = [], []
-        for version in range(_VERSIONS):
+        for version in range(self._versions_of_each):
             # Short delays are commoner: a third of those drawn are of one step.
             drawn = np.ceil(longest * self._rng.random(count)**2).astype(int) * (version > 0)
             actions, delays = demonstrations.continued(drawn)
             deltas = to_deltas(actions, demonstrations.positions, self.spec.gripper_index)
             rows = self.action_normaliser.normalise(deltas)
-            known = (np.arange(longest + 1) <= delays[:, None]) & (delays > 0)[:, None]
-            given = np.append(rows[:, :longest + 1], np.ones((*known.shape, 1)), 2)
+            known = (given_rows <= delays[:, None]) & (delays > 0)[:, None]
+            given = np.append(rows[:, given_rows], np.ones((*known.shape, 1)), 2)
             chunks.append(torch.from_numpy(rows).float())
             committed.append(torch.from_numpy(given * known[..., None]).float())
         return torch.stack(chunks, 1), torch.stack(committed, 1)
@@ -164,7 +174,7 @@ class DemoTraining:
             max_words=max(map(len, words)) + 2, state_dim=len(self.spec.joint_names),
             levels=code_grid.levels, codes_per_level=code_grid.codes_per_level,
             codebook_size=code_grid.codebook_size, block_size=code_grid.codes_per_level,
-            decode_levels=_DECODE_LEVELS, committed_rows=self.settings.longest_delay + 1,
+            decode_levels=_DECODE_LEVELS, committed_rows=self._committed_rows,
             backbone=BackboneConfig(image_width=self.settings.image_width,
                                     image_height=self.settings.image_height))
         training = PolicyTraining(self.plan.policy_steps)
@@ -182,7 +192,7 @@ class DemoTraining:
         codes = torch.cat([self.parts.tokenizer.encode(part)
                            for part in chunks.flatten(0, 1).split(_CODE_BATCH)])
         return PolicyData(demonstrations.images, words, torch.from_numpy(state).float(),
-                          codes.unflatten(0, (-1, _VERSIONS)), committed)
+                          codes.unflatten(0, (-1, self._versions_of_each)), committed)
 
     def _dagger(self) -> Demonstrations:
         folder = self.out / 'checkpoint_before_dagger'
@@ -252,8 +262,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument('--out', type=Path, default=None,
                         help='folder for checkpoint and report (default out/train_demo)')
     parser.add_argument('--threads', type=int, default=2, help='torch threads (default 2)')
+    parser.add_argument('--longest-delay', type=int, default=0, metavar='STEPS',
+                        help='steps of 0.1 s that answers are late by in training, at most; the '
+                             'policy then takes the committed actions as an input (default 0: '
+                             'it does not)')
     options = parser.parse_args(arguments)
+    if options.longest_delay < 0:
+        parser.error(f'--longest-delay must be at least 0, got {options.longest_delay}')
     out = options.out or Path('out') / ('train_demo_quick' if options.quick else 'train_demo')
     plan = QUICK if options.quick else FULL
-    DemoTraining(plan, load_robot_spec('fr3'), out, options.threads).run()
+    DemoTraining(plan, load_robot_spec('fr3'), out, options.threads,
+                 options.longest_delay).run()
     return 0

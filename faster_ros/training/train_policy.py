@@ -97,7 +97,8 @@ class PolicyTrainer:
                    total=self.training.steps)
         for step in bar:
             rows = next(source)
-            versions = self._rng.integers(data.codes.shape[1], size=len(rows))
+            count = data.codes.shape[1]
+            versions = self._rng.integers(count, size=len(rows)) if count > 1 else 0
             losses = self._update(self._augment(data.tensors(rows, versions)),
                                   data.codes[rows, versions], step)
             if step % _CURVE_PERIOD == 0:
