@@ -62,7 +62,7 @@ class KeysNode(Node):
         for node, kept in (('recorder_node', self._recorder), ('control_node', self._control)):
             self.create_subscription(DiagnosticStatus, f'{node}/status', self._keep(kept),
                                      qos.STATUS)
-        self._services: dict[str, Any] = {
+        self._asked: dict[str, Any] = {
             name: self.create_client(kind, name) for name, kind in _services().items()}
         self.create_timer(1.0 / _RATE_HZ, self._tick)
 
@@ -122,7 +122,7 @@ class KeysNode(Node):
 
     def _call(self, name: str, value: bool | None = None) -> None:
         """Ask for a service; what it answers is said."""
-        client = self._services[name]
+        client = self._asked[name]
         if not client.service_is_ready():
             self._said = f'{name} is not there'
             return
