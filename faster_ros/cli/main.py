@@ -137,7 +137,8 @@ def _parser() -> argparse.ArgumentParser:
         'train a policy; further arguments go to the training',
         takes_rest=True,
     )
-    train.add_argument('what', choices=['demo'], help='demo: the policy of the demo, from nothing')
+    train.add_argument('what', choices=['demo', 'policy'],
+                       help='demo: that of the demo, from nothing; policy: on your LeRobotDataset')
 
     inverse = _add(
         jobs, 'ik-benchmark', _ik_benchmark, 'measure the inverse kinematics of robots'
@@ -238,7 +239,11 @@ def _check_checkpoint(processes: Sequence[Process]) -> None:
             )
 
 
-def _train(_: argparse.Namespace, rest: list[str]) -> int:
+def _train(options: argparse.Namespace, rest: list[str]) -> int:
+    if options.what == 'policy':
+        from faster_ros.training.finetune_policy import main as train_policy
+
+        return train_policy(rest)
     from faster_ros.training.train_demo import main as train_demo
 
     return train_demo(rest)

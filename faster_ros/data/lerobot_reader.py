@@ -147,7 +147,7 @@ def _file_episodes(path: Path, feature: str, width: int, fps: float,
         task = tasks.get(int(plain['task_index'][part[0]]), '') if 'task_index' in plain else ''
         yield number, Episode(
             rows[part], fps, f'{path.name} episode {number}', task,
-            _frame_fault(plain['frame_index'][part], plain['timestamp'][part], fps))
+            frame_fault(plain['frame_index'][part], plain['timestamp'][part], fps))
 
 
 def _matrix(column: pyarrow.ChunkedArray, width: int, what: str) -> FloatArray:
@@ -165,7 +165,7 @@ def _matrix(column: pyarrow.ChunkedArray, width: int, what: str) -> FloatArray:
     return values.reshape(-1, width)
 
 
-def _frame_fault(frames: FloatArray, times: FloatArray, fps: float) -> str:
+def frame_fault(frames: FloatArray, times: FloatArray, fps: float) -> str:
     """Return what is wrong with the frames and times of an episode, or ''."""
     jump = np.flatnonzero(np.diff(frames, prepend=-1) != 1)
     if len(jump):

@@ -1,0 +1,178 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""What a policy is trained on, and the untrained parts that fit it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from faster_ros.data.normalisation import Normaliser
+from faster_ros.interfaces import FloatArray
+from faster_ros.policy.action_representation import to_deltas
+from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.checkpoint import PolicyParts
+from faster_ros.policy.config import BackboneConfig, PolicyConfig, TINY, VLMConfig
+from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
+from faster_ros.policy.vocabulary import WordVocabulary
+from faster_ros.robot_spec import RobotSpec
+from faster_ros.tokenizer.config import TokenizerConfig
+from faster_ros.tokenizer.faster_vq import FASTerVQ
+from faster_ros.training.data_parallel import DataParallel
+from faster_ros.training.policy_recipe import Recipe
+from faster_ros.training.robot_rows import RobotRows
+from faster_ros.training.tokenizer_folder import (
+    FittedTokenizer,
+    load_tokenizer,
+    save_tokenizer,
+)
+from faster_ros.training.train_tokenizer import TokenizerTraining, train_tokenizer
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+_ACTION_QUANTILE = 0.002  # share of the largest and smallest deltas that is clipped
+_STATE_QUANTILE = 0.001
+_CODE_BATCH = 1000
+_PROMPT_TOKENS = 96  # of a vision-language model, beside those of the images
+
+
+@dataclass
+class PolicyRows:
+    """
+    Rows as the policy takes them.
+
+    ``state``: (N, S) normalised; ``codes``: (N, K, T); ``training``, ``validation``: row numbers,
+    of different episodes; ``targets``: chunks (N, H, D) in rad and m.
+    """
+
+    rows: RobotRows
+    state: FloatArray
+    codes: Tensor
+    targets: FloatArray
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    preprocess: Preprocessor
+
+    @property
+    def notes(self) -> dict[str, object]:
+        """Return what the record of a run says about its data."""
+        return {'rows': len(self.rows), 'training_rows': len(self.training),
+                'validation_rows': len(self.validation), 'left_out': self.rows.notes}
+
+
+class CodedRows(Dataset[tuple[PolicyInput, Tensor]]):
+    """One row at a time, preprocessed as at run time, in the loader's processes."""
+
+    def __init__(self, rows: PolicyRows) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows.rows)
+
+    def __getitem__(self, row: int) -> tuple[PolicyInput, Tensor]:
+        """Return a batch of one and its codes (1, K, T)."""
+        rows = self._rows
+        found = rows.preprocess([np.asarray(image) for image in rows.rows.images[row]],
+                                rows.state[row], rows.rows.tasks[row])
+        return found, rows.codes[row:row + 1]
+
+
+def collate(rows: list[tuple[PolicyInput, Tensor]]) -> tuple[PolicyInput, Tensor]:
+    """Join batches of one."""
+    joined = {field.name: torch.cat([getattr(batch, field.name) for batch, _ in rows])
+              for field in fields(PolicyInput) if getattr(rows[0][0], field.name) is not None}
+    return PolicyInput(**joined), torch.cat([codes for _, codes in rows])
+
+
+def make_parts(recipe: Recipe, rows: RobotRows, spec: RobotSpec, out: Path,
+               processes: DataParallel) -> tuple[PolicyParts, PolicyRows]:
+    """Fit normalisation and tokenizer, and make the policy as it begins; the same on resuming."""
+    grippers = {place: (gripper.closed, gripper.open)
+                for place, gripper in zip(spec.gripper_indices, spec.grippers)}
+    training, validation = _split(rows, recipe.validation_share)
+    targets = rows.chunks(recipe.horizon)
+    deltas = to_deltas(targets, rows.positions, spec.gripper_indices)
+    actions = Normaliser.from_quantiles(
+        deltas[training].reshape(-1, deltas.shape[-1]), _ACTION_QUANTILE, grippers)
+    states = Normaliser.from_quantiles(rows.positions[training], _STATE_QUANTILE, grippers)
+    chunks = torch.from_numpy(actions.normalise(deltas)).float()
+    tokenizer = _tokenizer(recipe, chunks[training], spec, actions, rows.step_s, out, processes)
+    codes = torch.cat([tokenizer.encode(part.to(processes.device)).cpu()
+                       for part in chunks.split(_CODE_BATCH)])
+    model, preprocess = _policy(recipe, rows, spec, tokenizer.config)
+    parts = PolicyParts(model, tokenizer, actions, states, spec, rows.step_s,
+                        None if recipe.backbone == TINY else preprocess)
+    return parts, PolicyRows(rows, states.normalise(rows.positions), codes, targets, training,
+                             validation, preprocess)
+
+
+def _split(rows: RobotRows, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return training and validation rows; the last episodes validate, one at least."""
+    numbers = np.unique(rows.episode)
+    held_out = numbers[-max(1, round(share * len(numbers))):]
+    validates = np.isin(rows.episode, held_out)
+    return np.flatnonzero(~validates), np.flatnonzero(validates)
+
+
+def _tokenizer(recipe: Recipe, chunks: Tensor, spec: RobotSpec, actions: Normaliser,
+               step_s: float, out: Path, processes: DataParallel) -> FASTerVQ:
+    """Return the tokenizer of this run, fitted unless an interrupted run has done it."""
+    folder = out / 'tokenizer'
+    if (folder / 'config.json').exists():
+        return load_tokenizer(folder).model.to(processes.device)
+    grippers = spec.gripper_indices
+    arm = [place for place in range(len(spec.joint_names)) if place not in grippers]
+    strides = (2, 2) if recipe.time_strides is None else tuple(recipe.time_strides)
+    config = TokenizerConfig(recipe.horizon, {'arm': arm, 'gripper': grippers},
+                             time_patch=recipe.time_patch, time_strides=strides,
+                             codebook_size=recipe.codebook_size)
+    model, _ = train_tokenizer(config, chunks, TokenizerTraining(recipe.tokenizer_steps),
+                               recipe.seed, processes)
+    if processes.first:
+        save_tokenizer(folder, FittedTokenizer(model, actions, list(spec.joint_names),
+                                               1 / step_s))
+    return model
+
+
+def _policy(recipe: Recipe, rows: RobotRows, spec: RobotSpec,
+            grid: TokenizerConfig) -> tuple[FASTerVLA, Preprocessor]:
+    texts = [WordVocabulary.words_of(task) for task in sorted(set(rows.tasks))]
+    tiny = recipe.backbone == TINY
+
+    def config(backbone: BackboneConfig | VLMConfig) -> PolicyConfig:
+        return PolicyConfig(
+            tuple(spec.cameras), tuple(sorted({word for text in texts for word in text}))
+            if tiny else (), max(map(len, texts)) + 2 if tiny else _PROMPT_TOKENS,
+            len(spec.joint_names), grid.levels, grid.codes_per_level, grid.codebook_size,
+            grid.codes_per_level, backbone, recipe.expert_width,
+            expert='plain' if tiny else 'gated')
+
+    if tiny:
+        described = config(BackboneConfig(image_width=recipe.image_width,
+                                          image_height=recipe.image_height))
+        return FASTerVLA(described), PixelsAndWords(described)
+    from faster_ros.policy.backbones.weights import load_backbone, read_vlm_config
+    from faster_ros.policy.vlm_preprocess import load_processor
+
+    vlm = read_vlm_config(recipe.backbone, (recipe.image_width, recipe.image_height),
+                          recipe.state_input)
+    described = config(vlm)
+    # Frozen weights need no more precision than the passes through them.
+    dtype = torch.bfloat16 if recipe.bf16 and recipe.lora_rank else torch.float32
+    backbone = load_backbone(recipe.backbone, vlm, len(spec.joint_names), dtype)
+    return FASTerVLA(described, backbone), load_processor(recipe.backbone, described)

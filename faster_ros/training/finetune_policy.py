@@ -1,0 +1,234 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+``faster_ros train policy``: a FASTer policy on a LeRobotDataset of your robot.
+
+The tokenizer is fitted to the data's delta chunks; the expert learns while the backbone is
+frozen; then both learn, the backbone (or low-rank additions to it) at a lower rate. Interrupted,
+``--resume`` goes on from the last validation. Start several processes with torchrun.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+import copy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.checkpoint import PolicyParts
+from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.robot_spec import load_robot_spec
+from faster_ros.training.data_parallel import DataParallel
+from faster_ros.training.demonstrations import batches
+from faster_ros.training.finetune_data import CodedRows, collate, make_parts, PolicyRows
+from faster_ros.training.finetune_report import validate, write_report
+from faster_ros.training.lora import add_lora, merge_lora
+from faster_ros.training.policy_recipe import PRESETS, read_recipe, Recipe
+from faster_ros.training.robot_rows import read_robot_rows
+from faster_ros.training.train_tokenizer import learning_rate_share
+import numpy as np
+import torch
+from torch import distributed, Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+_CURVE_PERIOD = 10
+_STATE = 'state.pt'  # of this program for itself; it is read without unpickling objects
+
+
+class PolicyFineTuning:
+    """One run: model, averaged weights, optimiser, and where they are in the schedule."""
+
+    def __init__(self, parts: PolicyParts, recipe: Recipe, rows: PolicyRows, out: Path,
+                 processes: DataParallel) -> None:
+        self.parts, self.recipe, self.rows, self.out = parts, recipe, rows, out
+        self.processes = processes
+        self.updates = recipe.updates(len(rows.training))
+        self.step = 0
+        self.curve: list[dict[str, float]] = []
+        self.validations: list[dict[str, Any]] = []
+        self.model: FASTerVLA = parts.model.to(processes.device)
+        if recipe.lora_rank:
+            backbone = self.model.backbone
+            assert isinstance(backbone.model, torch.nn.Module)
+            add_lora(backbone.model, recipe.lora_rank)
+        self.adapts = [weight for weight in self.model.backbone.parameters()
+                       if weight.requires_grad]
+        own = {id(weight) for weight in self.model.backbone.parameters()}
+        others = [weight for weight in self.model.parameters() if id(weight) not in own]
+        self.learning = self.adapts + others
+        self.average = [weight.detach().clone() for weight in self.learning]
+        self.optimizer = torch.optim.AdamW(
+            [{'params': others, 'share': 1.0},
+             {'params': self.adapts, 'share': recipe.backbone_rate}],
+            recipe.learning_rate, (0.9, 0.95), weight_decay=recipe.weight_decay)
+
+    def run(self) -> None:
+        """Train to the end, validating and saving on the way."""
+        recipe = self.recipe
+        bar = tqdm(range(self.step, self.updates), desc='policy', unit='step', initial=self.step,
+                   total=self.updates, disable=not self.processes.first)
+        for step, parts in zip(bar, self._batches()):
+            losses = self._update(step, parts)
+            self.step = step + 1
+            if step % _CURVE_PERIOD == 0:
+                self.curve.append({'step': step, **{
+                    f'level_{level}': value for level, value in enumerate(losses)}})
+                bar.set_postfix(loss=' '.join(f'{value:.2f}' for value in losses))
+            if self.step % recipe.validate_every == 0 or self.step == self.updates:
+                self._validate_and_save()
+
+    def resume(self) -> None:
+        """Go on where the last save of this run was."""
+        file = self.out / _STATE
+        if not file.exists():
+            raise ValueError(f'{file} is missing; expected an interrupted run of the same recipe')
+        state = torch.load(file, map_location=self.processes.device, weights_only=True)
+        if state['recipe'] != asdict(self.recipe):
+            raise ValueError(f'{file}: the run had another recipe: {state["recipe"]}')
+        with torch.no_grad():
+            for weight, saved in zip(self.learning, state['learning']):
+                weight.copy_(saved)
+        self.average = state['average']
+        self.optimizer.load_state_dict(state['optimizer'])
+        torch.set_rng_state(state['random'].cpu())
+        self.step = state['step']
+        self.curve, self.validations = state['curve'], state['validations']
+
+    def _batches(self) -> Iterator[list[tuple[PolicyInput, Tensor]]]:
+        """Yield the parts of each update from the present step on, the same for every resume."""
+        recipe = self.recipe
+        size = recipe.batch_size // recipe.accumulate
+        order = batches(len(self.rows.training), min(size, len(self.rows.training)),
+                        np.random.default_rng(recipe.seed))
+        count = self.updates * recipe.accumulate
+        picked = [self.rows.training[self.processes.part(next(order))] for _ in range(count)]
+        loader = iter(DataLoader(
+            CodedRows(self.rows), batch_sampler=picked[self.step * recipe.accumulate:],
+            num_workers=recipe.workers, collate_fn=collate,
+            generator=torch.Generator()))  # or it would draw from the one that a resume restores
+        while True:
+            yield [next(loader) for _ in range(recipe.accumulate)]
+
+    def _update(self, step: int, parts: list[tuple[PolicyInput, Tensor]]) -> list[float]:
+        recipe, device = self.recipe, torch.device(self.processes.device)
+        self.model.train()
+        frozen = step < recipe.expert_steps
+        for weight in self.adapts:
+            weight.requires_grad_(not frozen)
+        share = learning_rate_share(step, self.updates, recipe.warmup_steps)
+        for group in self.optimizer.param_groups:
+            group['lr'] = recipe.learning_rate * share * group['share']
+        self.optimizer.zero_grad()
+        total = torch.zeros(self.model.config.levels, device=device)
+        for batch, codes in parts:
+            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
+                losses = self.model(batch.to(device), codes.to(device))
+            (losses.sum() / len(parts)).backward()
+            total += losses.detach() / len(parts)
+        if not total.isfinite().all():
+            raise ValueError(f'the loss is {total.tolist()} at step {step}; lower learning_rate')
+        self._share_gradients()
+        torch.nn.utils.clip_grad_norm_(self.learning, 1.0)
+        self.optimizer.step()
+        decay = min(recipe.ema_decay, (step + 1) / (step + 20))
+        with torch.no_grad():
+            for kept, weight in zip(self.average, self.learning):
+                kept.lerp_(weight, 1 - decay)
+        return [float(value) for value in total]
+
+    def _share_gradients(self) -> None:
+        """Give every process the mean of all gradients; the same weights have one in each."""
+        if self.processes.size == 1:
+            return
+        for weight in self.learning:
+            if weight.grad is not None:
+                distributed.all_reduce(weight.grad)
+                weight.grad /= self.processes.size
+
+    def _validate_and_save(self) -> None:
+        if not self.processes.first:
+            return
+        with_average = self._with_average()
+        parts = copy.copy(self.parts)
+        parts.model = with_average
+        self.validations.append({'step': self.step, **validate(parts, self.rows)})
+        state = {'recipe': asdict(self.recipe), 'step': self.step, 'average': self.average,
+                 'learning': [weight.detach() for weight in self.learning],
+                 'random': torch.get_rng_state(),
+                 'optimizer': self.optimizer.state_dict(), 'curve': self.curve,
+                 'validations': self.validations}
+        partial = self.out / f'{_STATE}.partial'
+        torch.save(state, partial)
+        partial.replace(self.out / _STATE)
+        record = {'recipe': asdict(self.recipe), 'step': self.step,
+                  'validation': self.validations[-1], 'data': self.rows.notes}
+        parts.save(self.out / 'checkpoint', record)
+        write_report(self.out, record, self.curve, self.validations)
+
+    def _with_average(self) -> FASTerVLA:
+        """Return a copy of the model with averaged weights, low-rank additions merged."""
+        now = [weight.detach().clone() for weight in self.learning]
+        with torch.no_grad():
+            for weight, kept in zip(self.learning, self.average):
+                weight.copy_(kept)
+            model = copy.deepcopy(self.model).eval()
+            for weight, kept in zip(self.learning, now):
+                weight.copy_(kept)
+        merge_lora(model)
+        kind = next(model.backbone.parameters()).dtype
+        for weight in model.parameters():
+            weight.data = weight.data.to(kind)
+        return model
+
+
+def main(arguments: list[str]) -> int:
+    """Run ``faster_ros train policy`` and return its exit code."""
+    parser = argparse.ArgumentParser(prog='faster_ros train policy', description=__doc__)
+    parser.add_argument('--data', type=Path, required=True, help='a LeRobotDataset v2.1 or v3')
+    parser.add_argument('--robot', required=True, help='fr3, ur5e, ... or a robot file')
+    parser.add_argument('--config', type=Path, help='a YAML file with keys of the recipe')
+    parser.add_argument('--preset', default='', help=f"one of {', '.join(PRESETS)} (cpu)")
+    parser.add_argument('--out', type=Path, default=Path('out/train_policy'))
+    parser.add_argument('--device', default='auto', help='cpu, cuda or auto')
+    parser.add_argument('--resume', action='store_true', help='go on with an interrupted run')
+    options = parser.parse_args(arguments)
+    recipe = read_recipe(options.config, options.preset)
+    spec = load_robot_spec(options.robot)
+    if (options.out / 'tokenizer').exists() and not options.resume:
+        raise ValueError(f'{options.out} holds an earlier run: --resume goes on with it, or name '
+                         'another --out')
+    torch.manual_seed(recipe.seed)
+    processes = DataParallel.start(options.device)
+    rows = read_robot_rows(options.data, spec, (recipe.image_width, recipe.image_height),
+                           options.out / f'images_{processes.rank}', recipe.by_order)
+    for note in rows.notes:
+        print(note)
+    try:
+        parts, coded = make_parts(recipe, rows, spec, options.out, processes)
+        run = PolicyFineTuning(parts, recipe, coded, options.out, processes)
+        if options.resume:
+            run.resume()
+        run.run()
+    except torch.OutOfMemoryError as error:
+        raise ValueError(
+            f'out of GPU memory ({error}): raise accumulate, set lora_rank, or take a smaller '
+            'backbone; batch_size can stay') from error
+    finally:
+        processes.stop()
+    print(f"checkpoint: {options.out / 'checkpoint'}\nreport:     {options.out / 'report.md'}")
+    return 0

@@ -1,0 +1,97 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""How good a policy in training is on episodes it has not seen, and the run's report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from faster_ros.policy.action_representation import from_deltas
+from faster_ros.policy.checkpoint import PolicyParts
+from faster_ros.training.finetune_data import CodedRows, collate, PolicyRows
+from matplotlib.figure import Figure
+import numpy as np
+import torch
+
+_MOST_ROWS = 256
+_BATCH = 16
+
+
+@torch.no_grad()
+def validate(parts: PolicyParts, rows: PolicyRows) -> dict[str, Any]:
+    """
+    Return token accuracy per level, that of the commonest codes, and errors of decoded actions.
+
+    ``error``: mean absolute difference to the recorded actions of the joints in rad and of the
+    grippers in m, over the whole chunk and for its first row.
+    """
+    spread = np.linspace(0, len(rows.validation) - 1, min(_MOST_ROWS, len(rows.validation)))
+    picked = rows.validation[spread.round().astype(int)]
+    data, device = CodedRows(rows), next(parts.model.parameters()).device
+    codes, chunks = [], []
+    for part in np.split(picked, range(_BATCH, len(picked), _BATCH)):
+        batch, _ = collate([data[int(row)] for row in part])
+        found = parts.model.generate(batch.to(device), levels=parts.model.config.levels)
+        codes.append(found.cpu())
+        chunks.append(parts.tokenizer.decode(found).double().cpu().numpy())
+    right = (torch.cat(codes) == rows.codes[picked]).float().mean((0, 2))
+    commonest = rows.codes[rows.training].mode(0).values
+    majority = (rows.codes[picked] == commonest).float().mean((0, 2))
+    spec = parts.robot
+    actions = from_deltas(parts.action_normaliser.restore(np.concatenate(chunks)),
+                          rows.rows.positions[picked], spec.gripper_indices)
+    error = np.abs(actions - rows.targets[picked])
+    groups = {'joints_rad': spec.arm_mask, 'grippers_m': ~spec.arm_mask}
+    return {'token_accuracy': right.tolist(), 'token_majority': majority.tolist(),
+            'rows': len(picked),
+            'error': {name: float(error[..., mask].mean()) for name, mask in groups.items()},
+            'error_first_row': {name: float(error[:, 0, mask].mean())
+                                for name, mask in groups.items()}}
+
+
+def write_report(out: Path, record: dict[str, Any], curve: list[dict[str, float]],
+                 validations: list[dict[str, Any]]) -> None:
+    """Write report.md, curves.png and summary.json of the run so far."""
+    figure = Figure(figsize=(10, 4), layout='constrained')
+    left, right = figure.subplots(1, 2)
+    for key in [name for name in curve[0] if name != 'step']:
+        left.plot([point['step'] for point in curve], [point[key] for point in curve],
+                  label=key.replace('_', ' '))
+    for level in range(len(validations[0]['token_accuracy'])):
+        right.plot([point['step'] for point in validations],
+                   [point['token_accuracy'][level] for point in validations], 'o-',
+                   label=f'level {level}')
+    left.set(title='training: cross-entropy (nats)', xlabel='step')
+    right.set(title='unseen episodes: token accuracy', xlabel='step')
+    left.legend()
+    right.legend()
+    figure.savefig(out / 'curves.png', dpi=120)
+    (out / 'summary.json').write_text(json.dumps(
+        {**record, 'curve': curve, 'validations': validations}, indent=2) + '\n')
+    lines = [f"# Training of {record['recipe']['backbone']}", '', '![curves](curves.png)', '',
+             '| step | token accuracy per level | of the commonest code | joints, rad | '
+             'grippers, m |', '|---|---|---|---|---|']
+    for point in validations:
+        lines.append(f"| {point['step']} | {_shares(point['token_accuracy'])} | "
+                     f"{_shares(point['token_majority'])} | {point['error']['joints_rad']:.4f} | "
+                     f"{point['error']['grippers_m']:.4f} |")
+    lines += ['', f"Data: {json.dumps(record['data'])}", '',
+              f"Recipe: {json.dumps(record['recipe'])}"]
+    (out / 'report.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+
+
+def _shares(values: list[float]) -> str:
+    return ' '.join(f'{100 * value:.0f} %' for value in values)

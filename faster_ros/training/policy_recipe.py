@@ -1,0 +1,129 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""How a policy is trained: the presets of the paper, and a YAML file that changes them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from faster_ros.policy.config import TINY
+from faster_ros.strict_yaml import build
+import yaml
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """
+    Everything that a training run is told, besides data and robot.
+
+    ``backbone``: tiny, or the folder or hub id of a vision-language model. ``horizon``: H, rows
+    of a chunk; ``time_patch`` and ``time_strides`` cut them down to the code grid. A run has
+    ``steps`` updates, or as many as ``epochs`` passes need where ``steps`` is 0; in the first
+    ``expert_steps`` the backbone is frozen, then it learns at ``backbone_rate`` times the rate.
+    ``lora_rank`` above 0 trains low-rank additions to the backbone's layers instead of these.
+    ``batch_size`` rows make an update, in ``accumulate`` parts. ``by_order`` takes the columns of
+    the data as the robot's joints whatever they are called.
+    """
+
+    backbone: str = TINY
+    image_width: int = 224
+    image_height: int = 168
+    state_input: str = 'text'
+    expert_width: int = 64
+    horizon: int = 16
+    time_patch: int = 4
+    time_strides: list[int] | None = None
+    codebook_size: int = 256
+    tokenizer_steps: int = 1500
+    steps: int = 0
+    epochs: float = 0.0
+    expert_steps: int = 0
+    batch_size: int = 32
+    accumulate: int = 1
+    learning_rate: float = 2.5e-5
+    backbone_rate: float = 0.1
+    weight_decay: float = 1e-10
+    warmup_steps: int = 1000
+    lora_rank: int = 0
+    bf16: bool = True
+    ema_decay: float = 0.999
+    validation_share: float = 0.05
+    validate_every: int = 1000
+    workers: int = 4
+    by_order: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, naming the key."""
+        if (self.steps > 0) == (self.epochs > 0):
+            raise ValueError(f'expected either steps or epochs above 0, got steps {self.steps}, '
+                             f'epochs {self.epochs}')
+        for key in ('batch_size', 'accumulate', 'horizon', 'validate_every', 'warmup_steps'):
+            if getattr(self, key) < 1:
+                raise ValueError(f'{key} must be at least 1, got {getattr(self, key)}')
+        if self.batch_size % self.accumulate:
+            raise ValueError(f'accumulate {self.accumulate} must divide batch_size '
+                             f'{self.batch_size}')
+        if self.lora_rank and self.backbone == TINY:
+            raise ValueError(f"lora_rank {self.lora_rank} needs a trained backbone; '{TINY}' is "
+                             'trained from nothing')
+        if not 0 < self.validation_share < 1:
+            raise ValueError('validation_share must be between 0 and 1, got '
+                             f'{self.validation_share}')
+
+    def updates(self, rows: int) -> int:
+        """Return the number of updates for so many training rows."""
+        return self.steps or max(1, round(self.epochs * rows / self.batch_size))
+
+
+_PALIGEMMA = 'google/paligemma-3b-pt-224'
+_SMOLVLM = 'HuggingFaceTB/SmolVLM2-500M-Video-Instruct'
+# Optimiser, batches and lengths of the paper's appendix; the expert's own phase is our choice.
+PRESETS = {
+    'libero': Recipe(backbone=_PALIGEMMA, expert_width=1024, codebook_size=4096, horizon=20,
+                     time_patch=5, tokenizer_steps=300000, steps=30000, expert_steps=5000,
+                     batch_size=32),
+    'bridge': Recipe(backbone=_PALIGEMMA, expert_width=1024, codebook_size=4096, horizon=5,
+                     time_patch=5, time_strides=[], tokenizer_steps=300000, epochs=4.0,
+                     expert_steps=5000, batch_size=128),
+    'droid': Recipe(backbone=_PALIGEMMA, expert_width=1024, codebook_size=4096, horizon=16,
+                    tokenizer_steps=300000, epochs=3.0, expert_steps=5000, batch_size=1024),
+    'small': Recipe(backbone=_SMOLVLM, expert_width=512, tokenizer_steps=3000, steps=10000,
+                    expert_steps=2000, lora_rank=16, validate_every=500),
+    'cpu': Recipe(image_width=128, image_height=96, steps=3000, batch_size=64,
+                  learning_rate=1e-3, backbone_rate=1.0, weight_decay=0.01, warmup_steps=100,
+                  bf16=False, ema_decay=0.998, validate_every=500, workers=0),
+}
+
+
+def read_recipe(path: Path | None, preset: str = '') -> Recipe:
+    """Return a preset with the changes of a YAML file; the file may name its ``preset``."""
+    changes: dict[str, object] = {}
+    if path is not None:
+        found = yaml.safe_load(path.read_text(encoding='utf-8'))
+        if not isinstance(found, dict):
+            raise ValueError(f'{path}: expected a mapping, got {found!r}')
+        changes = found
+    name = preset or str(changes.pop('preset', 'cpu'))
+    changes.pop('preset', None)
+    if name not in PRESETS:
+        raise ValueError(f"{path or 'training'}: preset '{name}' is unknown; expected one of "
+                         f"{', '.join(PRESETS)}")
+    base = asdict(PRESETS[name])
+    if 'epochs' in changes and 'steps' not in changes:
+        base['steps'] = 0
+    if 'steps' in changes and 'epochs' not in changes:
+        base['epochs'] = 0.0
+    return build(Recipe, {**base, **changes}, f'training recipe {path or name}')

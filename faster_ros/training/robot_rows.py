@@ -1,0 +1,154 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+A LeRobotDataset as a policy is trained on it: every row with its images, joints and chunk.
+
+Videos are decoded once, into one file of small images beside the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import json
+from pathlib import Path
+
+from faster_ros.data.dataset_spec import ACTION, IMAGES, STATE
+from faster_ros.data.lerobot_dataset import EpisodeEntry, LeRobotDataset
+from faster_ros.data.lerobot_reader import frame_fault
+from faster_ros.interfaces import FloatArray, ImageArray
+from faster_ros.policy.preprocess import resize
+from faster_ros.robot_spec import RobotSpec
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+
+@dataclass
+class RobotRows:
+    """
+    N rows of E episodes.
+
+    ``images``: uint8 (N, cameras, height, width, 3), on disk; ``positions``, ``actions``: (N, D);
+    ``tasks``: N texts; ``episode``: (N,) increasing numbers; ``notes``: which were left out.
+    """
+
+    images: ImageArray
+    positions: FloatArray
+    actions: FloatArray
+    tasks: list[str]
+    episode: NDArray[np.int64]
+    step_s: float
+    notes: list[str]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def chunks(self, horizon: int) -> FloatArray:
+        """Return the actions (N, H, D) from each row on; an episode's last is repeated."""
+        last = np.searchsorted(self.episode, self.episode, side='right') - 1
+        index = np.minimum(np.arange(len(self))[:, None] + np.arange(horizon), last[:, None])
+        chunks: FloatArray = self.actions[index]
+        return chunks
+
+
+def read_robot_rows(folder: Path, spec: RobotSpec, size: tuple[int, int], cache: Path,
+                    by_order: bool = False) -> RobotRows:
+    """
+    Read a data set for a robot; images become ``size`` (width, height), kept in ``cache``.
+
+    A missing camera, other columns, or fewer than two usable episodes are a ValueError.
+    """
+    dataset = LeRobotDataset(folder)
+    _check_columns(dataset, spec, by_order)
+    parts, kept, notes = [], [], []
+    for entry in dataset.episodes:
+        columns = dataset.columns(entry)
+        fault = _fault(columns, dataset.info.fps)
+        if fault:
+            notes.append(f'episode {entry.number} is left out: {fault}')
+            continue
+        parts.append((columns[STATE].astype(float), columns[ACTION].astype(float),
+                      dataset.row_tasks(entry, columns)))
+        kept.append(entry)
+    if len(kept) < 2:
+        raise ValueError(f'{folder}: expected at least 2 usable episodes, one to train and one '
+                         f"to validate on, got {len(kept)} ({'; '.join(notes[:3])})")
+    positions, actions, tasks = zip(*parts)
+    lengths = [len(rows) for rows in positions]
+    images = _images(dataset, kept, lengths, list(spec.cameras), size, cache)
+    return RobotRows(images, np.concatenate(positions), np.concatenate(actions),
+                     [task for episode in tasks for task in episode],
+                     np.repeat(np.arange(len(kept)), lengths),
+                     1 / dataset.info.fps, notes)
+
+
+def _check_columns(dataset: LeRobotDataset, spec: RobotSpec, by_order: bool) -> None:
+    missing = [name for name in spec.cameras if f'{IMAGES}{name}' not in dataset.cameras]
+    if missing:
+        raise ValueError(f"{dataset.folder}: camera {', '.join(missing)} of robot "
+                         f"'{spec.robot}' is missing; it has "
+                         f"{', '.join(dataset.cameras) or 'no cameras'}")
+    if spec.base is not None:
+        raise ValueError(f"robot '{spec.robot}' has a mobile base; training takes arms only")
+    numbers = dataset.spec().numbers
+    for column in (STATE, ACTION):
+        if column not in numbers:
+            raise ValueError(f'{dataset.folder}: column {column} is missing')
+        found = numbers[column]
+        if found.shape != (len(spec.joint_names),):
+            raise ValueError(f"{dataset.folder}: {column} has shape {found.shape}; robot "
+                             f"'{spec.robot}' has {len(spec.joint_names)} joints: "
+                             f"{', '.join(spec.joint_names)}")
+        if found.names != spec.joint_names and not by_order:
+            raise ValueError(
+                f"{dataset.folder}: the columns of {column} are called {', '.join(found.names)}; "
+                f"expected {', '.join(spec.joint_names)} (by_order: true takes them in order)")
+
+
+def _fault(columns: dict[str, NDArray[np.float64]], fps: float) -> str:
+    """Return why an episode cannot be used, or ''."""
+    for column in (STATE, ACTION):
+        broken = np.argwhere(~np.isfinite(columns[column].astype(float)))
+        if len(broken):
+            row, place = broken[0]
+            return f'{column}[{place}] is {columns[column][row, place]} in row {row}'
+    return frame_fault(columns['frame_index'].reshape(-1), columns['timestamp'].reshape(-1), fps)
+
+
+def _images(dataset: LeRobotDataset, episodes: list[EpisodeEntry], lengths: list[int],
+            cameras: list[str], size: tuple[int, int], cache: Path) -> ImageArray:
+    """Return (N, cameras, height, width, 3) on disk, decoded unless this was done before."""
+    cache.mkdir(parents=True, exist_ok=True)
+    shape = (sum(lengths), len(cameras), size[1], size[0], 3)
+    wanted = json.dumps([str(dataset.folder.resolve()), cameras, shape,
+                         [entry.number for entry in episodes]])
+    file, done = cache / 'images.npy', cache / 'images.json'
+    if done.exists() and done.read_text() == wanted:
+        return np.load(file, mmap_mode='r')
+    done.unlink(missing_ok=True)
+    images = np.lib.format.open_memmap(file, mode='w+', dtype=np.uint8, shape=shape)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    for entry, start, length in zip(tqdm(episodes, 'images', unit='episode'), starts, lengths):
+        for place, camera in enumerate(cameras):
+            count = 0
+            for picture in dataset.images(entry, f'{IMAGES}{camera}'):
+                if count < length:
+                    images[start + count, place] = resize(picture, *size)
+                count += 1
+            if count != length:
+                raise ValueError(f'{dataset.folder}: episode {entry.number} has {length} rows and '
+                                 f'{count} images of camera {camera}')
+    images.flush()
+    done.write_text(wanted)
+    return np.load(file, mmap_mode='r')

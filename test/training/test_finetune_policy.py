@@ -1,0 +1,214 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+import dataclasses
+
+from faster_ros.data.dataset_spec import (
+    ACTION,
+    DatasetFrame,
+    EpisodeFacts,
+    robot_dataset,
+    SOURCE,
+    Source,
+    STAMP,
+    STATE,
+    TICK,
+    whole,
+)
+from faster_ros.data.lerobot_writer import LeRobotWriter
+from faster_ros.interfaces import Observation
+from faster_ros.policy.checkpoint import load_policy
+from faster_ros.robot_spec import load_robot_spec
+from faster_ros.training.finetune_policy import main, PolicyFineTuning
+from faster_ros.training.lora import add_lora, LoraLinear, merge_lora
+from faster_ros.training.policy_recipe import PRESETS, read_recipe
+from faster_ros.training.robot_rows import read_robot_rows
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+import torch
+import yaml
+
+ROBOT = load_robot_spec('fr3')
+FAST = {'preset': 'cpu', 'image_width': 32, 'image_height': 24, 'steps': 6, 'batch_size': 8,
+        'tokenizer_steps': 10, 'codebook_size': 16, 'horizon': 8, 'time_patch': 2,
+        'validate_every': 3, 'learning_rate': 3e-3, 'warmup_steps': 1}
+
+
+def frame(spec, row, episode):
+    """Return a row of an arm that swings, one way or the other."""
+    stamp = 1_760_000_000_000_000_000 + row * 10**8
+    joints = ROBOT.home_positions + 0.3 * np.sin(row / 5) * (1 if episode % 2 else -1)
+    joints[-1] = 0.0
+    numbers = {STATE: joints, ACTION: joints + 0.01, SOURCE: whole(Source.HUMAN),
+               TICK: whole(stamp),
+               **{name: whole(stamp) for name in spec.numbers if name.startswith(STAMP)}}
+    return DatasetFrame(numbers, {
+        name: np.full((*size, 3), 100 + 20 * (episode % 2), np.uint8)
+        for name, size in spec.cameras.items()})
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Return a data set of four episodes."""
+    folder = tmp_path_factory.mktemp('recorded') / 'swings'
+    cameras = {name: dataclasses.replace(camera, width=64, height=48)
+               for name, camera in ROBOT.cameras.items()}
+    spec = robot_dataset(dataclasses.replace(ROBOT, cameras=cameras), 10)
+    writer = LeRobotWriter(folder, spec, live=False)
+    for episode in range(4):
+        writer.begin_episode(EpisodeFacts('swing left' if episode % 2 else 'swing right'))
+        for row in range(20):
+            writer.add_frame(frame(spec, row, episode))
+        writer.save_episode('success')
+    return folder
+
+
+def train(data, out, *more, **changes):
+    """Run the command with a small recipe."""
+    out.mkdir(exist_ok=True)
+    (out / 'recipe.yaml').write_text(yaml.safe_dump({**FAST, **changes}))
+    assert main(['--data', str(data), '--robot', 'fr3', '--config', str(out / 'recipe.yaml'),
+                 '--out', str(out), '--device', 'cpu', *more]) == 0
+
+
+def answer(checkpoint, instruction='swing left'):
+    """Return the chunk of a checkpoint for a black image."""
+    images = {camera: np.zeros((48, 64, 3), np.uint8) for camera in ROBOT.cameras}
+    observation = Observation(0, images, ROBOT.home_positions, instruction)
+    return load_policy(checkpoint, ROBOT).infer(observation).actions
+
+
+def test_training_on_a_recorded_data_set_gives_a_policy_that_answers(data, tmp_path):
+    train(data, tmp_path, steps=40, validate_every=40, tokenizer_steps=60)
+    assert answer(tmp_path / 'checkpoint').shape == (8, 8)
+    summary = yaml.safe_load((tmp_path / 'summary.json').read_text())
+    first, last = (sum(point[f'level_{level}'] for level in range(3))
+                   for point in (summary['curve'][0], summary['curve'][-1]))
+    assert last < 0.8 * first
+    assert summary['validations'][-1]['error']['joints_rad'] < 1
+    assert 'swing' not in (tmp_path / 'report.md').read_text()
+    assert '| 40 |' in (tmp_path / 'report.md').read_text()
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(data, tmp_path, monkeypatch):
+    train(data, tmp_path / 'whole')
+    save = PolicyFineTuning._validate_and_save
+
+    def interrupted(run):
+        save(run)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PolicyFineTuning, '_validate_and_save', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path / 'twice')
+    monkeypatch.setattr(PolicyFineTuning, '_validate_and_save', save)
+    with pytest.raises(ValueError, match='holds an earlier run: --resume'):
+        train(data, tmp_path / 'twice')
+    train(data, tmp_path / 'twice', '--resume')
+    whole_run, twice = (load_file(tmp_path / name / 'checkpoint' / 'policy.safetensors')
+                        for name in ('whole', 'twice'))
+    for name, weight in whole_run.items():
+        torch.testing.assert_close(twice[name], weight)
+
+
+def test_the_backbone_is_frozen_in_the_first_steps(data, tmp_path):
+    train(data, tmp_path / 'frozen', expert_steps=6)
+    train(data, tmp_path / 'one', steps=1, validate_every=1, expert_steps=1)
+    frozen, one = (load_file(tmp_path / name / 'checkpoint' / 'policy.safetensors')
+                   for name in ('frozen', 'one'))
+    assert all(torch.equal(frozen[name], one[name]) for name in one if 'backbone' in name)
+    assert any(not torch.equal(frozen[name], one[name]) for name in one if 'expert' in name)
+
+
+@pytest.mark.parametrize('lora_rank, bf16', [(0, False), (2, True)])
+def test_a_vision_language_model_is_fine_tuned_from_its_folder(data, tmp_path, lora_rank, bf16):
+    pytest.importorskip('transformers', reason='transformers is not installed')
+    from small_vlms import architecture, image_processor, model, tokenizer
+    from transformers import AutoModelForImageTextToText
+
+    weights = model('smolvlm').backbone.model
+    head = AutoModelForImageTextToText.from_config(weights.config)
+    head.model.load_state_dict(weights.state_dict())
+    for part in (head, tokenizer(), image_processor('smolvlm')):
+        part.save_pretrained(tmp_path / 'published')
+    assert architecture('smolvlm')['model_type'] == 'smolvlm'
+    train(data, tmp_path / 'run', backbone=str(tmp_path / 'published'), lora_rank=lora_rank,
+          bf16=bf16, steps=2, validate_every=2, expert_steps=1, accumulate=2)
+    tensors = load_file(tmp_path / 'run' / 'checkpoint' / 'policy.safetensors')
+    assert not any('.down' in name and 'down_proj' not in name for name in tensors)
+    changed = [name for name, weight in weights.state_dict().items()
+               if not torch.equal(tensors[f'backbone.model.{name}'].float(), weight)]
+    assert any('q_proj' in name for name in changed)
+    assert np.isfinite(answer(tmp_path / 'run' / 'checkpoint', 'pick up the cube')).all()
+
+
+def test_low_rank_additions_begin_at_nothing_and_merge_into_the_weights():
+    layers = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 4))
+    x = torch.randn(3, 6)
+    before = layers(x)
+    assert add_lora(layers, 2) == 2
+    assert torch.equal(layers(x), before)
+    assert [name for name, weight in layers.named_parameters() if weight.requires_grad] == [
+        '0.down', '0.up', '2.down', '2.up']
+    for layer in (layers[0], layers[2]):
+        assert isinstance(layer, LoraLinear)
+        torch.nn.init.normal_(layer.up)
+    added = layers(x)
+    assert not torch.allclose(added, before)
+    merge_lora(layers)
+    torch.testing.assert_close(layers(x), added)
+    assert isinstance(layers[0], torch.nn.Linear)
+
+
+def test_chunks_end_with_the_last_action_of_their_episode(data, tmp_path):
+    rows = read_robot_rows(data, ROBOT, (32, 24), tmp_path)
+    assert rows.images.shape == (80, 2, 24, 32, 3)
+    assert rows.step_s == pytest.approx(0.1)
+    chunks = rows.chunks(4)
+    assert np.array_equal(chunks[5], rows.actions[5:9])
+    assert np.array_equal(chunks[18], rows.actions[[18, 19, 19, 19]])
+    assert rows.tasks[0] == 'swing right'
+
+
+def test_a_data_set_that_does_not_fit_the_robot_is_refused(data, tmp_path):
+    more = dataclasses.replace(ROBOT, cameras={**ROBOT.cameras, 'top': ROBOT.cameras['front']})
+    with pytest.raises(ValueError, match="camera top of robot 'fr3' is missing; it has obs"):
+        read_robot_rows(data, more, (32, 24), tmp_path)
+    with pytest.raises(ValueError, match='observation.state has shape .8,.; .* has 7 joints'):
+        read_robot_rows(data, load_robot_spec('piper'), (32, 24), tmp_path)
+
+
+@pytest.mark.parametrize('changes, message', [
+    ({'speed': 1}, 'speed'),
+    ({'steps': 0, 'epochs': 0.0}, 'expected either steps or epochs above 0'),
+    ({'batch_size': 8, 'accumulate': 3}, 'accumulate 3 must divide batch_size 8'),
+    ({'lora_rank': 4}, "lora_rank 4 needs a trained backbone; 'tiny'"),
+    ({'preset': 'moon'}, "preset 'moon' is unknown; expected one of libero, bridge"),
+])
+def test_a_recipe_that_cannot_be_trained_is_refused(tmp_path, changes, message):
+    file = tmp_path / 'recipe.yaml'
+    file.write_text(yaml.safe_dump({'preset': 'cpu', **changes}))
+    with pytest.raises(ValueError, match=message):
+        read_recipe(file)
+
+
+def test_presets_have_the_batches_and_lengths_of_the_paper():
+    assert (PRESETS['libero'].steps, PRESETS['libero'].batch_size) == (30000, 32)
+    assert (PRESETS['bridge'].epochs, PRESETS['bridge'].batch_size) == (4, 128)
+    assert (PRESETS['droid'].epochs, PRESETS['droid'].batch_size) == (3, 1024)
+    for name in ('libero', 'bridge', 'droid'):
+        assert PRESETS[name].learning_rate == 2.5e-5
+        assert PRESETS[name].weight_decay == 1e-10
+        assert PRESETS[name].warmup_steps == 1000
+    assert PRESETS['bridge'].updates(1280) == 40
