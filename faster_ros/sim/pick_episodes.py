@@ -75,7 +75,7 @@ class PickSettings:
     disturbance: float = 0.012
     random_start_share: float = 0.5
     execution_horizon: int = 4
-    longest_delay: int = 10
+    longest_delay: int = 0
 
 
 class PickCollector:

@@ -52,6 +52,7 @@ STATE_QUANTILE = 0.001
 # 3,000,000 two levels succeeded in 295 and all three in 286.
 _DECODE_LEVELS = 2
 _CODE_BATCH = 1000
+_LONGEST_DELAY = 10  # steps
 _VERSIONS = 3  # of each step: one with nothing committed, the others with delays that are drawn
 _VALIDATION_STEPS = 1000
 
@@ -78,9 +79,11 @@ QUICK = DemoPlan(seed=0, episodes=60, tokenizer_steps=150, dagger_at=80, dagger_
 class DemoTraining:
     """One run; the parts fill in as ``run`` goes through its stages."""
 
-    def __init__(self, plan: DemoPlan, spec: RobotSpec, out: Path, threads: int) -> None:
+    def __init__(self, plan: DemoPlan, spec: RobotSpec, out: Path, threads: int,
+                 committed: bool = False) -> None:
+        """Plan a run; ``committed``: with delays that are drawn, and told to the policy."""
         self.plan, self.spec, self.out = plan, spec, out
-        self.settings = PickSettings()
+        self.settings = PickSettings(longest_delay=_LONGEST_DELAY if committed else 0)
         self.seconds: dict[str, float] = {}
         self.threads = threads
         self._rng = np.random.default_rng([plan.seed, 2])  # draws the delays
@@ -108,7 +111,8 @@ class DemoTraining:
             'labelled_steps': {'demonstrations': len(demonstrations), 'DAgger': len(corrections)},
             'tokenizer': self._tokenizer_figures(chunks[:, 0], held_out),
             'token_accuracy': self.trainer.token_accuracy(data, held_out, 0),
-            'token_accuracy_committed': self.trainer.token_accuracy(data, held_out, 1),
+            'token_accuracy_committed': self.trainer.token_accuracy(
+                data, held_out, data.codes.shape[1] - 1),
             'token_majority': _majority_accuracy(training, data, held_out),
             'tokenizer_curve': tokenizer_curve, 'policy_curve': self.trainer.curve,
         }
@@ -133,7 +137,7 @@ class DemoTraining:
         """Return chunks (N, V, H, D) and what is committed of them (N, V, C, D + 1)."""
         longest, count = self.settings.longest_delay, len(demonstrations)
         chunks, committed = [], []
-        for version in range(_VERSIONS):
+        for version in range(_VERSIONS if longest else 1):
             # Short delays are commoner: a third of those drawn are of one step.
             drawn = np.ceil(longest * self._rng.random(count)**2).astype(int) * (version > 0)
             actions, delays = demonstrations.continued(drawn)
@@ -158,13 +162,14 @@ class DemoTraining:
         words = [WordVocabulary.words_of(str(text))
                  for text in np.unique(demonstrations.instructions)]
         vocabulary = tuple(sorted({word for text in words for word in text}))
-        code_grid = tokenizer.config
+        code_grid, longest = tokenizer.config, self.settings.longest_delay
+        committed_rows = longest + 1 if longest else 0
         config = PolicyConfig(
             cameras=tuple(self.spec.cameras), vocabulary=vocabulary,
             max_words=max(map(len, words)) + 2, state_dim=len(self.spec.joint_names),
             levels=code_grid.levels, codes_per_level=code_grid.codes_per_level,
             codebook_size=code_grid.codebook_size, block_size=code_grid.codes_per_level,
-            decode_levels=_DECODE_LEVELS, committed_rows=self.settings.longest_delay + 1,
+            decode_levels=_DECODE_LEVELS, committed_rows=committed_rows,
             backbone=BackboneConfig(image_width=self.settings.image_width,
                                     image_height=self.settings.image_height))
         training = PolicyTraining(self.plan.policy_steps)
@@ -182,7 +187,7 @@ class DemoTraining:
         codes = torch.cat([self.parts.tokenizer.encode(part)
                            for part in chunks.flatten(0, 1).split(_CODE_BATCH)])
         return PolicyData(demonstrations.images, words, torch.from_numpy(state).float(),
-                          codes.unflatten(0, (-1, _VERSIONS)), committed)
+                          codes.unflatten(0, chunks.shape[:2]), committed)
 
     def _dagger(self) -> Demonstrations:
         folder = self.out / 'checkpoint_before_dagger'
@@ -249,11 +254,14 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog='faster_ros train demo', description=__doc__)
     parser.add_argument('--quick', action='store_true',
                         help='a two-minute run that only shows that training learns')
+    parser.add_argument('--committed', action='store_true',
+                        help='give the policy the actions that run until its answer comes')
     parser.add_argument('--out', type=Path, default=None,
                         help='folder for checkpoint and report (default out/train_demo)')
     parser.add_argument('--threads', type=int, default=2, help='torch threads (default 2)')
     options = parser.parse_args(arguments)
     out = options.out or Path('out') / ('train_demo_quick' if options.quick else 'train_demo')
     plan = QUICK if options.quick else FULL
-    DemoTraining(plan, load_robot_spec('fr3'), out, options.threads).run()
+    DemoTraining(plan, load_robot_spec('fr3'), out, options.threads,
+                 options.committed).run()
     return 0
