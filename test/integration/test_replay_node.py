@@ -60,12 +60,12 @@ def test_an_episode_is_replayed_when_the_arm_is_armed(tmp_path):
         Process(['-m', 'faster_ros.cli.main', 'data', 'replay', str(tmp_path / 'set'), '--speed',
                  '0.5'], domain, tmp_path / 'replay.log')]
     try:
-        wait_until(lambda: 'ready: arm control_node' in said, 30.0,
+        wait_until(lambda: 'ready: arm control_node' in said and swung, 30.0,
                    lambda: f'readiness: {processes[2].output}')
         assert np.abs(swung).max() < 0.02  # nothing moves before it is armed
         arm = peer.node.create_client(SetBool, '/control_node/arm')
-        answer = peer.call(arm, SetBool.Request(data=True))
-        assert answer.success, answer.message
+        wait_until(lambda: peer.call(arm, SetBool.Request(data=True)).success, 10.0,
+                   lambda: f'arming: {processes[1].output}')
         wait_until(lambda: 'finished' in said, 30.0, lambda: f'the end: {said[-3:]}')
         assert max(swung) == pytest.approx(PEAK, abs=0.03)
         wait_until(lambda: abs(swung[-1]) < 0.03, 10.0, lambda: f'the way back: {swung[-1]}')
