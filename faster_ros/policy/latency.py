@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
 import time
+from typing import TypeVar
 
 from faster_ros.policy.backbones.base import KeyValueCache, PolicyInput, visible
 from faster_ros.policy.faster_vla import FASTerVLA
@@ -31,6 +32,7 @@ import numpy as np
 import torch
 from torch import nn, Tensor
 
+T = TypeVar('T')
 _WARM_UP = 3
 PERCENTILES = (50, 95, 99)
 
@@ -47,7 +49,7 @@ class Stopwatch:
         if self._device.type == 'cuda':
             torch.cuda.synchronize(self._device)
 
-    def time(self, name: str, work: Callable[..., Tensor], *arguments: object) -> Tensor:
+    def time(self, name: str, work: Callable[..., T], *arguments: object) -> T:
         """Do some work and keep how long it took."""
         self.wait()
         start = time.perf_counter()
@@ -126,7 +128,7 @@ def _time_passes(policy: FASTerVLA, batch: PolicyInput, watch: Stopwatch, calls:
     def timed(*arguments: object) -> Tensor:
         return watch.time(f'pass {next(blocks)}', forward, *arguments)
 
-    policy.expert.forward = timed  # type: ignore[method-assign]
+    policy.expert.forward = timed  # type: ignore[method-assign, assignment]
     try:
         for _ in range(calls):
             policy.decode(prefix)

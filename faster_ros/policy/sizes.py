@@ -119,7 +119,8 @@ def random_observation(config: PolicyConfig, device: torch.device) -> PolicyInpu
     side = int(vision['image_size'])
     cells = (side // int(vision['patch_size'])) ** 2
     tokens = cameras * cells // int(size.architecture.get('scale_factor', 1)) ** 2
-    image = size.architecture.get('image_token_id', size.architecture.get('image_token_index'))
+    image = int(size.architecture.get('image_token_id')
+                or size.architecture['image_token_index'])
     words = torch.cat([torch.full((1, tokens), image), torch.randint(9, 9999, (1, TEXT_TOKENS))],
                       1)
     return PolicyInput(torch.rand(1, cameras, 3, side, side), words,

@@ -116,7 +116,8 @@ class PolicyFineTuning:
         order = batches(len(self.rows.training), min(size, len(self.rows.training)),
                         np.random.default_rng(recipe.seed))
         count = self.updates * recipe.accumulate
-        picked = [self.rows.training[self.processes.part(next(order))] for _ in range(count)]
+        picked = [self.rows.training[self.processes.part(next(order))].tolist()
+                  for _ in range(count)]
         loader = iter(DataLoader(
             CodedRows(self.rows), batch_sampler=picked[self.step * recipe.accumulate:],
             num_workers=recipe.workers, collate_fn=collate,
