@@ -208,8 +208,7 @@ def _floors(policy: FASTerVLA, device: Floor, prefix: int, fast: int) -> dict[st
 
 
 def _layers(backbone: Backbone) -> torch.nn.Module:
-    decoder = getattr(backbone, 'decoder', backbone)
-    layers = decoder.layers
+    layers = getattr(backbone, 'decoder', backbone).layers
     assert isinstance(layers, torch.nn.Module)
     return layers
 

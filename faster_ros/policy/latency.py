@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from torch import nn, Tensor
 
+T = TypeVar('T')
 _WARM_UP = 3
 PERCENTILES = (50, 95, 99)
 T = TypeVar('T')
