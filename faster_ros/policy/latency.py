@@ -35,7 +35,6 @@ from torch import nn, Tensor
 T = TypeVar('T')
 _WARM_UP = 3
 PERCENTILES = (50, 95, 99)
-T = TypeVar('T')
 
 
 class Stopwatch:
