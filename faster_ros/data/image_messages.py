@@ -42,7 +42,7 @@ class Image(Protocol):
 class CompressedImage(Protocol):
     """Those of sensor_msgs/CompressedImage."""
 
-    format: Any
+    format: Any  # noqa: A003
     data: Any
 
 

@@ -94,7 +94,7 @@ def read_traces(path: Path) -> list[Trace]:
         for wanted in (_TIMING, _CHUNK, _COMMAND):
             found = [topic for topic in topics if topic.endswith(f'/{wanted}')]
             if len(found) != 1:
-                raise ValueError(f"{path}: expected one topic .../{wanted}, got "
+                raise ValueError(f'{path}: expected one topic .../{wanted}, got '
                                  f"{', '.join(sorted(found)) or 'none'}; record it with ros2 bag")
         for connection, arrival, raw in reader.messages():
             _hear(heard, connection, arrival, raw, reader)

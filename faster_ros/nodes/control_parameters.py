@@ -38,7 +38,7 @@ class ControlParameters(RobotParameters):
     command_lead: float = parameter(0.02, 'time from sending a set point to its due time in s',
                                     0.001, 0.2)
     actuation_latency: float = parameter(0.0, 'delay of the arm behind its set points in s, made '
-                                         "up for by commanding earlier; on top of the robot "
+                                         'up for by commanding earlier; on top of the robot '
                                          "file's arm_latency_s", 0.0, 0.5)
     engage_distance: float = parameter(0.1, 'largest distance of the first target from the '
                                        'measured pose in rad', 0.001, 3.2)

@@ -183,7 +183,7 @@ class FASTerPolicy:
 
     def codes(self, images: Mapping[str, ImageArray], positions: FloatArray,
               instruction: str) -> Tensor:
-        """Return the codes (K, T) that the policy names for an observation, of all levels."""
+        """Return what is named for an observation: codes of all levels, of shape (K, T)."""
         batch = self._input(images, positions, instruction)
         batch.committed = self._committed(None, positions)
         with torch.inference_mode():

@@ -186,7 +186,7 @@ class _LatePolicy:
 
     def target(self, images: dict[str, ImageArray], positions: FloatArray, instruction: str,
                commanded: FloatArray) -> FloatArray:
-        """Return the target (D,) of the next step; ``commanded`` is that of this one."""
+        """Return where to go next, (D,); ``commanded`` is where it goes now."""
         late = len(self._queue)
         if late <= self._delay:
             committed = np.stack([commanded, *self._queue]) if late else None

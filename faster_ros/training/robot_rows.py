@@ -107,7 +107,7 @@ def _check_columns(dataset: LeRobotDataset, spec: RobotSpec, by_order: bool) -> 
             raise ValueError(f'{dataset.folder}: column {column} is missing')
         found = numbers[column]
         if found.shape != (len(spec.joint_names),):
-            raise ValueError(f"{dataset.folder}: {column} has shape {found.shape}; robot "
+            raise ValueError(f'{dataset.folder}: {column} has shape {found.shape}; robot '
                              f"'{spec.robot}' has {len(spec.joint_names)} joints: "
                              f"{', '.join(spec.joint_names)}")
         if found.names != spec.joint_names and not by_order:

@@ -56,9 +56,9 @@ def train_tokenizer(config: TokenizerConfig, chunks: Tensor, training: Tokenizer
         torch.manual_seed(seed + processes.rank)
     optimizer = torch.optim.AdamW(model.parameters(), training.learning_rate, (0.9, 0.95),
                                   weight_decay=training.weight_decay)
+    warmup = training.warmup_steps
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate_share(step, training.steps,
-                                                     training.warmup_steps))
+        optimizer, lambda step: learning_rate_share(step, training.steps, warmup))
     curve = []
     source = batches(len(chunks), min(training.batch_size, len(chunks)),
                      np.random.default_rng(seed))

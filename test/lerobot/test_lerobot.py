@@ -38,7 +38,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('lerobot', reason='make test-lerobot has LeRobot in an environment of its own')
-from lerobot.datasets import LeRobotDataset, merge_datasets  # noqa: E402
+from lerobot.datasets import LeRobotDataset, merge_datasets  # noqa: E402, I100
 
 CODEC_ERROR = 8.0  # mean grey levels; LeRobot's AV1 is coarser than our h264
 FPS, HEIGHT, WIDTH = 30, 96, 128
