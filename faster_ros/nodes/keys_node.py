@@ -90,6 +90,8 @@ class KeysNode(Node):
                 self._press(key)
             if not text:
                 break
+        if not self.context.ok():  # 'q' was pressed
+            return
         axes, buttons = self._stick.read(self._now_ns())
         self._joy.publish(Joy(axes=axes, buttons=buttons))
         line = status_line(self._lead, self._control, self._recorder, self._said)
