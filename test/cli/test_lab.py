@@ -41,11 +41,11 @@ def test_the_closed_loop_goes_on_where_it_was_ended(tmp_path, capsys):
     assert main([*arguments, '--delays', '0'], checkpoint) == 0
     path = tmp_path / 'closed_loop.json'
     first = json.loads(path.read_text())['cells'][0]
-    path.write_text(json.dumps({'cells': [{**first, 'successes': 77}]}))  # told from a new run
+    path.write_text(json.dumps({'cells': [{**first, 'kept': True}]}))  # told from a new run
     assert main([*arguments, '--delays', '0', '0.3'], checkpoint) == 0
     cells = json.loads(path.read_text())['cells']
     assert [cell['execution']['delay_s'] for cell in cells] == [0.0, 0.3]
-    assert cells[0]['successes'] == 77
+    assert [cell.get('kept') for cell in cells] == [True, None]
     assert cells[0]['execution']['drift_m_s'] == 0.02
 
 
