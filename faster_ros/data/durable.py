@@ -71,8 +71,9 @@ def seal(working: Path, sealed: Path, moves: Sequence[tuple[str, str]]) -> None:
 
 def roll_forward(sealed: Path) -> None:
     """Move what ``sealed`` still holds into place, and remove it."""
-    root = sealed.parent
-    for name, target in json.loads((sealed / _MOVES).read_text()):
+    root, moves = sealed.parent, sealed / _MOVES
+    # The list goes only when all is in place: without it, only the removal was interrupted.
+    for name, target in json.loads(moves.read_text()) if moves.exists() else ():
         source, place = sealed / name, root / target
         if source.exists():
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -107,6 +107,17 @@ def kill_many(folder, times):
     return episodes
 
 
+def test_a_kill_while_a_saved_episode_is_cleared_up_does_no_harm(tmp_path):
+    folder = tmp_path / 'set'
+    writer = LeRobotWriter(folder, SPEC, min_free_bytes=0, live=False)
+    record(writer, 5)
+    writer.close()
+    (folder / '.saving').mkdir()  # what is left when the list of moves is removed already
+    again = LeRobotWriter(folder, SPEC, min_free_bytes=0, live=False)
+    assert again.episodes == 1 and not (folder / '.saving').exists()
+    again.close()
+
+
 def test_a_killed_recorder_loses_at_most_the_running_episode(tmp_path):
     kill_many(tmp_path / 'set', 3)
 
