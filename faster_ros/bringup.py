@@ -15,18 +15,16 @@
 The node graph of each job, described once.
 
 ``launch/*.launch.py`` and the command ``faster_ros bringup`` (cli/runner.py) start what stands
-here and nothing else: the first by ``nodes/launching.py``, the second by ``command``.
+here and nothing else: the first by ``nodes/launching.py``, the second by ``command`` of
+``graph_parts.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-import json
 import os
 from pathlib import Path
-import sys
 
+from faster_ros.graph_parts import Argument, Graph, Process, Value
 from faster_ros.robot_spec import (
     config_path,
     load_robot_spec,
@@ -37,65 +35,11 @@ from faster_ros.robot_spec import (
 from faster_ros.teleop.teleop_spec import load_teleop_spec, teleop_names
 import yaml
 
-Value = bool | int | float | str
 VIDEO_RATE_HZ = 10.0  # of the demo's video
 _POLICY_TRIALS, _EXPERT_TRIALS = 10, 3
 _STATE_MAX_AGE_S = 0.2
 _GRIPPER_TOPICS = ('joint_trajectory', 'forward_position', 'joint_state')
 _FAST_DDS_PROFILE = 'config/fastdds_large_images.xml'
-
-
-@dataclass(frozen=True)
-class Process:
-    """
-    One node in a process of its own.
-
-    ``required``: when it ends, everything ends. ``nice``: 0 normal, up to 19 gives way.
-    ``foreground``: its output is for the person who started the graph.
-    """
-
-    executable: str
-    parameters: Mapping[str, Value] = field(default_factory=dict)
-    namespace: str = ''
-    remappings: tuple[tuple[str, str], ...] = ()
-    required: bool = True
-    nice: int = 0
-    foreground: bool = False
-
-    @property
-    def name(self) -> str:
-        """Return the name of the node, which is the name of its executable."""
-        return self.executable
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a graph: of its launch file and of ``faster_ros bringup``."""
-
-    name: str
-    default: Value
-    description: str
-    choices: tuple[str, ...] = ()
-
-    def read(self, text: str) -> Value:
-        """Return the value that ``text`` stands for, of the type of the default."""
-        if self.choices and text not in self.choices:
-            raise ValueError(
-                f"argument '{self.name}' ({self.description}): expected one of "
-                f"{', '.join(self.choices)}, got '{text}'"
-            )
-        if isinstance(self.default, str):
-            return text
-        try:
-            if isinstance(self.default, bool):
-                return {'true': True, 'false': False}[text.lower()]
-            return type(self.default)(text)
-        except (KeyError, ValueError):
-            kind = {bool: 'true or false', int: 'a whole number', float: 'a number'}
-            raise ValueError(
-                f"argument '{self.name}' ({self.description}): expected "
-                f"{kind[type(self.default)]}, got '{text}'"
-            ) from None
 
 
 def default_checkpoint() -> str:
@@ -339,43 +283,6 @@ def _simulated(robot: str, spec: RobotSpec, folder: Path) -> str:
     return str(file)
 
 
-def read_arguments(arguments: Sequence[Argument], texts: Mapping[str, str]) -> dict[str, Value]:
-    """Return the values of arguments as they were typed; those not typed are left out."""
-    known = {argument.name: argument for argument in arguments}
-    for name in texts:
-        if name not in known:
-            raise ValueError(f"unknown argument '{name}'; expected {', '.join(known)}")
-    return {name: known[name].read(text) for name, text in texts.items()}
-
-
-def describe(arguments: Sequence[Argument]) -> str:
-    """Return the arguments with description, choices and default, for a terminal."""
-    lines = ['Arguments, as NAME:=VALUE']
-    for argument in arguments:
-        choices = f' One of: {", ".join(argument.choices)}.' if argument.choices else ''
-        lines += [f"  '{argument.name}' (default '{as_text(argument.default)}')",
-                  f'      {argument.description}.{choices}']
-    return '\n'.join(lines)
-
-
-def as_text(value: Value) -> str:
-    """Return a value as it is typed."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A job by name: its arguments and the function that makes its processes."""
-
-    arguments: tuple[Argument, ...]
-    build: Callable[..., list[Process]]
-    description: str
-
-    def processes(self, texts: Mapping[str, str]) -> list[Process]:
-        """Return the processes for arguments as they were typed; others have their defaults."""
-        return self.build(**read_arguments(self.arguments, texts))
-
-
 GRAPHS = {
     'demo': Graph(
         DEMO_ARGUMENTS, demo_graph, 'a simulated robot that a policy or an expert drives'
@@ -391,25 +298,6 @@ GRAPHS = {
         POLICY_ARGUMENTS, policy_graph, 'doctor, policy and control for a running robot'
     ),
 }
-
-
-def command(process: Process) -> list[str]:
-    """Return the command line that starts a process without ``ros2 launch``."""
-    words = [
-        sys.executable,
-        '-m',
-        f'faster_ros.nodes.{process.executable}',
-        '--ros-args',
-        '-r',
-        f'__node:={process.name}',
-    ]
-    if process.namespace:
-        words += ['-r', f'__ns:=/{process.namespace.strip("/")}']
-    for source, target in process.remappings:
-        words += ['-r', f'{source}:={target}']
-    for name, value in process.parameters.items():
-        words += ['-p', f'{name}:={json.dumps(value, ensure_ascii=False)}']
-    return ['nice', '-n', str(process.nice), *words] if process.nice else words
 
 
 def fast_dds_variable() -> str:

@@ -39,7 +39,7 @@ def read_layered(path: Path, arm_keys: tuple[str, ...], depth: int = 0) -> Any:
 
     An entry of its ``arms`` may be based on a file too, of which it takes the ``arm_keys`` only.
     """
-    data = _read(path)
+    data = read_yaml(path, 'robot file')
     if not isinstance(data, dict):
         return data
     if depth > 3:
@@ -56,13 +56,14 @@ def read_layered(path: Path, arm_keys: tuple[str, ...], depth: int = 0) -> Any:
     return _laid_over(base, data)
 
 
-def _read(path: Path) -> Any:
+def read_yaml(path: Path, kind: str) -> Any:
+    """Return what a file holds; ``kind`` says in an error what it should be."""
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.safe_load(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
-        raise ValueError(f'robot file {path} does not exist') from None
+        raise ValueError(f'{kind} {path} does not exist') from None
     except yaml.YAMLError as error:
-        raise ValueError(f'robot file {path} is not valid YAML: {error}') from error
+        raise ValueError(f'{kind} {path} is not valid YAML: {error}') from error
 
 
 def _laid_over(base: Any, data: Any) -> Any:

@@ -47,9 +47,10 @@ MAY_IMPORT = {
     'policy': BASE | {'tokenizer', 'data'},  # a checkpoint carries its normalisation
     'doctor': BASE | {'policy'},  # what a checkpoint needs, without torch
     'training': BASE | {'data', 'policy', 'tokenizer', 'sim', 'evaluation'},
-    'bringup': BASE | {'teleop'},
-    'nodes': BASE | CORE | {'bringup'},
-    'cli': BASE | CORE | {'bringup', 'training', 'nodes'},
+    'graph_parts': set(),
+    'bringup': BASE | {'graph_parts', 'teleop'},
+    'nodes': BASE | CORE | {'bringup', 'graph_parts'},
+    'cli': BASE | CORE | {'bringup', 'graph_parts', 'training', 'nodes'},
 }
 
 AGREED_PACKAGES = {

@@ -93,7 +93,7 @@ def test_a_path_of_one_machine_is_found():
     folder = 'work'
     assert MACHINE.search(f'see /{folder}/notes.md')
     assert MACHINE.search(f'cd /{folder}')
-    assert not MACHINE.search('https://example.com/work/notes')
+    assert not MACHINE.search(f'https://example.com/{folder}/notes')
     assert not MACHINE.search('/opt/ros/jazzy/setup.bash')
 
 

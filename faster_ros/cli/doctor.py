@@ -26,7 +26,8 @@ import json
 import os
 from pathlib import Path
 
-from faster_ros.bringup import environment, Value
+from faster_ros.bringup import environment
+from faster_ros.graph_parts import Value
 from faster_ros.robot_spec import load_robot_spec
 
 NOT_EXAMINED = 3

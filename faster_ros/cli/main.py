@@ -25,19 +25,14 @@ from importlib import import_module
 import os
 from pathlib import Path
 import sys
+from typing import TYPE_CHECKING
 
-from faster_ros.bringup import (
-    Argument,
-    default_checkpoint,
-    DEMO_ARGUMENTS,
-    describe,
-    DOCTOR_ARGUMENTS,
-    GRAPHS,
-    Process,
-    read_arguments,
-)
+from faster_ros.bringup import default_checkpoint, DEMO_ARGUMENTS, DOCTOR_ARGUMENTS, GRAPHS
+from faster_ros.graph_parts import Argument, describe, Process, read_arguments
 
 Job = Callable[[argparse.Namespace, list[str]], int]
+if TYPE_CHECKING:
+    _Jobs = argparse._SubParsersAction[argparse.ArgumentParser]
 # Jobs with arguments of their own: the module whose main() takes them, and what it is for.
 MODULES = {
     'calibrate': ('faster_ros.cli.calibrate',
@@ -87,7 +82,22 @@ def _parser() -> argparse.ArgumentParser:
         prog='faster_ros', description=('Run, train and evaluate FASTer policies on robot arms.')
     )
     jobs = parser.add_subparsers(title='jobs', required=True, metavar='JOB')
+    _add_graphs(jobs)
+    _add_doctor(jobs)
+    train = _add(jobs, 'train', _train, 'train a policy; further arguments go to the training',
+                 takes_rest=True)
+    train.add_argument('what', choices=['demo', 'policy'],
+                       help='demo: that of the demo, from nothing; policy: on your LeRobotDataset')
+    inverse = _add(jobs, 'ik-benchmark', _ik_benchmark,
+                   'measure the inverse kinematics of robots')
+    inverse.add_argument('robots', nargs='+', metavar='ROBOT', help='fr3, ur5e, ... or a file')
+    inverse.add_argument('--poses', type=int, default=1000, help='random reachable poses (1000)')
+    for name, (_, text) in MODULES.items():
+        _add(jobs, name, _module, text, takes_rest=True)
+    return parser
 
+
+def _add_graphs(jobs: _Jobs) -> None:
     demo = _add(jobs, 'demo', _demo, 'watch a policy pick cubes with a simulated arm, over ROS 2')
     for argument in DEMO_ARGUMENTS:
         demo.add_argument(
@@ -117,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
         '--show-args', action='store_true', help='print the arguments of the graph and end'
     )
 
+
+def _add_doctor(jobs: _Jobs) -> None:
     doctor = _add(
         jobs, 'doctor', _doctor, 'examine a robot before its first motion; moves nothing'
     )
@@ -130,29 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument('--seconds', type=float, default=3.0, help='how long to watch (3)')
     doctor.add_argument('--json', type=Path, metavar='FILE', help='write the report there, too')
 
-    train = _add(
-        jobs,
-        'train',
-        _train,
-        'train a policy; further arguments go to the training',
-        takes_rest=True,
-    )
-    train.add_argument('what', choices=['demo', 'policy'],
-                       help='demo: that of the demo, from nothing; policy: on your LeRobotDataset')
-
-    inverse = _add(
-        jobs, 'ik-benchmark', _ik_benchmark, 'measure the inverse kinematics of robots'
-    )
-    inverse.add_argument('robots', nargs='+', metavar='ROBOT', help='fr3, ur5e, ... or a file')
-    inverse.add_argument('--poses', type=int, default=1000, help='random reachable poses (1000)')
-
-    for name, (_, text) in MODULES.items():
-        _add(jobs, name, _module, text, takes_rest=True)
-    return parser
-
 
 def _add(
-    jobs: argparse._SubParsersAction[argparse.ArgumentParser],
+    jobs: _Jobs,
     name: str,
     job: Job,
     text: str,

@@ -33,8 +33,9 @@ from threading import Event, Thread
 import time
 from typing import TextIO
 
-from faster_ros.bringup import command, environment, Process
+from faster_ros.bringup import environment
 from faster_ros.cli.shared_memory import SharedMemoryJanitor
+from faster_ros.graph_parts import command, Process
 
 _POLL_S = 0.05
 _PATIENCE_S = ((signal.SIGINT, 6.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 2.0))

@@ -79,6 +79,13 @@ def _parser() -> argparse.ArgumentParser:
                               'that is running then')
         job.add_argument('--quick', action='store_true',
                          help='about a minute: FASTerVQ without its conv-transformer')
+    _add_reports(compare, ablate, apply, fit)
+    _add_training(train)
+    return parser
+
+
+def _add_reports(compare: argparse.ArgumentParser, ablate: argparse.ArgumentParser,
+                 apply: argparse.ArgumentParser, fit: argparse.ArgumentParser) -> None:
     compare.add_argument('--out', type=Path, default=Path('out/tokenizer_compare'),
                          help='folder of the report, CSV and JSON (%(default)s)')
     compare.add_argument('--seeds', type=int,
@@ -101,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
                        help='folder of the report, CSV and JSON (%(default)s)')
     fit.add_argument('--out', type=Path, required=True,
                      help='folder of the tokenizer and its report')
+
+
+def _add_training(train: argparse.ArgumentParser) -> None:
     train.add_argument('--out', type=Path, required=True,
                        help='folder of the tokenizer and its report')
     train.add_argument('--size', choices=list(_SIZES), default='8m',
@@ -115,7 +125,6 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument('--codes', type=int, default=4096, metavar='K',
                        help='codes of each level (%(default)s)')
     train.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
-    return parser
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -30,9 +30,8 @@ import shutil
 from typing import Any
 from urllib.parse import quote
 
-from faster_ros.strict_yaml import build
+from faster_ros.strict_yaml import build, read_yaml
 import numpy as np
-import yaml
 
 FROM_SIMULATOR = 'from the simulator'
 PICTURES = ('.jpg', '.jpeg', '.png')
@@ -122,13 +121,7 @@ class TrialOrder:
 
 def load_plan(path: Path) -> TrialPlan:
     """Read and check a plan; a ValueError names the file, the key and what was expected."""
-    try:
-        data = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(f'plan file {path} does not exist') from None
-    except yaml.YAMLError as error:
-        raise ValueError(f'plan file {path} is not valid YAML: {error}') from error
-    plan = build(TrialPlan, data, str(path))
+    plan = build(TrialPlan, read_yaml(path, 'plan file'), str(path))
     _check(plan, str(path))
     return plan
 

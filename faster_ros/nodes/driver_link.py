@@ -32,6 +32,7 @@ from rclpy.action.client import ActionClient
 from rclpy.node import Node
 
 _WATCH_PERIOD_S = 0.05
+_SIMULATOR = 'sim_node'
 
 
 class DriverLink:
@@ -99,7 +100,18 @@ class DriverLink:
             gripper.restart()
 
     def rival(self) -> str:
-        """Return '' or who else commands an arm or a base whose topic is easily shared."""
+        """
+        Return '' or why commands would not do what they are meant to.
+
+        Someone else commands an arm or a base whose topic is easily shared, or a real robot
+        listens beside the simulated one.
+        """
+        for topic in self._spec.state_topics:
+            names = [info.node_name for info in self._node.get_publishers_info_by_topic(topic)]
+            if _SIMULATOR in names and len(names) > 1:
+                return (f'{", ".join(sorted(names))} report joints on {topic}: expected no robot '
+                        'beside the simulated one, which would move with it; start it with '
+                        'another ROS_DOMAIN_ID')
         shared = [(arm.command_topic, 'arm', 'a leader arm, a joint_state_publisher or a driver '
                    'that reports there') for arm, _ in self._spec.parts.values()
                   if arm.command_mode == 'joint_state']

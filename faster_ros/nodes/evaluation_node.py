@@ -31,7 +31,7 @@ from threading import Event, Thread
 import time
 from typing import Any, TextIO
 
-from faster_ros.bringup import policy_graph, Process
+from faster_ros.bringup import policy_graph
 from faster_ros.evaluation.operator_server import OperatorServer
 from faster_ros.evaluation.trial_plan import (
     FROM_SIMULATOR,
@@ -41,6 +41,7 @@ from faster_ros.evaluation.trial_plan import (
     reference_stem,
 )
 from faster_ros.evaluation.trial_session import JUDGING, OVER, RUNNING, SETUP, TrialSession
+from faster_ros.graph_parts import Process
 from faster_ros.nodes.evaluation_client import EvaluationClient, LiveView
 from faster_ros.nodes.parameters import declare, parameter, RobotParameters
 from faster_ros.nodes.policy_processes import PolicyProcesses, with_parameters

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from faster_ros.bringup import as_text, environment, GRAPHS, Process
+from faster_ros.bringup import environment, GRAPHS
+from faster_ros.graph_parts import as_text, Process
 from launch.actions import (
     DeclareLaunchArgument,
     OpaqueFunction,

@@ -29,8 +29,8 @@ import subprocess
 import time
 from typing import Any
 
-from faster_ros.bringup import command, Process
 from faster_ros.evaluation.trial_plan import PolicyUnderTest
+from faster_ros.graph_parts import command, Process
 from faster_ros.nodes.control_parameters import ControlParameters
 from faster_ros.nodes.policy_node import PolicyParameters
 

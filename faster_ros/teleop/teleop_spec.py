@@ -24,8 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faster_ros.robot_spec import config_path
-from faster_ros.strict_yaml import build
-import yaml
+from faster_ros.strict_yaml import build, read_yaml
 
 _CARTESIAN = ('x', 'y', 'z', 'rx', 'ry', 'rz')
 FOLLOW = ('relative', 'absolute')
@@ -183,13 +182,7 @@ def load_teleop_spec(device: str) -> TeleopSpec:
             raise ValueError(f"teleop device '{device}' is unknown; expected one of "
                              f"{', '.join(teleop_names())} or the path of a .yaml file")
         path = config_path(f'config/teleop/{device}.yaml')
-    try:
-        data = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(f'teleop file {path} does not exist') from None
-    except yaml.YAMLError as error:
-        raise ValueError(f'teleop file {path} is not valid YAML: {error}') from error
-    spec = build(TeleopSpec, data, str(path))
+    spec = build(TeleopSpec, read_yaml(path, 'teleop file'), str(path))
     _check(spec, str(path))
     return spec
 

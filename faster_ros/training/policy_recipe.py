@@ -19,8 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from faster_ros.policy.config import TINY
-from faster_ros.strict_yaml import build
-import yaml
+from faster_ros.strict_yaml import build, read_yaml
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def read_recipe(path: Path | None, preset: str = '') -> Recipe:
     """Return a preset with the changes of a YAML file; the file may name its ``preset``."""
     changes: dict[str, object] = {}
     if path is not None:
-        found = yaml.safe_load(path.read_text(encoding='utf-8'))
+        found = read_yaml(path, 'training recipe')
         if not isinstance(found, dict):
             raise ValueError(f'{path}: expected a mapping, got {found!r}')
         changes = found

@@ -17,8 +17,9 @@ from pathlib import Path
 import subprocess
 import sys
 
-from faster_ros.bringup import as_text, GRAPHS
+from faster_ros.bringup import GRAPHS
 from faster_ros.cli import main as cli, runner
+from faster_ros.graph_parts import as_text
 from faster_ros.robot_spec import robot_names
 import pytest
 

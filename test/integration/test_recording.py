@@ -14,10 +14,11 @@
 """A scripted leader records episodes through the real nodes in the simulator; the set is whole."""
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from faster_ros.bringup import command, GRAPHS
+from faster_ros.bringup import GRAPHS
 from faster_ros.data.dataset_spec import Source
 from faster_ros.data.dataset_validation import problems
 from faster_ros.data.lerobot_dataset import LeRobotDataset
+from faster_ros.graph_parts import command
 from faster_ros.nodes.diagnostics import values_of
 from faster_ros.robot_spec import load_robot_spec
 import numpy as np

@@ -14,7 +14,8 @@
 """Two simulated arms with doctor, control and arming as the launch starts them."""
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from faster_ros.bringup import command, policy_graph, Process as Planned
+from faster_ros.bringup import policy_graph
+from faster_ros.graph_parts import command, Process as Planned
 from faster_ros.interfaces import ActionChunk
 from faster_ros.nodes import conversions, qos
 from faster_ros.nodes.diagnostics import values_of

@@ -13,6 +13,7 @@
 # limitations under the License.
 """FASTerVLA: the block layout leaks nothing, caches exactly, and is invariant to padding."""
 
+from decoding_steps import decoded_in_steps
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.block_decoding import action_positions, block_mask, choose, expert_input
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
@@ -82,16 +83,7 @@ def test_a_block_never_sees_itself_and_later_blocks_do(block_size):
 @pytest.mark.parametrize('block_size', [1, 2, 4, 12])
 def test_teacher_forced_logits_equal_cached_stepwise_decoding(block_size):
     policy = model(block_size=block_size)
-    steps = []
-    forward = policy.expert.forward
-
-    def record(*arguments):
-        steps.append(forward(*arguments))
-        return steps[-1]
-
-    policy.expert.forward = record
-    chosen = policy.generate(batch())
-    policy.expert.forward = forward
+    chosen, steps = decoded_in_steps(policy, batch())
     assert len(steps) == 12 // block_size
     torch.testing.assert_close(policy.logits(batch(), chosen), torch.cat(steps, 1),
                                atol=1e-5, rtol=1e-5)

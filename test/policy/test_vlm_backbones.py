@@ -20,6 +20,7 @@ test_faster_vla.py.
 
 import json
 
+from decoding_steps import decoded_in_steps
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.backbones.pretrained import PADDING
 from faster_ros.policy.block_decoding import boblk_id
@@ -87,16 +88,7 @@ def test_the_prefix_is_what_the_library_computes_itself(name):
 def test_teacher_forced_logits_equal_cached_stepwise_decoding(name, expert, block_size):
     policy = model(name, expert=expert, block_size=block_size)
     observations = batch(name)
-    steps = []
-    forward = policy.expert.forward
-
-    def record(*arguments):
-        steps.append(forward(*arguments))
-        return steps[-1]
-
-    policy.expert.forward = record
-    chosen = policy.generate(observations)
-    policy.expert.forward = forward
+    chosen, steps = decoded_in_steps(policy, observations)
     assert len(steps) == 12 // block_size
     torch.testing.assert_close(policy.logits(observations, chosen), torch.cat(steps, 1),
                                atol=1e-4, rtol=1e-4)
