@@ -122,7 +122,8 @@ class Policy(Protocol):
     """
     Anything that answers an observation with a chunk of actions.
 
-    ``example_instruction``: words it understands, for a first call that warms it up.
+    ``example_instruction``: words it understands, for a first call that warms it up. One that
+    has ``takes_committed`` false is not told what is committed.
     """
 
     @property

@@ -245,7 +245,9 @@ class ControlNode(Node):
                 self._tell_plan(now_ns)
 
     def _tell_plan(self, now_ns: int) -> None:
-        """Publish what the arm follows until the next chunk comes; empty when it holds."""
+        """Tell who listens what the arm follows until the next chunk comes; empty: it holds."""
+        if not self._plan_topic.get_subscription_count():
+            return  # it would cost a millisecond of this loop
         plan = self._controller.plan(now_ns)
         self._plan_told = plan is not None
         self._plan_topic.publish(JointTrajectory() if plan is None

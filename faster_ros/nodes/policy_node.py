@@ -133,8 +133,10 @@ class PolicyNode(SafeLifecycleNode):
         self._publishers_made = [self._chunk_topic, self._problem_topic, self._timing_topic,
                                  self._fresh_topic]
         self._subscribed = [
-            self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED),
-            self.create_subscription(JointTrajectory, 'policy/plan', self._on_plan, qos.LATCHED)]
+            self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED)]
+        if getattr(policy, 'takes_committed', True):
+            self._subscribed.append(self.create_subscription(
+                JointTrajectory, 'policy/plan', self._on_plan, qos.LATCHED))
         self._inputs = PolicyInputs(self, spec, self._session.buffer, config.compressed, self._log)
         self._poller = PacedThread(_POLL_RATE_HZ, self._poll, self._polling_failed)
         self._poller.start()

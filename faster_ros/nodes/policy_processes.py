@@ -36,7 +36,10 @@ from faster_ros.nodes.policy_node import PolicyParameters
 
 _PARAMETERS = {'policy_node': PolicyParameters, 'control_node': ControlParameters}
 _NOT_THE_PLANS = ('robot', 'joint_prefix', 'driver_namespace', 'checkpoint', 'dry_run',
-                  'require_doctor', 'autostart')
+                  'require_doctor', 'autostart', 'deadman_topic', 'deadman_button',
+                  'deadman_timeout')
+# Whoever stands beside the arm does not know which policy runs: a plan makes these only stricter.
+_GATES = ('engage_distance', 'tracking_error', 'starve_grace', 'chunk_jump', 'limit_tolerance')
 _PATIENCE_S = ((signal.SIGINT, 8.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0))
 _POLL_S = 0.02
 
@@ -62,7 +65,10 @@ def _checked(key: str, value: Any) -> Any:
                          f"control_node.NAME{', of ' + ', '.join(known) if known else ''}")
     wanted = type(known[name])
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
+    if name in _GATES and isinstance(value, float) and value > known[name]:
+        raise ValueError(f"parameter '{key}' of a policy: expected at most {known[name]:g}, the "
+                         f'default of this gate, got {value:g}')
     if type(value) is not wanted:
         raise ValueError(f"parameter '{key}' of a policy: expected {wanted.__name__}, got "
                          f'{value!r}')

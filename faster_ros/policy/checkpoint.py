@@ -144,6 +144,11 @@ class FASTerPolicy:
         return self.parts.model.config.cameras
 
     @property
+    def takes_committed(self) -> bool:
+        """Return whether committed actions are an input."""
+        return self.parts.model.config.committed_rows > 0
+
+    @property
     def action_horizon(self) -> int:
         """Return H, the actions of a chunk."""
         return self.parts.tokenizer.config.action_horizon
