@@ -96,6 +96,8 @@ def _add_reports(compare: argparse.ArgumentParser, ablate: argparse.ArgumentPars
                          help='only tokenizers whose name contains one of these')
     ablate.add_argument('--seeds', type=int, default=3,
                         help='splits of the episodes and initialisations (%(default)s)')
+    ablate.add_argument('--small-data', action='store_true',
+                        help='the form that `fit` makes: width of slots, augmentation')
     ablate.add_argument('--steps', type=int, default=1500,
                         help='training steps of each variant, of 128 chunks (%(default)s)')
     ablate.add_argument('--out', type=Path, default=Path('out/tokenizer_ablate'),
@@ -215,15 +217,17 @@ def _apply(options: argparse.Namespace) -> int:
 
 def _ablate(options: argparse.Namespace) -> int:
     from faster_ros.evaluation import tokenizer_report
-    from faster_ros.training.ablate_tokenizer import ablation_makers
+    from faster_ros.training.ablate_tokenizer import ablation_makers, small_data_makers
     from faster_ros.training.compare_tokenizers import compare, summarise
 
     _check_positive(options, 'steps')
     recording, _ = _read(options)
-    makers = ablation_makers(recording, options.horizon, options.steps)
+    makers = (small_data_makers(recording, options.horizon) if options.small_data
+              else ablation_makers(recording, options.horizon, options.steps))
     results = compare(recording, makers, options.horizon, options.seeds)
     rows = [summarise(result) for result in results]
-    budget = f'{options.steps} steps of 128 chunks for each variant, {options.seeds} seeds'
+    budget = (f'the form for small data, {options.seeds} seeds' if options.small_data else
+              f'{options.steps} steps of 128 chunks for each variant, {options.seeds} seeds')
     print(tokenizer_report.write_ablation(options.out, rows, budget))
     print(f'The table is in {options.out}')
     return 0

@@ -14,8 +14,10 @@
 """
 The ablations of FASTerVQ on given data: encoder, K, levels, DCT loss, grouping.
 
-Each variant is the paper's form (grid of codes, EMA codebooks, all of it trained), differs from
-the first in one thing, and gets as many steps; seeds differ in the split and the initialisation.
+Each variant of the paper's form (grid of codes, EMA codebooks, all of it trained) differs from the
+first in one thing and gets as many steps. Those of the form for small data vary the width of
+slots and the augmentation, beside PCA k-means of the same tokens and codes. Seeds differ in the
+split and the initialisation.
 """
 
 from __future__ import annotations
@@ -23,14 +25,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 from faster_ros.data.recordings import horizon_rows, Recording
+from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
 from faster_ros.tokenizer.config import TokenizerConfig
-from faster_ros.tokenizer.protocol import LIMIT
+from faster_ros.tokenizer.protocol import LIMIT, Tokenizer, TokenizerSpec
 from faster_ros.training.compare_tokenizers import Maker, split_episodes
 from faster_ros.training.grid_tokenizer import GridFasterVq
-from faster_ros.training.small_data import codebook_size
+from faster_ros.training.small_data import (
+    code_layout,
+    codebook_size,
+    SmallDataFasterVq,
+    SmallDataSettings,
+)
 from faster_ros.training.train_tokenizer import TokenizerTraining
 import numpy as np
 
+_PCA_WIDTHS = (12, 16, 24)
+_SLOT_WIDTHS = (8, 12, 16, 24, 32, 48)
+_AUGMENTED = (0, 1, 10)  # for each recorded chunk; the variants above have three
+_BUDGET_S = 600.0  # of a fit: more than it takes
 _PATCH_ROWS = 4  # at most; one row of codes for each chunk is left, as in the paper
 
 
@@ -49,6 +61,41 @@ def variants(config: TokenizerConfig) -> dict[str, TokenizerConfig]:
         'groups: equal widths': replace(config, groups=equal_groups(config)),
         'groups: none': replace(config, group_patches=False),
     }
+
+
+def small_data_makers(recording: Recording, horizon_s: float) -> list[Maker]:
+    """Return a maker for each variant of the small-data form, without the decoder's network."""
+    slots, levels = code_layout(len(recording.names))
+    train = split_episodes(recording, horizon_rows(recording.rate_hz, horizon_s), 0).train
+    size = codebook_size(len(train))
+    base = SmallDataSettings(slots, levels, size, _BUDGET_S, conv_transformer=False)
+
+    def pca(width: int) -> Maker:
+        return lambda seed: _Named(f'PCA k-means, slots of {width}', PcaResidualKMeans(
+            slots, levels, size, width, seed))
+
+    def faster(name: str, settings: SmallDataSettings) -> Maker:
+        return lambda seed: _Named(name, SmallDataFasterVq(replace(settings, seed=seed),
+                                                           recording.groups))
+
+    return [*(pca(width) for width in _PCA_WIDTHS),
+            *(faster(f'FASTerVQ, slots of {width}', replace(base, slot_width=width))
+              for width in _SLOT_WIDTHS),
+            *(faster(f'FASTerVQ, {count} augmented', replace(base, augmented=count))
+              for count in _AUGMENTED)]
+
+
+class _Named:
+    """A tokenizer under another name."""
+
+    def __init__(self, name: str, tokenizer: Tokenizer) -> None:
+        self._name, self._tokenizer = name, tokenizer
+        self.fit, self.encode, self.decode = tokenizer.fit, tokenizer.encode, tokenizer.decode
+
+    @property
+    def spec(self) -> TokenizerSpec:
+        """Return that of the tokenizer, renamed."""
+        return replace(self._tokenizer.spec, name=self._name)
 
 
 def equal_groups(config: TokenizerConfig) -> dict[str, list[int]]:

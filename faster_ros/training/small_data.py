@@ -44,11 +44,9 @@ import torch
 from tqdm import tqdm
 
 _HELD_OUT = 0.1
-_AUGMENTED = 3  # augmented chunks for each recorded one
 _CHUNKS_PER_CODE = 7  # fewer, and codes would be single chunks learnt by heart
 _LARGEST_CODEBOOK = 512
 _SMALLEST_CODEBOOK = 32
-_SLOT_WIDTH = 16  # latent numbers of a slot, more where there are few slots
 _LATENT = 96
 _FEW_COLUMNS = 9
 
@@ -59,8 +57,8 @@ class SmallDataSettings:
     ``codebook_size`` None is chosen from the data.
 
     ``seconds`` is the budget of the fit, which ends with the step that is running then; ``chunks``
-    is the number of recorded chunks that codes are fitted to, beside three times as many
-    augmented ones.
+    is the number of recorded chunks that codes are fitted to, beside ``augmented`` times as many
+    made from them. ``slot_width``: latent numbers of a slot, more where there are few slots.
     """
 
     slots: int
@@ -70,6 +68,8 @@ class SmallDataSettings:
     chunks: int = 12_000
     conv_transformer: bool = True
     seed: int = 0
+    slot_width: int = 16
+    augmented: int = 3
 
 
 def code_layout(columns: int) -> tuple[int, int]:
@@ -166,14 +166,14 @@ class SmallDataFasterVq:
 
     def _with_augmented(self, train: FloatArray, some: FloatArray,
                         rng: np.random.Generator) -> FloatArray:
-        made = augmented(train, _AUGMENTED * len(some), self._groups, rng)
+        made = augmented(train, self.settings.augmented * len(some), self._groups, rng)
         return np.concatenate([some, made])
 
     def _initial(self, train: FloatArray, rng: np.random.Generator) -> FASTerVQ:
         """Return a model whose linear path and codebooks are PCA and residual k-means."""
         settings, (horizon, columns) = self.settings, train.shape[1:]
         size = settings.codebook_size or codebook_size(len(train))
-        width = min(max(_SLOT_WIDTH, _LATENT // settings.slots),
+        width = min(max(settings.slot_width, _LATENT // settings.slots),
                     horizon * columns // settings.slots)
         start = PcaResidualKMeans(settings.slots, settings.levels, size, width, settings.seed)
         some = train[rng.permutation(len(train))[:settings.chunks]]

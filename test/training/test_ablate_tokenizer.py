@@ -115,3 +115,13 @@ def test_ablate_writes_a_table_of_all_variants(tmp_path, capsys):
     assert names == [row['name'] for row in outcome['variants']]
     assert len(names) == 12
     assert (tmp_path / 'out/ablation.md').read_text().count('\n| ') == 2 + 12
+
+
+def test_ablate_varies_the_form_for_small_data_too(tmp_path, capsys):
+    rows = episodes(5)
+    np.savez(tmp_path / 'arm.npz', data=np.concatenate(rows), lengths=[40] * 5, rate_hz=10.0,
+             dims=NAMES)
+    assert main(['tokenizer', 'ablate', str(tmp_path / 'arm.npz'), '--small-data', '--seeds', '1',
+                 '--out', str(tmp_path / 'out')]) == 0
+    shown = capsys.readouterr().out
+    assert '| PCA k-means, slots of 16 |' in shown and '| FASTerVQ, 10 augmented |' in shown
