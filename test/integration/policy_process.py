@@ -41,9 +41,10 @@ class HoldPolicy:
             time.sleep(0.5)
         actions = np.tile(observation.positions, (16, 1))
         actions[:, 0] = observation.images['front'][0, 0, 0]
-        if observation.instruction == 'committed' and observation.committed is not None:
-            time.sleep(0.1)
-            actions[:len(observation.committed), 1] = observation.committed[:, 1]
+        if observation.instruction == 'committed':
+            time.sleep(0.15)  # an answer within a quarter of a step would find nothing done
+            if observation.committed is not None:
+                actions[:len(observation.committed), 1] = observation.committed[:, 1]
         if observation.instruction == 'nan':
             actions[3, 3] = np.nan
         return ActionChunk(observation.stamp_ns, 100_000_000, actions, self._names)
