@@ -39,7 +39,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 _JPEG_QUALITY = 85
-_RENDER_NICE = 4
+_RENDER_NICE = 12
 _LOOK_S = 0.1  # how often a thread without frames looks whether it shall end
 _QOS = QoSProfile(depth=2)  # reliable, as RealSense and Orbbec drivers offer it
 

@@ -23,7 +23,13 @@ from __future__ import annotations
 
 from faster_ros.policy.backbones.base import Backbone, Context, visible
 from faster_ros.policy.config import PolicyConfig
-from faster_ros.policy.layers import GatedMLP, joint_attention, JointAttentionLayer, plain_mlp
+from faster_ros.policy.layers import (
+    GatedMLP,
+    joint_attention,
+    JointAttentionLayer,
+    plain_mlp,
+    Rotation,
+)
 import torch
 from torch import nn, Tensor
 
@@ -80,10 +86,12 @@ class ActionExpert(CodeDecoder):
             JointAttentionLayer(width, geometry, make_mlp(width, hidden))
             for _ in range(geometry.layers))
         self.norm = nn.RMSNorm(width)
+        self._geometry = geometry
 
     def trunk(self, x: Tensor, positions: Tensor, context: Context, see: Tensor) -> Tensor:
         """Run the expert's layers; see CodeDecoder."""
-        return self.norm(joint_attention(self.layers, x, positions, context, see))
+        rotation = Rotation.at(positions, self._geometry)
+        return self.norm(joint_attention(self.layers, x, rotation, context, see))
 
 
 class BackboneDecoder(CodeDecoder):

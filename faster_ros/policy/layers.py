@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from faster_ros.policy.backbones.base import Context, Geometry
 import torch
@@ -23,14 +24,26 @@ from torch import nn, Tensor
 from torch.nn import functional
 
 
-def rotate(x: Tensor, positions: Tensor, base: float) -> Tensor:
-    """Apply rotary position embedding to (B, heads, T, head_dim) at positions (B, T)."""
-    half = x.shape[-1] // 2
-    rates = base ** (-torch.arange(half, device=x.device) / half)
-    angle = positions[:, None, :, None] * rates  # B, 1, T, half
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    first, second = x[..., :half], x[..., half:]
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+@dataclass(frozen=True)
+class Rotation:
+    """Rotary position embedding at positions (B, T): one for all layers of a forward pass."""
+
+    cos: Tensor  # B, 1, T, head_dim / 2
+    sin: Tensor
+
+    @classmethod
+    def at(cls, positions: Tensor, geometry: Geometry) -> Rotation:
+        """Return the rotation of tokens at ``positions`` (B, T)."""
+        half = geometry.head_dim // 2
+        rates = geometry.rotary_base ** (-torch.arange(half, device=positions.device) / half)
+        angle = positions[:, None, :, None] * rates
+        return cls(angle.cos(), angle.sin())
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Rotate heads x (B, heads, T, head_dim)."""
+        cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
+        first, second = x.chunk(2, -1)
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
 
 
 class GatedMLP(nn.Module):
@@ -65,7 +78,7 @@ class JointAttentionLayer(nn.Module):
     def __init__(self, width: int, geometry: Geometry, mlp: nn.Module | None = None) -> None:
         super().__init__()
         self._counts = (geometry.heads, geometry.kv_heads, geometry.kv_heads)
-        self._base = geometry.rotary_base
+        self._rotated = geometry.heads + geometry.kv_heads
         head_dim = geometry.head_dim
         self.norm_attention = nn.RMSNorm(width)
         self.norm_mlp = nn.RMSNorm(width)
@@ -73,11 +86,12 @@ class JointAttentionLayer(nn.Module):
         self.out = nn.Linear(geometry.heads * head_dim, width, bias=False)
         self.mlp = mlp or plain_mlp(width, 4 * width)
 
-    def project(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
         """Return q (B, heads, T, head_dim), k and v (B, kv_heads, ...) of tokens (B, T, width)."""
         heads = self.qkv(self.norm_attention(x)).unflatten(-1, (sum(self._counts), -1))
-        q, k, v = heads.transpose(1, 2).split(self._counts, 1)
-        return rotate(q, positions, self._base), rotate(k, positions, self._base), v
+        heads = heads.transpose(1, 2)
+        q, k = rotation(heads[:, :self._rotated]).split(self._counts[:2], 1)
+        return q, k, heads[:, self._rotated:]
 
     def mix(self, x: Tensor, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
         """Attend where ``mask`` (B, 1, T, keys) is true and return the layer's tokens."""
@@ -88,7 +102,7 @@ class JointAttentionLayer(nn.Module):
         return out
 
 
-def joint_attention(layers: Iterable[nn.Module], x: Tensor, positions: Tensor, context: Context,
+def joint_attention(layers: Iterable[nn.Module], x: Tensor, rotation: Rotation, context: Context,
                     see: Tensor) -> Tensor:
     """
     Run layers over action tokens x (B, T, width) that see a prefix as well.
@@ -97,7 +111,7 @@ def joint_attention(layers: Iterable[nn.Module], x: Tensor, positions: Tensor, c
     """
     for index, layer in enumerate(layers):
         assert isinstance(layer, JointAttentionLayer)
-        q, k, v = layer.project(x, positions)
+        q, k, v = layer.project(x, rotation)
         keys, values = context.extend(index, k, v)
         x = layer.mix(x, q, keys, values, see)
     return x

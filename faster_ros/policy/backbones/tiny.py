@@ -31,7 +31,7 @@ from faster_ros.policy.backbones.base import (
 )
 from faster_ros.policy.committed_actions import CommittedToken
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
-from faster_ros.policy.layers import joint_attention, JointAttentionLayer
+from faster_ros.policy.layers import joint_attention, JointAttentionLayer, Rotation
 from faster_ros.policy.vocabulary import PAD
 import torch
 from torch import nn, Tensor
@@ -113,10 +113,11 @@ class TinyBackbone(Backbone):
     def encode(self, tokens: PrefixTokens) -> Prefix:
         """Run the layers over the prefix; all of its tokens see each other."""
         x, attend = tokens.x, tokens.mask[:, None, None, :]
+        rotation = Rotation.at(tokens.positions, self.geometry)
         keys, values = [], []
         for layer in self.layers:
             assert isinstance(layer, JointAttentionLayer)
-            q, k, v = layer.project(x, tokens.positions)
+            q, k, v = layer.project(x, rotation)
             keys.append(k)
             values.append(v)
             x = layer.mix(x, q, k, v, attend)
@@ -124,5 +125,5 @@ class TinyBackbone(Backbone):
 
     def extend(self, x: Tensor, positions: Tensor, context: Context, see: Tensor) -> Tensor:
         """Run the layers over action tokens; see Backbone."""
-        x = joint_attention(self.layers, x, positions, context, see)
+        x = joint_attention(self.layers, x, Rotation.at(positions, self.geometry), context, see)
         return functional.rms_norm(x, (x.shape[-1],))
