@@ -196,15 +196,16 @@ class Supervisor:
         self.trip('chunk_jump', detail)
         return detail
 
-    def check_stop(self, positions: FloatArray) -> None:
-        """Check the joints (D,) at which the arm would stand if it braked now."""
-        problem = self._outside(positions)
+    def check_stop(self, path: FloatArray, reach: FloatArray) -> None:
+        """Check the joints (N, D) that an arm passes which brakes now, or ``reach`` (D,) later."""
+        problem = next(filter(None, (self._outside(joints, reach) for joints in path)), '')
         if problem:
-            self.trip('outside_workspace', f'the arm would stop with its tool {problem}')
+            self.trip('outside_workspace', f'a stop would still take {problem}')
 
-    def _outside(self, positions: FloatArray) -> str:
-        """Return '' or which arm's tool is behind which wall."""
-        problems = (workspace.problem(positions[place]) for workspace, place in self._workspaces)
+    def _outside(self, positions: FloatArray, reach: FloatArray | None = None) -> str:
+        """Return '' or which arm's tool is, or could get, behind which wall."""
+        problems = (workspace.problem(positions[place], None if reach is None else reach[place])
+                    for workspace, place in self._workspaces)
         return next(filter(None, problems), '')
 
     def no_target(self, now_ns: int) -> None:

@@ -21,6 +21,7 @@ from faster_ros.robot_spec import RobotSpec
 import numpy as np
 
 _AXES = 'xyz'
+_PATH_PLACES = 5  # of an arm on its way to a stop
 
 
 class Workspace:
@@ -34,25 +35,43 @@ class Workspace:
         self._frames = f'{spec.tool_frame} in {spec.base_frame}'
         self._kinematics = Kinematics(spec)
 
-    def problem(self, positions: FloatArray) -> str:
-        """Return '' or which wall the tool is behind at these joints, shape (D,)."""
-        place, _ = self._kinematics.forward(positions[:self._arm])
-        past = np.maximum(self._lower - place, place - self._upper)
+    def problem(self, positions: FloatArray, reach: FloatArray | None = None) -> str:
+        """
+        Return '' or which wall the tool is behind at these joints, shape (D,).
+
+        ``reach``: how far each joint may go on, each by itself; the tool must not get out.
+        """
+        joints = positions[:self._arm]
+        place, _ = self._kinematics.forward(joints)
+        low = high = place
+        if reach is not None:
+            moves = [self._kinematics.forward(joints + row)[0] - place
+                     for row in np.diag(reach[:self._arm])]
+            low = place + np.minimum(moves, 0.0).sum(0)
+            high = place + np.maximum(moves, 0.0).sum(0)
+        past = np.maximum(self._lower - low, high - self._upper)
         axis = int(np.argmax(past))
         if past[axis] <= 0:
             return ''
-        end, wall = (('min', self._lower) if place[axis] < self._lower[axis]
-                     else ('max', self._upper))
-        return (f'{self._frames} at {_AXES[axis]} = {place[axis]:.3f} m; the robot file has '
+        below = self._lower[axis] - low[axis] == past[axis]
+        end, wall, there = (('min', self._lower, low) if below else ('max', self._upper, high))
+        return (f'{self._frames} at {_AXES[axis]} = {there[axis]:.3f} m; the robot file has '
                 f'workspace.{_AXES[axis]}_{end} {wall[axis]:g} m')
 
 
-def stopping_place(positions: FloatArray, velocities: FloatArray, acceleration: FloatArray,
-                   period_s: float) -> FloatArray:
+def stopping_path(velocities: FloatArray, acceleration: FloatArray) -> FloatArray:
     """
-    Return where an arm stands that brakes after one more period, all arrays (D,).
+    Return how far (N, D) an arm is from here at places of its way to a stop, the stop last.
 
-    Within one period of full acceleration the place moves on by two periods of travel.
+    Joints stop one after the other, so the tool's path is no straight line.
     """
-    return np.asarray(positions + velocities * (
-        2 * period_s + np.abs(velocities) / (2 * acceleration)))
+    to_stop = np.abs(velocities) / acceleration
+    times = np.linspace(0.0, to_stop.max(), _PATH_PLACES)[:, None].clip(max=to_stop)
+    return np.asarray(velocities * times - np.sign(velocities) * acceleration * times ** 2 / 2)
+
+
+def reach_of_one_period(velocities: FloatArray, acceleration: FloatArray,
+                        period_s: float) -> FloatArray:
+    """Return how much farther (D,) joints stop that speed up for a period and brake then."""
+    return np.asarray(2 * velocities * period_s
+                      + np.sign(velocities) * acceleration * period_s ** 2)

@@ -37,7 +37,7 @@ from faster_ros.data.lerobot_writer import LeRobotWriter
 import numpy as np
 import pytest
 
-pytest.importorskip('lerobot', reason='make test-lerobot has LeRobot in an environment of its own')
+pytest.importorskip('lerobot.datasets', reason='make test-lerobot has an environment with it')
 from lerobot.datasets import LeRobotDataset, merge_datasets  # noqa: E402, I100
 
 CODEC_ERROR = 8.0  # mean grey levels; LeRobot's AV1 is coarser than our h264

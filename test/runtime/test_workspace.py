@@ -53,9 +53,10 @@ def test_arming_outside_the_box_is_refused_with_the_reason():
 
 
 @example(202)  # joints that stop at different times: the tool's path bulges
+@example(127)  # one joint brakes while the others speed up
 @settings(max_examples=20, deadline=None)
 @given(strategies.integers(0, 2**32 - 1))
-def test_the_tool_stays_within_7_mm_of_its_box_whatever_the_chunks_say(seed):
+def test_the_tool_stays_in_its_box_whatever_the_chunks_say(seed):
     rng, size = np.random.default_rng(seed), 0.08
     walls = {f'{axis}_{end}': float(place + sign * size) for axis, place in zip('xyz', PLACE)
              for end, sign in (('min', -1), ('max', 1))}
@@ -70,7 +71,7 @@ def test_the_tool_stays_within_7_mm_of_its_box_whatever_the_chunks_say(seed):
         command = controller.tick(now, state(now, positions))
         positions = command.positions
         place = kinematics.forward(positions[:7])[0]
-        assert np.all(np.abs(place - PLACE) <= size + 0.007), place - PLACE
+        assert np.all(np.abs(place - PLACE) <= size + 0.001), place - PLACE
     assert controller.status(now).mode == 'holding'
 
 
