@@ -23,6 +23,7 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
+
         def _split_scope(self, nodeid: str) -> str:
             return 'nodes' if nodeid.startswith(_WITH_NODES) else nodeid.split('::')[0]
 
