@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import array
 from dataclasses import dataclass, replace
-import os
 import threading
 
 import cv2
@@ -39,7 +38,6 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 _JPEG_QUALITY = 85
-_RENDER_NICE = 12
 _LOOK_S = 0.1  # how often a thread without frames looks whether it shall end
 _QOS = QoSProfile(depth=2)  # reliable, as RealSense and Orbbec drivers offer it
 
@@ -101,8 +99,6 @@ class CameraStreams:
             self._thread.join(timeout=2.0)
 
     def _run(self) -> None:
-        # A real camera takes no processor time: rendering gives way to the policy's thinking.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _RENDER_NICE)
         renderers: dict[tuple[int, int], CameraRenderer] = {}
         try:
             for stream in self._streams:

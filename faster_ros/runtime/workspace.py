@@ -49,12 +49,13 @@ class Workspace:
                      for row in np.diag(reach[:self._arm])]
             low = place + np.minimum(moves, 0.0).sum(0)
             high = place + np.maximum(moves, 0.0).sum(0)
-        past = np.maximum(self._lower - low, high - self._upper)
+        under, over = self._lower - low, high - self._upper
+        past = np.maximum(under, over)
         axis = int(np.argmax(past))
         if past[axis] <= 0:
             return ''
-        below = self._lower[axis] - low[axis] == past[axis]
-        end, wall, there = (('min', self._lower, low) if below else ('max', self._upper, high))
+        end, wall, there = (('min', self._lower, low) if under[axis] > over[axis]
+                            else ('max', self._upper, high))
         return (f'{self._frames} at {_AXES[axis]} = {there[axis]:.3f} m; the robot file has '
                 f'workspace.{_AXES[axis]}_{end} {wall[axis]:g} m')
 
