@@ -24,6 +24,7 @@ from array import array
 import gc
 import json
 from pathlib import Path
+import signal
 import sys
 import time
 
@@ -125,4 +126,6 @@ def main() -> None:
 
 
 if __name__ == '__main__':
+    # A shell that starts its jobs in the background has them ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main()
