@@ -70,7 +70,6 @@ def build_model(spec: RobotSpec, arms: Sequence[SimArm]) -> mujoco.MjModel:
     visual.headlight.specular = (0.0, 0.0, 0.0)
     visual.quality.offsamples = 0
     visual.quality.numslices, visual.quality.numstacks = 16, 8
-    visual.global_.offwidth, visual.global_.offheight = 1280, 960
     for arm in arms:
         if arm.hand.added:
             _add_hand(scene.body(arm.spec.tool_frame), arm.hand, arm.workspace)

@@ -200,6 +200,9 @@ class CameraRenderer:
     """Renders the simulator's cameras at one size; make and use it in one thread."""
 
     def __init__(self, simulator: Simulator, width: int, height: int) -> None:
+        # A larger buffer costs: all of it is cleared for each image.
+        buffer = simulator.model.vis.global_
+        buffer.offwidth, buffer.offheight = width, height
         self._renderer = mujoco.Renderer(simulator.model, height, width)
 
     def render(self, camera: str, data: mujoco.MjData) -> ImageArray:
