@@ -14,8 +14,8 @@
 """
 The video of a run: both cameras, the task, how it went and the joints, commanded and measured.
 
-Frames are drawn and encoded in a thread that runs when nothing else does, so that the measured
-nodes feel little of it. Used by demo_node.
+Frames are kept as they come and drawn and encoded between trials, so that the measured nodes feel
+nothing of it. Used by demo_node.
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-import os
 from pathlib import Path
-from queue import Full, Queue
-import threading
 
 import av
 import cv2
@@ -36,7 +33,6 @@ import numpy as np
 _VIEW = (640, 480)  # width and height of one camera in the video
 _STRIP = 300  # height of the plots below, px
 _PLOT_SECONDS = 4.0
-_QUEUED = 10  # frames that may wait to be drawn
 _BACKGROUND = (24, 24, 28)
 _PANEL = (40, 40, 46)
 _TEXT = (235, 235, 235)
@@ -65,7 +61,7 @@ class VideoFrame:
 
 
 class TrialVideo:
-    """Draws and encodes frames in its own thread; ``close`` finishes the file."""
+    """Keeps the frames of a trial until ``draw`` encodes them; ``close`` finishes the file."""
 
     def __init__(
         self,
@@ -82,9 +78,8 @@ class TrialVideo:
         self._limits = limits
         size = (_VIEW[1] + _STRIP, 2 * _VIEW[0], 3)
         self._background = np.full(size, _BACKGROUND, np.uint8)
-        self._queue: Queue[tuple[VideoFrame, int] | None] = Queue(_QUEUED)
-        self._left_out = 0
-        self._shown = -1  # so that the first frame is at time 0
+        self._waiting: list[VideoFrame] = []
+        self._shown = 0
         self._container = av.open(str(path), 'w', options={'movflags': 'faststart'})
         self._rate = Fraction(rate_hz).limit_denominator()
         stream = self._container.add_stream('libx264', rate=self._rate)
@@ -92,54 +87,43 @@ class TrialVideo:
         stream.pix_fmt = 'yuv420p'
         stream.options = {'preset': 'ultrafast', 'crf': '22', 'threads': '1'}
         self._stream = stream
-        self.failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name='video', daemon=True)
-        self._thread.start()
+        self._failure: Exception | None = None
 
     def add(self, frame: VideoFrame) -> None:
-        """Queue one frame; on a busy machine it is left out, and the one before shows longer."""
-        try:
-            self._queue.put_nowait((frame, 1 + self._left_out))
-            self._left_out = 0
-        except Full:
-            self._left_out += 1
+        """Keep one frame."""
+        self._waiting.append(frame)
 
-    @property
-    def queued(self) -> int:
-        """Return how many frames wait to be drawn."""
-        return self._queue.qsize()
+    def draw(self) -> None:
+        """Encode what was kept; an error waits for ``close``: no run fails for its video."""
+        frames, self._waiting = self._waiting, []
+        if self._failure is not None:
+            return
+        try:
+            for frame in frames:
+                picture = self._draw(frame)
+                self._encode(picture)
+                if frame.outcome == 'success' and not self.picture.exists():
+                    cv2.imwrite(str(self.picture), picture[..., ::-1])
+        except Exception as error:
+            self._failure = error
 
     def close(self) -> None:
-        """Encode what is queued and finish the file."""
-        self._queue.put(None)
-        self._thread.join()
-        if self.failure is not None:
-            raise RuntimeError('the video could not be written') from self.failure
-
-    def _run(self) -> None:
-        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
+        """Encode what is kept and finish the file."""
+        self.draw()
         try:
-            self._film()
-        except Exception as error:  # handed to ``close``; a run does not fail for its video
-            self.failure = error
-            while self._queue.get() is not None:  # so that nobody waits for room
-                pass
+            if self._failure is None:
+                self._container.mux(self._stream.encode(None))
+        except Exception as error:
+            self._failure = error
         finally:
             self._container.close()
+        if self._failure is not None:
+            raise RuntimeError('the video could not be written') from self._failure
 
-    def _film(self) -> None:
-        while (item := self._queue.get()) is not None:
-            frame, periods = item
-            picture = self._draw(frame)
-            self._encode(picture, periods)
-            if frame.outcome == 'success' and not self.picture.exists():
-                cv2.imwrite(str(self.picture), picture[..., ::-1])
-        self._container.mux(self._stream.encode(None))
-
-    def _encode(self, picture: ImageArray, periods: int) -> None:
+    def _encode(self, picture: ImageArray) -> None:
         frame = av.VideoFrame.from_ndarray(picture, 'rgb24')
-        self._shown += periods
         frame.pts, frame.time_base = self._shown, 1 / self._rate
+        self._shown += 1
         self._container.mux(self._stream.encode(frame))
 
     def _draw(self, frame: VideoFrame) -> ImageArray:

@@ -91,7 +91,7 @@ class DemoNode(Node):
     def stop(self) -> None:
         """Break off the trials."""
         self._stopping.set()
-        self._thread.join(timeout=5.0)  # the video is finished meanwhile
+        self._thread.join(timeout=5.0)  # the video of the trial is drawn meanwhile
 
     def _run(self) -> None:
         try:
@@ -143,7 +143,10 @@ class DemoNode(Node):
                     return
                 record = self._trial(number, config.seed_start + number - 1)
                 self._records.append(record)
+                self._client.record = None
                 self._say(record.line(config.trials))
+                if self._video is not None:
+                    self._video.draw()
                 if record.detail:
                     self._say(f'      {record.detail}')
         finally:

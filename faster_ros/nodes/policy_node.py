@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import gc
 import math
 import os
 from pathlib import Path
@@ -125,6 +126,7 @@ class PolicyNode(SafeLifecycleNode):
         policy = self._load_policy(Path(config.checkpoint), spec, config.device)
         limit_torch_threads(config.torch_threads)
         self._warm_up(policy)
+        gc.freeze()  # torch is large: to look through it stops all threads for 250 ms
         self._policy = policy
         self._chunk_topic = self.create_publisher(JointTrajectory, 'policy/chunk', qos.COMMAND)
         self._problem_topic = self.create_publisher(String, 'policy/problem', qos.LATCHED)

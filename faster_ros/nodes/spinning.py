@@ -21,6 +21,7 @@ stops (a controller brakes the arm). The exit code is 0 after a signal and 1 aft
 from __future__ import annotations
 
 from collections.abc import Callable
+import gc
 import signal
 from threading import Event
 from typing import Protocol
@@ -50,6 +51,7 @@ def run_node(name: str, make: Callable[[], Node], args: list[str] | None = None)
     code = 0
     try:
         node = make()
+        gc.freeze()  # what the imports made: to look through it stops all threads for 50 ms
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while not wanted.is_set() and rclpy.ok():

@@ -37,6 +37,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+import math
 
 from faster_ros.interfaces import FloatArray
 import numpy as np
@@ -168,7 +169,7 @@ class TrajectoryController:
                 raise TrajectoryRejected(
                     f'expected {count} {field} in point {index}, got {len(values)}'
                 )
-            if not np.all(np.isfinite(values)):
+            if not all(map(math.isfinite, values)):
                 raise TrajectoryRejected(
                     f'expected finite {field} in point {index}, got {list(values)}'
                 )
