@@ -31,11 +31,12 @@ from typing import Any
 from faster_ros.policy.backbones.base import Backbone
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.latency import (
+    decoding,
     Floor,
+    flow_decoding,
     measure_call,
-    measure_decode,
     measure_floor,
-    measure_flow,
+    measure_in_turn,
     PERCENTILES,
     weights_of,
 )
@@ -88,12 +89,12 @@ def measure(options: argparse.Namespace, device: torch.device,
     policy = random_policy(config, device, dtype)
     batch = random_observation(config, device)
     watch = measure_call(policy, batch, tokenizer.decode, options.calls)
-    decodes = {
-        'BAR': watch.times['decode'],
-        'AR': measure_decode(with_blocks_of(policy, 1), batch, options.calls),
-        'FAST-style': measure_decode(without_expert(policy, options.fast_tokens, _FAST_CODES),
-                                     batch, options.calls),
-        'flow': measure_flow(policy, batch, grid.action_horizon, _FLOW_STEPS, options.calls)}
+    decodes = measure_in_turn({
+        'BAR': decoding(policy, batch),
+        'AR': decoding(with_blocks_of(policy, 1), batch),
+        'FAST-style': decoding(without_expert(policy, options.fast_tokens, _FAST_CODES), batch),
+        'flow': flow_decoding(policy, batch, grid.action_horizon, _FLOW_STEPS),
+    }, device, options.calls)
     prefix = policy.backbone(batch)
     return {
         'size': options.size, 'note': size.note, 'layout': options.layout,

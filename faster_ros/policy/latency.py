@@ -20,8 +20,9 @@ without waiting in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 import time
 from typing import TypeVar
@@ -83,25 +84,31 @@ def measure_call(policy: FASTerVLA, batch: PolicyInput, to_actions: Callable[[Te
 
 
 @torch.inference_mode()
-def measure_decode(policy: FASTerVLA, batch: PolicyInput, calls: int) -> list[float]:
-    """Return durations of decoding in ms, the prefix being there."""
-    watch = Stopwatch(batch.state.device)
-    prefix = policy.backbone(batch)
+def measure_in_turn(ways: Mapping[str, Callable[[], Tensor]], device: torch.device,
+                    calls: int) -> dict[str, list[float]]:
+    """Return durations in ms of ways to decode, taken in turn: the machine is one for all."""
+    watch = Stopwatch(device)
     for _ in range(_WARM_UP + calls):
-        watch.time('decode', policy.decode, prefix)
-    return watch.times['decode'][_WARM_UP:]
+        for name, way in ways.items():
+            watch.time(name, way)
+    return {name: times[_WARM_UP:] for name, times in watch.times.items()}
 
 
 @torch.inference_mode()
-def measure_flow(policy: FASTerVLA, batch: PolicyInput, rows: int, steps: int,
-                 calls: int) -> list[float]:
+def decoding(policy: FASTerVLA, batch: PolicyInput) -> Callable[[], Tensor]:
+    """Return the policy's decoding, the prefix being there."""
+    return partial(policy.decode, policy.backbone(batch))
+
+
+@torch.inference_mode()
+def flow_decoding(policy: FASTerVLA, batch: PolicyInput, rows: int,
+                  steps: int) -> Callable[[], Tensor]:
     """
-    Return durations in ms of a flow-matching head on the same expert.
+    Return the integration of a flow-matching head on the same expert.
 
     ``steps`` passes of the expert's layers over one token for each of ``rows`` actions; the
     projections of noise and actions are left out.
     """
-    watch = Stopwatch(batch.state.device)
     prefix = policy.backbone(batch)
     weight = policy.expert.embed.weight
     x = torch.zeros(1, rows, weight.shape[1], dtype=weight.dtype, device=weight.device)
@@ -115,9 +122,7 @@ def measure_flow(policy: FASTerVLA, batch: PolicyInput, rows: int, steps: int,
             out = out + policy.expert.trunk(out, positions, context, visible(context, mask))
         return out
 
-    for _ in range(_WARM_UP + calls):
-        watch.time('flow', integrate)
-    return watch.times['flow'][_WARM_UP:]
+    return integrate
 
 
 def _time_passes(policy: FASTerVLA, batch: PolicyInput, watch: Stopwatch, calls: int) -> None:
