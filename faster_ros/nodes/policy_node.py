@@ -14,18 +14,15 @@
 """
 Turns camera images, joint states and an instruction into chunks of actions.
 
-A lifecycle node: ``configure`` loads the checkpoint (the only place where torch is imported),
+A lifecycle node: ``configure`` loads the checkpoint (``policy_loading`` alone imports torch),
 ``activate`` begins to answer. It configures and activates itself unless ``autostart`` is false.
 Inference runs in an own thread; when to ask, and on what, is decided in ``runtime``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-import gc
 import math
-import os
 from pathlib import Path
 import sys
 from threading import Lock
@@ -40,8 +37,8 @@ from faster_ros.nodes.lifecycle import SafeLifecycleNode
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter, RobotParameters
 from faster_ros.nodes.policy_inputs import PolicyInputs
+from faster_ros.nodes.policy_loading import load_checkpoint, LoadPolicy, prepare
 from faster_ros.nodes.spinning import run_node
-from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.inference_worker import InferenceWorker
 from faster_ros.runtime.observation_buffer import Refusal
 from faster_ros.runtime.policy_session import PolicySession
@@ -53,12 +50,10 @@ from std_msgs.msg import Float64MultiArray, MultiArrayDimension, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-LoadPolicy = Callable[[Path, RobotSpec, str], Policy]
 TIMING_FIELDS = ('observation_stamp_s', 'capture_to_chunk_ms', 'inference_ms', 'decode_ms')
 _POLL_RATE_HZ = 200.0   # how often images and joint states are looked for
 _RETRY_NS = 50_000_000  # how often a request that is due is tried without a new image
 _STATUS_RATE_HZ = 10.0
-_WARM_UP_CALLS = 3     # the first calls of a network are many times slower than the rest
 
 
 @dataclass(frozen=True)
@@ -74,22 +69,6 @@ class PolicyParameters(RobotParameters):
                                    0, 256)
     compressed: bool = parameter(False, 'subscribe to <camera topic>/compressed')
     autostart: bool = parameter(True, 'configure and activate without being asked')
-
-
-def load_checkpoint(folder: Path, spec: RobotSpec, device: str) -> Policy:
-    """Load the trained policy of a folder; imports torch."""
-    if folder == Path():
-        raise ValueError("parameter 'checkpoint' is empty; expected a folder of a policy")
-    from faster_ros.policy.checkpoint import load_policy
-    policy: Policy = load_policy(folder, spec, device)
-    return policy
-
-
-def limit_torch_threads(threads: int) -> None:
-    """Leave a core to the other processes; only torch, if it is loaded, is told."""
-    torch = sys.modules.get('torch')
-    if torch is not None:
-        torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) - 1))
 
 
 class PolicyNode(SafeLifecycleNode):
@@ -124,9 +103,7 @@ class PolicyNode(SafeLifecycleNode):
         """Load the policy and connect."""
         config, spec = self._config, self._spec
         policy = self._load_policy(Path(config.checkpoint), spec, config.device)
-        limit_torch_threads(config.torch_threads)
-        self._warm_up(policy)
-        gc.freeze()  # torch is large: to look through it stops all threads for 250 ms
+        prepare(policy, spec, config.torch_threads)
         self._policy = policy
         self._chunk_topic = self.create_publisher(JointTrajectory, 'policy/chunk', qos.COMMAND)
         self._problem_topic = self.create_publisher(String, 'policy/problem', qos.LATCHED)
@@ -205,14 +182,6 @@ class PolicyNode(SafeLifecycleNode):
     def _polling_failed(self, error: Exception) -> None:
         self.get_logger().fatal(f'reading images and joint states failed: {error!r}')
         self._tell(f'policy_node cannot read its inputs: {error!r}')
-
-    def _warm_up(self, policy: Policy) -> None:
-        """Run the policy on blank images: it works, and the first real call is not the slowest."""
-        blank = {name: np.zeros((camera.height, camera.width, 3), np.uint8)
-                 for name, camera in self._spec.cameras.items()}
-        for _ in range(_WARM_UP_CALLS):
-            policy.infer(Observation(0, blank, self._spec.home_positions,
-                                     policy.example_instruction))
 
     def _log_table(self) -> None:
         config, spec = self._config, self._spec
