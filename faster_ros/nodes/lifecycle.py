@@ -16,8 +16,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import gc
 import traceback
 
+from faster_ros.nodes.spinning import exempt_from_collection
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 
@@ -46,7 +48,8 @@ class SafeLifecycleNode(LifecycleNode):
         """Run ``configure``; a failed one is cleaned up."""
         result = self._guard('configure', self.configure)
         if result is TransitionCallbackReturn.FAILURE:
-            self._guard('cleanup', self.cleanup)
+            self._clean_up()
+        exempt_from_collection()
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -64,17 +67,22 @@ class SafeLifecycleNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Run ``cleanup``."""
-        return self._guard('cleanup', self.cleanup)
+        return self._clean_up()
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and clean up from any state."""
         self._guard('deactivate', self.deactivate)
-        return self._guard('cleanup', self.cleanup)
+        return self._clean_up()
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Return to unconfigured."""
         self._guard('deactivate', self.deactivate)
-        return self._guard('cleanup', self.cleanup)
+        return self._clean_up()
+
+    def _clean_up(self) -> TransitionCallbackReturn:
+        result = self._guard('cleanup', self.cleanup)
+        gc.unfreeze()  # what ``configure`` loaded may go
+        return result
 
     def _guard(self, name: str, transition: Callable[[], None]) -> TransitionCallbackReturn:
         try:
