@@ -14,12 +14,13 @@
 """
 The video of a run: both cameras, the task, how it went and the joints, commanded and measured.
 
-Frames are kept as they come and drawn and encoded between trials, so that the measured nodes feel
-nothing of it. Used by demo_node.
+Frames are kept as they come and drawn and encoded between trials, while nothing is measured. Used
+by demo_node.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,6 +34,7 @@ import numpy as np
 _VIEW = (640, 480)  # width and height of one camera in the video
 _STRIP = 300  # height of the plots below, px
 _PLOT_SECONDS = 4.0
+_KEPT = 1200  # frames, about 100 kB each; of a longer trial the last are shown
 _BACKGROUND = (24, 24, 28)
 _PANEL = (40, 40, 46)
 _TEXT = (235, 235, 235)
@@ -78,7 +80,7 @@ class TrialVideo:
         self._limits = limits
         size = (_VIEW[1] + _STRIP, 2 * _VIEW[0], 3)
         self._background = np.full(size, _BACKGROUND, np.uint8)
-        self._waiting: list[VideoFrame] = []
+        self._waiting: deque[VideoFrame] = deque(maxlen=_KEPT)
         self._shown = 0
         self._container = av.open(str(path), 'w', options={'movflags': 'faststart'})
         self._rate = Fraction(rate_hz).limit_denominator()
@@ -94,8 +96,8 @@ class TrialVideo:
         self._waiting.append(frame)
 
     def draw(self) -> None:
-        """Encode what was kept; an error waits for ``close``: no run fails for its video."""
-        frames, self._waiting = self._waiting, []
+        """Encode what was kept; an error waits for ``close``."""
+        frames, self._waiting = self._waiting, deque(maxlen=_KEPT)
         if self._failure is not None:
             return
         try:
@@ -107,18 +109,16 @@ class TrialVideo:
         except Exception as error:
             self._failure = error
 
-    def close(self) -> None:
-        """Encode what is kept and finish the file."""
+    def close(self) -> str:
+        """Encode what is kept, finish the file and return what went wrong; no run fails for it."""
         self.draw()
         try:
             if self._failure is None:
                 self._container.mux(self._stream.encode(None))
-        except Exception as error:
-            self._failure = error
-        finally:
             self._container.close()
-        if self._failure is not None:
-            raise RuntimeError('the video could not be written') from self._failure
+        except Exception as error:
+            self._failure = self._failure or error
+        return f'the video could not be written: {self._failure}' if self._failure else ''
 
     def _encode(self, picture: ImageArray) -> None:
         frame = av.VideoFrame.from_ndarray(picture, 'rgb24')

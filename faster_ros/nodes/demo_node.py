@@ -143,20 +143,18 @@ class DemoNode(Node):
                     return
                 record = self._trial(number, config.seed_start + number - 1)
                 self._records.append(record)
-                self._client.record = None
                 self._say(record.line(config.trials))
-                if self._video is not None:
-                    self._video.draw()
                 if record.detail:
                     self._say(f'      {record.detail}')
+                if self._video is not None:
+                    self._video.draw()
         finally:
             self._client.record = None
-            if self._video is not None:
-                self._video.close()
+            if self._video is not None and (problem := self._video.close()):
+                self._say(problem, sys.stderr)
 
     def _trial(self, number: int, seed: int) -> TrialRecord:
         client = self._client
-        client.record = None
         client.arm(False)
         instruction = ('expert: ' if self._expert else '') + client.reset(seed)
         # The arm was put back in no time: control_node must not start from where it was.
@@ -180,6 +178,7 @@ class DemoNode(Node):
             for name, (received, missed) in client.frames().items()
         }
         record.thumbnail_jpeg = client.jpegs.get(next(iter(self._spec.cameras)), b'')
+        client.record = None
         return record
 
     def _watch(self, record: TrialRecord) -> str:
