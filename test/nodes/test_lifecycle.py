@@ -31,7 +31,8 @@ class Network:
 
 
 class LoadingNode(SafeLifecycleNode):
-    def configure(self):
+class LoadingNode(SafeLifecycleNode):
+
         self.network = Network()
 
     def cleanup(self):
