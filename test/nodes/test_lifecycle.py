@@ -31,8 +31,8 @@ class Network:
 
 
 class LoadingNode(SafeLifecycleNode):
-class LoadingNode(SafeLifecycleNode):
 
+    def configure(self):
         self.network = Network()
 
     def cleanup(self):
