@@ -122,7 +122,7 @@ class DemoGraphClient:
         """Return what the demo still waits for, in words."""
         waits = {
             'sim_node': bool(self.task),
-            'control_node': bool(self.control),
+            'joint states at control_node': bool(self.control.get('state_age_s')),
             f'{self._leader}{" (it loads torch and the checkpoint)" * self._has_eyes}':
             self.policy_text not in ('', 'not active'),
             f'camera images at {self._leader}': all(

@@ -89,7 +89,7 @@ class EvaluationClient:
     def missing(self) -> list[str]:
         """Return what has to come before the arm may be armed."""
         waits = {
-            'control_node': bool(self.control),
+            'joint states at control_node': bool(self.control.get('state_age_s')),
             'policy_node, which loads the checkpoint':
             self._policy_text not in ('', 'not active'),
             'camera images at policy_node': all(
