@@ -31,6 +31,9 @@ COMMAND_MODES = ('joint_trajectory', 'forward_position', 'forward_velocity', 'jo
                  'ee_pose', 'ee_pose_matrix', 'ee_twist')
 GRIPPER_MODES = ('joint_trajectory', 'forward_position', 'joint_state', 'gripper_command',
                  'parallel_gripper_command', 'franka')
+# Controllers that do not interpolate what they are sent; multipanda's want 200 Hz.
+_WRITTEN_AS_SENT = ('forward_position', 'ee_pose_matrix')
+_LEAST_RATE_AS_SENT = 200.0  # Hz
 DRIVER_GATES = ('ur_safety_mode', 'piper_status', 'franka_mode', 'controller_active')
 RECOVERIES = ('none', 'simulation', 'franka', 'multipanda', 'ur', 'piper', 'agx_piper')
 LONGEST_LATENCY_S = 0.5
@@ -147,9 +150,7 @@ def _check_commands(spec: RobotSpec, source: str) -> None:
     if gripper.mode == 'joint_state' and gripper.topic != spec.command_topic:
         raise ValueError(f"{source}: 'gripper.topic' must be the command_topic "
                          f'{spec.command_topic} in mode joint_state, got {gripper.topic}')
-    if spec.command_mode == 'joint_state' and spec.command_rate_hz > 200:
-        raise ValueError(f"{source}: 'command_rate_hz' must be at most 200 in mode joint_state "
-                         f'(the driver replans at each command), got {spec.command_rate_hz}')
+    _check_command_rate(spec, source)
     if gripper.command_closed == gripper.command_open:
         raise ValueError(f"{source}: 'gripper.command_closed' and 'gripper.command_open' must "
                          f'differ, got {gripper.command_closed} for both')
@@ -160,6 +161,17 @@ def _check_commands(spec: RobotSpec, source: str) -> None:
     if not 1 <= spec.command_speed_percent <= 100:
         raise ValueError(f"{source}: 'command_speed_percent' must be in [1, 100], got "
                          f'{spec.command_speed_percent}')
+
+
+def _check_command_rate(spec: RobotSpec, source: str) -> None:
+    rate, mode = spec.command_rate_hz, spec.command_mode
+    if mode == 'joint_state' and rate > 200:
+        raise ValueError(f"{source}: 'command_rate_hz' must be at most 200 in mode joint_state "
+                         f'(the driver replans at each command), got {rate}')
+    if mode in _WRITTEN_AS_SENT and rate < _LEAST_RATE_AS_SENT:
+        raise ValueError(f"{source}: 'command_rate_hz' must be at least {_LEAST_RATE_AS_SENT:g} "
+                         f'in mode {mode} (the controller does not interpolate: each command is '
+                         f'a step of the motor), got {rate}')
 
 
 def _check_safety(spec: RobotSpec, source: str) -> None:

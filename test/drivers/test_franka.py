@@ -79,7 +79,7 @@ def test_ten_minutes_of_uneven_late_and_contradicting_chunks_abort_nothing(
     assert result['raw'] <= 0.005
 
 
-def test_a_control_loop_that_stalls_for_30_to_150_ms_aborts_nothing(sim, monkeypatch):
+def test_hazard_twenty_lost_cycles_abort_but_a_stalled_control_loop_does_not(sim, monkeypatch):
     """The arm goes on along its braking tail meanwhile; the commands go on from there."""
     monkeypatch.setattr(libfranka_arm, 'RobotClock', CycleClock)
     robot = libfranka_arm.connect('127.0.0.1', enforce_real_time=False)
@@ -171,7 +171,7 @@ def test_a_reflex_closes_the_gate_and_only_recover_and_arm_move_the_arm_again(si
     assert len(sim.stop()['aborts']) == 1
 
 
-def test_a_step_past_control_node_is_refused_by_the_driver_before_it_reaches_the_arm(sim, cell):
+def test_hazard_a_step_on_the_position_interface_is_refused_before_it_reaches_the_arm(sim, cell):
     names = list(cell.spec.arm_joint_names)
     before = cell.measured()[:-1]
     point = JointTrajectoryPoint(positions=(before + 0.3).tolist(),
@@ -185,7 +185,7 @@ def test_a_step_past_control_node_is_refused_by_the_driver_before_it_reaches_the
     assert record['aborts'] == record['violations'] == []
 
 
-def test_the_hand_homes_opens_grasps_40_mm_and_refuses_what_it_cannot_reach(sim, cell):
+def test_hazard_franka_s_hand_needs_homing_and_aborts_what_it_cannot_reach(sim, cell):
     def command(width):
         cell.gripper.publish(Float64MultiArray(data=[width]))
         time.sleep(0.5)

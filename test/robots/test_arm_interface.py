@@ -37,7 +37,8 @@ def robot(mode: str, gripper: str = 'joint_trajectory', **changes) -> RobotSpec:
     data['gripper'] |= {'mode': gripper, **changes.pop('gripper_changes', {})}
     if gripper == 'joint_state':
         data['gripper']['topic'] = data['command_topic']
-    return RobotSpec.from_dict(data | {'command_mode': mode, **changes}, 'test.yaml')
+    rate = {'command_rate_hz': 250.0} if mode == 'forward_position' else {}
+    return RobotSpec.from_dict(data | {'command_mode': mode, **rate, **changes}, 'test.yaml')
 
 
 def command(positions=HOME, velocities=None) -> JointCommand:

@@ -32,7 +32,8 @@ KINEMATICS = Kinematics(FR3)
 
 
 def robot(mode: str) -> RobotSpec:
-    return RobotSpec.from_dict(FR3.to_dict() | {'command_mode': mode}, 'test.yaml')
+    return RobotSpec.from_dict(
+        FR3.to_dict() | {'command_mode': mode, 'command_rate_hz': 250.0}, 'test.yaml')
 
 
 def arm_message(arm: ArmInterface, positions, velocities=None, state=None):

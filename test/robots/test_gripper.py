@@ -87,7 +87,7 @@ def test_a_half_closed_gripper_is_opened_without_closing_it_first():
     assert [wish for _, wish in goals(GripperDecision(), closing)] == [False]
 
 
-def test_goals_keep_a_minimum_interval():
+def test_hazard_gripper_actions_block_so_goals_keep_a_minimum_interval():
     flicker = [1.0, 0.0] * 100
     asked = goals(GripperDecision(), flicker)
     apart = [(b - a) * S // 100 for (a, _), (b, _) in zip(asked, asked[1:])]
@@ -95,7 +95,7 @@ def test_goals_keep_a_minimum_interval():
     assert min(apart) >= 3 * S // 10
 
 
-def test_one_goal_is_in_flight_and_a_lost_one_ends():
+def test_hazard_franka_s_hand_rejects_no_second_goal_so_one_is_in_flight():
     decision = GripperDecision()
     assert goals(decision, [1.0, 0.0, 1.0, 0.0] * 100, answer=False) == [(1, False)]
     decision.step(1.0, 5 * S)
@@ -103,7 +103,7 @@ def test_one_goal_is_in_flight_and_a_lost_one_ends():
     assert decision.step(1.0, 11 * S) is True  # ten seconds without an answer
 
 
-def test_franka_s_gripper_action_is_told_half_the_width(monkeypatch):
+def test_hazard_franka_s_gripper_action_doubles_what_it_is_told(monkeypatch):
     stand_in(monkeypatch, 'control_msgs', 'GripperCommand')
     actions = gripper_actions(HAND)
     assert actions[True].name == '/franka_gripper/gripper_action'
@@ -122,7 +122,7 @@ def test_franka_s_own_actions_are_told_the_whole_width(monkeypatch):
     assert (grasp.width, grasp.force, grasp.epsilon.outer) == (0.0, 20.0, 0.08)
 
 
-def test_robotiq_is_inverted_in_rad_and_takes_the_new_action(monkeypatch):
+def test_hazard_robotiq_is_inverted_in_rad_and_its_action_changed_with_jazzy(monkeypatch):
     stand_in(monkeypatch, 'control_msgs', 'ParallelGripperCommand')
     robotiq = GripperSpec('robotiq_85_left_knuckle_joint', 0.7929, 0.0,
                           'parallel_gripper_command', '/robotiq_gripper_controller/gripper_cmd',

@@ -262,11 +262,20 @@ def test_hazard_best_effort_states_are_not_heard_reliably():
 # And of the single drivers.
 
 def test_hazard_multipanda_discards_a_message_whose_first_value_is_zero():
-    spec = changed(load_robot_spec('panda'), command_mode='forward_position')
+    spec = changed(load_robot_spec('panda'), command_mode='forward_position',
+                   command_rate_hz=250.0)
     command = JointCommand(0, np.zeros(8), np.zeros(8))
     data = ArmInterface(spec).write(command, None)[0][1].data
     assert np.all(np.array(data) != 0.0)
     np.testing.assert_allclose(data, 0.0, atol=1e-8)
+
+
+@pytest.mark.parametrize('mode', ['forward_position', 'ee_pose_matrix'])
+def test_hazard_multipanda_does_not_interpolate_so_slow_commands_are_steps(mode):
+    panda = load_robot_spec('panda')
+    with pytest.raises(ValueError, match=r"'command_rate_hz' must be at least 200.*got 100"):
+        changed(panda, command_mode=mode, command_rate_hz=100.0)
+    assert changed(panda, command_mode=mode, command_rate_hz=200.0).command_mode == mode
 
 
 @pytest.mark.parametrize('robot', ROBOTS)

@@ -26,7 +26,7 @@ def names(robot: str) -> list[list[str]]:
             for step in recovery_steps(load_robot_spec(robot))]
 
 
-def test_ur_waits_unlocks_ends_the_paused_program_and_starts_it_anew():
+def test_hazard_ur_only_pauses_its_program_so_recovery_ends_it_and_starts_it_anew():
     steps = recovery_steps(load_robot_spec('ur5e'))
     assert steps[0].wait_s >= 5.0
     assert names('ur5e') == [
@@ -35,7 +35,7 @@ def test_ur_waits_unlocks_ends_the_paused_program_and_starts_it_anew():
     assert [step.needed for step in steps] == [True, True, False, True]
 
 
-def test_franka_clears_the_error_then_activates_the_hardware_then_the_controller():
+def test_hazard_franka_recovers_in_one_order_only_error_hardware_controller():
     steps = recovery_steps(load_robot_spec('fr3_hand'))
     assert names('fr3_hand') == [
         ['/action_server/error_recovery'], ['/controller_manager/set_hardware_component_state'],
@@ -44,14 +44,14 @@ def test_franka_clears_the_error_then_activates_the_hardware_then_the_controller
     assert steps[1].calls[0].request['target_state.id'] == 3
 
 
-def test_multipanda_resumes_by_itself_so_its_target_is_first_where_it_stands():
+def test_hazard_multipanda_resumes_by_itself_so_its_target_is_first_where_it_stands():
     hold, clear = recovery_steps(load_robot_spec('panda'))
     assert (hold.hold, hold.calls) == (True, ())
     assert all(call.name.endswith('/error_recovery') for call in clear.calls)
 
 
 @pytest.mark.parametrize('robot', ['piper', 'agx_piper'])
-def test_a_piper_is_enabled_and_never_dropped(robot):
+def test_hazard_piper_drops_when_reset_or_disabled_so_recovery_only_enables(robot):
     enable, hold = recovery_steps(load_robot_spec(robot))
     assert list(enable.calls[0].request.values()) == [True]
     assert hold.hold
