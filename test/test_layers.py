@@ -66,8 +66,8 @@ ROS_PACKAGES = {
 HEAVY = {'mujoco', 'torch', 'transformers'}
 WIRE = {'msgpack', 'websockets'}  # the network belongs to policy_server alone
 FORBIDDEN = {
-    **{part: WIRE for part in MAY_IMPORT},
-    **{part: HEAVY | WIRE for part in ('runtime', 'robots', 'doctor', 'teleop')},
+    **dict.fromkeys(MAY_IMPORT, WIRE),
+    **dict.fromkeys(('runtime', 'robots', 'doctor', 'teleop'), HEAVY | WIRE),
     'sim': {'torch', 'transformers'} | WIRE,
     'policy_server': HEAVY,
 }

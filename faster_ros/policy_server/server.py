@@ -108,14 +108,15 @@ class PolicyServer:
     def _serve_client(self, connection: ServerConnection) -> None:
         with self._clients_lock:
             self._clients.add(connection)
-        self._say(f'{_name(connection)} connected')
+        name = _name(connection)
+        self._say(f'{name} connected')
         try:
             connection.send(self._greeting)
             told: str | bytes = ''
             for frame in connection:
                 answer = self._answer(frame)
                 if isinstance(answer, str) and answer != told:  # a lasting fault is one line
-                    self._say(f'{_name(connection)} gets no answer: {answer}')
+                    self._say(f'{name} gets no answer: {answer}')
                 told = answer
                 connection.send(answer)
         except ConnectionClosed:
@@ -123,7 +124,7 @@ class PolicyServer:
         finally:
             with self._clients_lock:
                 self._clients.discard(connection)
-            self._say(f'{_name(connection)} disconnected')
+            self._say(f'{name} disconnected')
 
     def _answer(self, frame: str | bytes) -> str | bytes:
         """Return the answer to a message, or as a text why there is none."""

@@ -16,6 +16,7 @@
 from pathlib import Path
 import ssl
 import subprocess
+import sys
 from threading import Event, Thread
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -359,3 +360,13 @@ def test_a_server_that_would_be_open_or_cannot_start_says_why(words, said):
 def test_a_port_in_use_is_named(serving):
     with pytest.raises(ValueError, match='cannot listen on 127.0.0.1:.*in use'):
         serving(port=serving().port)
+
+
+def test_the_side_of_the_robot_needs_no_torch():
+    done = subprocess.run(
+        [sys.executable, '-c', 'import sys\n'
+         'from faster_ros.nodes.policy_loading import load\n'
+         'from faster_ros.policy_server.client import ServedPolicyClient\n'
+         'print({"torch", "transformers", "mujoco"} & set(sys.modules))'],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout == 'set()\n'
