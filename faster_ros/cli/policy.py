@@ -91,7 +91,8 @@ def _serve(options: argparse.Namespace) -> int:
                          '--token-file, or --without-token to let every one of them in')
     keys = observation_keys(options.keys) if options.keys else None
     server = start_server(options, token, keys)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores the first
+        signal.signal(number, signal.default_int_handler)
     gc.collect()
     gc.freeze()  # looking through a loaded network would stop all threads for a while
     scheme = 'wss' if options.certificate else 'ws'
@@ -140,7 +141,7 @@ def metadata_of(policy: FASTerPolicy, folder: Path, keys: ObservationKeys | None
     spec, state = parts.robot, parts.state_normaliser
     return Metadata(
         protocol=PROTOCOL, checkpoint=folder.absolute().name,
-        checkpoint_sha256=folder_hash(folder), format=FORMAT,
+        checkpoint_sha256=folder_hash(folder), checkpoint_format=FORMAT,
         action_representation=ACTION_REPRESENTATION, step_s=parts.step_s, cameras=policy.cameras,
         robot=spec.robot, joints=spec.joint_names, base=spec.base is not None,
         columns=spec.action_names, action_horizon=policy.action_horizon,

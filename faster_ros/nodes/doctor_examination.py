@@ -132,7 +132,7 @@ class Examination:
             cameras=tuple(self._camera_facts(name) for name in spec.cameras),
             base=targets[spec.base.topic] if spec.base else None,
             system=_system(settings.environment, missing),
-            checkpoint=_checkpoint(settings.checkpoint, spec), dry_run=settings.dry_run)
+            checkpoint=checkpoint_facts(settings.checkpoint, spec), dry_run=settings.dry_run)
 
     def _camera_facts(self, name: str) -> CameraFacts:
         watched, spec = self._cameras[name], self._settings.spec.cameras[name]
@@ -169,7 +169,8 @@ def _of_arm(arm: RobotSpec, targets: Mapping[str, TargetFacts]) -> tuple[TargetF
     return tuple(targets[topic] for topic in topics if topic in targets)
 
 
-def _checkpoint(folder: str, spec: RobotSpec) -> CheckpointFacts:
+def checkpoint_facts(folder: str, spec: RobotSpec) -> CheckpointFacts:
+    """Return what is known of a checkpoint in a folder, or behind a policy server."""
     if not folder:
         return CheckpointFacts()
     try:

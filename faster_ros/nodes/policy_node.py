@@ -102,9 +102,8 @@ class PolicyNode(SafeLifecycleNode):
     def configure(self) -> None:
         """Load the policy and connect."""
         config, spec = self._config, self._spec
-        policy = load(config.checkpoint, spec, config.device, self._load_policy)
+        policy = self._policy = load(config.checkpoint, spec, config.device, self._load_policy)
         prepare(policy, spec, config.torch_threads)
-        self._policy = policy
         self._chunk_topic = self.create_publisher(JointTrajectory, 'policy/chunk', qos.COMMAND)
         self._problem_topic = self.create_publisher(String, 'policy/problem', qos.LATCHED)
         self._timing_topic = self.create_publisher(Float64MultiArray, '~/timing', qos.STATUS)

@@ -19,17 +19,19 @@ Whatever goes wrong is a ``ServerError`` that begins with the server's address.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+import asyncio
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import CancelledError
 import logging
 import ssl
+from threading import Event, Thread
 import time
 from typing import Any, TypeVar
 
 from faster_ros.policy_server.settings import ServerSettings
 from faster_ros.policy_server.wire import pack, unpack
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.sync.client import ClientConnection, connect
 
 T = TypeVar('T')
 LARGEST_MESSAGE = 64 * 2**20  # bytes: eight uncompressed images of 1080 lines
@@ -47,18 +49,31 @@ class ServerRefusal(ServerError):
 
 
 class Connection:
-    """Open until ``close`` or a failure that is no refusal; used by one thread."""
+    """
+    Open until ``close`` or a failure that is no refusal; asks one question at a time.
+
+    The socket lives in the event loop of a thread of its own: one thread both reads and writes,
+    as TLS needs it, and a server's pings are answered while nothing is asked.
+    """
 
     def __init__(self, settings: ServerSettings) -> None:
         """Connect and take what the server says of itself (``metadata``)."""
         self._address = settings.address
-        self._open = ExitStack()
-        until_s = time.monotonic() + settings.connect_timeout_s
+        self._started = Event()
+        self._thread = Thread(target=lambda: asyncio.run(self._live()), name='policy server',
+                              daemon=True)
+        self._socket: ClientConnection | None = None
+        token = settings.token
+        headers = {'Authorization': f'Api-Key {token}'} if token else {}
+        tls = _tls(settings) if settings.encrypted else None
+        limit_s = settings.connect_timeout_s
+        until_s = time.monotonic() + limit_s
+        self._thread.start()
+        self._started.wait()
         try:
-            self._socket = self._connected(settings)
-            self.metadata = self._received(
-                until_s - time.monotonic(), settings.connect_timeout_s,
-                'a msgpack map that describes the policy')
+            self._socket = self._wait(self._open(headers, tls, limit_s), limit_s, limit_s)
+            self.metadata = self._received(until_s - time.monotonic(), limit_s,
+                                           'a msgpack map that describes the policy')
         except BaseException:
             self.close()
             raise
@@ -66,14 +81,16 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """Return whether the server has not closed it in the meantime."""
-        return self._socket.close_code is None
+        return self._socket is not None and self._socket.close_code is None
 
     def ask(self, message: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
         """Return the answer to a message; a failure but a refusal closes the connection."""
-        frame = pack(message)
+        frame, until_s = pack(message), time.monotonic() + timeout_s
         try:
-            self._guarded(lambda: self._socket.send(frame))
-            return self._received(timeout_s, timeout_s, 'a msgpack map with actions')
+            assert self._socket is not None
+            self._wait(self._socket.send(frame), timeout_s, timeout_s)
+            return self._received(until_s - time.monotonic(), timeout_s,
+                                  'a msgpack map with actions')
         except ServerRefusal:
             raise
         except BaseException:
@@ -82,20 +99,31 @@ class Connection:
 
     def close(self) -> None:
         """Disconnect; may be called from any thread and twice."""
-        self._open.close()
+        try:
+            self._loop.call_soon_threadsafe(self._ended.set)
+        except RuntimeError:  # it has ended
+            return
+        self._thread.join()
 
-    def _connected(self, settings: ServerSettings) -> ClientConnection:
-        token = settings.token
-        headers = {'Authorization': f'Api-Key {token}'} if token else {}
-        context = _tls(settings) if settings.encrypted else None
-        return self._guarded(lambda: self._open.enter_context(connect(
-            settings.address, ssl=context, additional_headers=headers, compression=None,
-            max_size=LARGEST_MESSAGE, open_timeout=settings.connect_timeout_s,
-            close_timeout=_CLOSE_S, proxy=None, logger=_SILENT)), settings.connect_timeout_s)
+    async def _live(self) -> None:
+        """Keep the event loop running until the end, which wakes up whoever waits."""
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        self._started.set()
+        await self._ended.wait()
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def _open(self, headers: Mapping[str, str], tls: ssl.SSLContext | None,
+                    timeout_s: float) -> ClientConnection:
+        # No pings: a server that compiles answers none, and every answer has its own time limit.
+        return await connect(
+            self._address, ssl=tls, additional_headers=headers, compression=None,
+            ping_interval=None, max_size=LARGEST_MESSAGE, open_timeout=timeout_s,
+            close_timeout=_CLOSE_S, proxy=None, logger=_SILENT)
 
     def _received(self, timeout_s: float, meant_s: float, expected: str) -> dict[str, Any]:
-        frame = self._guarded(lambda: self._socket.recv(timeout=max(timeout_s, 0.0)), meant_s,
-                              expected)
+        assert self._socket is not None
+        frame = self._wait(self._socket.recv(), timeout_s, meant_s, expected)
         if isinstance(frame, str):  # how this protocol says that something failed
             raise ServerRefusal(f'policy server {self._address} failed: {_last_line(frame)}')
         try:
@@ -103,13 +131,15 @@ class Connection:
         except ValueError as error:
             raise ServerError(f'policy server {self._address}: {error}') from None
 
-    def _guarded(self, action: Callable[[], T], timeout_s: float = 0.0,
-                 expected: str = 'a connection') -> T:
+    def _wait(self, action: Coroutine[Any, Any, T], timeout_s: float, meant_s: float,
+              expected: str = 'a connection') -> T:
+        """Return what comes of an action in the event loop; ``meant_s``: the limit in words."""
+        limited = asyncio.wait_for(action, max(timeout_s, 0.0))
         try:
-            return action()
-        except TimeoutError:
+            return asyncio.run_coroutine_threadsafe(limited, self._loop).result()
+        except (TimeoutError, asyncio.TimeoutError):
             raise ServerError(f'policy server {self._address}: expected {expected} within '
-                              f'{timeout_s:g} s, got none') from None
+                              f'{meant_s:g} s, got none') from None
         except InvalidStatus as error:
             raise ServerError(f'policy server {self._address} refused the connection: '
                               f'{_status(error.response.status_code)}') from None
@@ -123,6 +153,11 @@ class Connection:
         except (OSError, WebSocketException) as error:
             raise ServerError(f'policy server {self._address}: expected {expected}, got '
                               f'{error or type(error).__name__}; is it running there?') from None
+        except (CancelledError, RuntimeError):
+            limited.close()
+            action.close()
+            raise ServerError(f'policy server {self._address}: the connection was closed here; '
+                              f'expected {expected}') from None
 
 
 def _tls(settings: ServerSettings) -> ssl.SSLContext:

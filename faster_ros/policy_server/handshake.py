@@ -42,15 +42,15 @@ class Metadata:
     """
     What a server of this package says of its policy.
 
-    ``format`` to ``base``: as in the checkpoint's config.json. ``columns``: of the actions, which
-    are joint targets in rad and m. ``state_low`` and ``state_high``: range of the training.
-    ``image_size``: width and height of the images it takes, () for those of the cameras.
+    ``checkpoint_format`` to ``base``: as in the checkpoint's config.json. ``columns``: of the
+    actions, which are joint targets in rad and m. ``state_low`` and ``state_high``: range of the
+    training. ``image_size``: width and height of the images it takes, () for those of the cameras.
     """
 
     protocol: int
     checkpoint: str
     checkpoint_sha256: str
-    format: int
+    checkpoint_format: int
     action_representation: str
     step_s: float
     cameras: tuple[str, ...]
@@ -115,8 +115,8 @@ def served_policy(message: Mapping[str, Any], stated: StatedPolicy | None,
                 'docs/policy_server.md')
         return _of_file(stated, spec)
     if stated is not None:
-        raise ValueError("it says itself what its policy is; expected a YAML file without "
-                         "'policy'")
+        raise ValueError('it says itself what its policy is; expected a YAML file without the '
+                         "key 'policy'")
     own = message[KEY]
     protocol = own.get('protocol') if isinstance(own, Mapping) else None
     if protocol != PROTOCOL:
@@ -130,7 +130,7 @@ def _of_metadata(own: Metadata) -> ServedPolicy:
     if own.base:
         robot['base'] = True
     config = {
-        'format': own.format, 'action_representation': own.action_representation,
+        'format': own.checkpoint_format, 'action_representation': own.action_representation,
         'step_s': own.step_s, 'policy': {'cameras': own.cameras}, 'robot': robot,
         'state_normaliser': {'low': own.state_low, 'high': own.state_high},
         'checkpoint_sha256': own.checkpoint_sha256}

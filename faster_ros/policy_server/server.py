@@ -22,13 +22,15 @@ pages, which say where they come from, are never let in.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 import hmac
 from http import HTTPStatus
 import logging
 import math
 import ssl
-from threading import Lock, Thread
+from threading import Thread
 import time
 from typing import Any
 
@@ -37,9 +39,9 @@ from faster_ros.policy_server.connection import LARGEST_MESSAGE
 from faster_ros.policy_server.handshake import Metadata
 from faster_ros.policy_server.observation_map import read_observation
 from faster_ros.policy_server.wire import pack, unpack
+from websockets.asyncio.server import serve, ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.sync.server import serve, ServerConnection
 
 HEALTH = '/healthz'
 _SILENT = logging.getLogger('faster_ros.policy_server.websockets')
@@ -50,8 +52,8 @@ class PolicyServer:
     """
     Answers any number of clients, one observation at a time.
 
-    Every client has a thread; the policy, which may be used by one at a time, a lock. ``say``
-    gets a line for each client that comes, goes or is refused. ``port``: which is listened on.
+    All connections share the event loop of one thread, the policy has another. ``say`` gets a line
+    for each client that comes, goes or is refused. ``port``: which is listened on.
     """
 
     def __init__(self, policy: Policy, metadata: Metadata, address: tuple[str, int],
@@ -66,32 +68,44 @@ class PolicyServer:
                 f"{', '.join(metadata.joints)} once, and {', '.join(metadata.cameras)}")
         self._policy, self._metadata, self._token, self._say = policy, metadata, token, say
         self._greeting = pack(metadata.message())
-        self._inference = Lock()
-        self._clients: set[ServerConnection] = set()
-        self._clients_lock = Lock()
-        try:
-            self._server = serve(
-                self._serve_client, *address, ssl=tls, origins=[None], compression=None,
-                process_request=self._admit, max_size=LARGEST_MESSAGE, close_timeout=_CLOSE_S,
-                logger=_SILENT)
-        except OSError as error:
-            raise ValueError(f'cannot listen on {address[0]}:{address[1]}: {error}') from None
-        self.port = int(self._server.socket.getsockname()[1])
-        self._thread = Thread(target=self._server.serve_forever, name='policy server')
+        self._tls = tls
+        self._inference = ThreadPoolExecutor(1, thread_name_prefix='inference')
+        self.port = 0
+        listens: Future[None] = Future()
+        self._thread = Thread(target=lambda: asyncio.run(self._live(address, listens)),
+                              name='policy server', daemon=True)
         self._thread.start()
+        listens.result()
 
     def wait(self) -> None:
         """Return when the server has ended."""
         self._thread.join()
 
     def stop(self) -> None:
-        """Disconnect all clients and end."""
-        with self._clients_lock:
-            clients = list(self._clients)
-        for client in clients:
-            client.close(1001, 'the server ends')
-        self._server.shutdown()
+        """Disconnect all clients and end, after the answer that is being made; may come twice."""
+        try:
+            self._loop.call_soon_threadsafe(self._ended.set)
+        except RuntimeError:  # it has ended
+            return
         self._thread.join()
+
+    async def _live(self, address: tuple[str, int], listens: Future[None]) -> None:
+        """Serve until the end; ``listens`` gets the moment it begins, or why it cannot."""
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            server = await serve(
+                self._serve_client, *address, ssl=self._tls, origins=[None], compression=None,
+                process_request=self._admit, max_size=LARGEST_MESSAGE, close_timeout=_CLOSE_S,
+                logger=_SILENT)
+        except OSError as error:
+            listens.set_exception(
+                ValueError(f'cannot listen on {address[0]}:{address[1]}: {error}'))
+            return
+        self.port = int(next(iter(server.sockets)).getsockname()[1])
+        listens.set_result(None)
+        async with server:
+            await self._ended.wait()
+        self._inference.shutdown(wait=False)
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Return an answer for whoever gets no connection, or None."""
@@ -105,25 +119,21 @@ class PolicyServer:
                                       'expected the header Authorization: Api-Key TOKEN\n')
         return None
 
-    def _serve_client(self, connection: ServerConnection) -> None:
-        with self._clients_lock:
-            self._clients.add(connection)
+    async def _serve_client(self, connection: ServerConnection) -> None:
         name = _name(connection)
         self._say(f'{name} connected')
+        told: str | bytes = ''
         try:
-            connection.send(self._greeting)
-            told: str | bytes = ''
-            for frame in connection:
-                answer = self._answer(frame)
+            await connection.send(self._greeting)
+            async for frame in connection:
+                answer = await self._loop.run_in_executor(self._inference, self._answer, frame)
                 if isinstance(answer, str) and answer != told:  # a lasting fault is one line
                     self._say(f'{name} gets no answer: {answer}')
                 told = answer
-                connection.send(answer)
+                await connection.send(answer)
         except ConnectionClosed:
             pass
         finally:
-            with self._clients_lock:
-                self._clients.discard(connection)
             self._say(f'{name} disconnected')
 
     def _answer(self, frame: str | bytes) -> str | bytes:
@@ -133,11 +143,10 @@ class PolicyServer:
                 raise ValueError('expected a msgpack map in a binary message, got a text')
             observation = read_observation(unpack(frame), self._metadata.keys,
                                            self._metadata.joints)
-            with self._inference:
-                begin_s = time.monotonic()
-                chunk = self._policy.infer(observation)
-                timing: dict[str, Any] = {'infer_ms': (time.monotonic() - begin_s) * 1e3}
-                decode_s = getattr(self._policy, 'decode_s', math.nan)
+            begin_s = time.monotonic()
+            chunk = self._policy.infer(observation)
+            timing: dict[str, Any] = {'infer_ms': (time.monotonic() - begin_s) * 1e3}
+            decode_s = getattr(self._policy, 'decode_s', math.nan)
             if not math.isnan(decode_s):
                 timing['decode_ms'] = decode_s * 1e3
             return pack({self._metadata.keys.actions: chunk.actions, 'server_timing': timing})
@@ -147,11 +156,8 @@ class PolicyServer:
 
 
 def _name(connection: ServerConnection) -> str:
-    try:
-        host, port = connection.remote_address[:2]
-    except OSError:  # the client is gone already
-        return 'a client'
-    return f'client {host}:{port}'
+    there = connection.remote_address
+    return f'client {there[0]}:{there[1]}' if there else 'a client that is gone already'
 
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext:

@@ -51,7 +51,7 @@ class ObservationKeys:
         for key in keys:
             if keys.count(key) > 1 or not all(part.strip() for part in key.split(NESTED)):
                 raise ValueError(f"key '{key}' of an observation is used twice or incomplete; "
-                                 f"expected one key each, such as observation/state, or map "
+                                 'expected one key each, such as observation/state, or map '
                                  f'{NESTED} key')
 
 

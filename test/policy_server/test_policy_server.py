@@ -23,7 +23,9 @@ from urllib.request import Request, urlopen
 
 from faster_ros.bringup import default_checkpoint
 from faster_ros.cli.policy import main, metadata_of
+from faster_ros.doctor.checkpoint_checks import fit
 from faster_ros.interfaces import Observation
+from faster_ros.nodes.doctor_examination import checkpoint_facts
 from faster_ros.policy.checkpoint import load_policy
 from faster_ros.policy_server.client import ServedPolicyClient
 from faster_ros.policy_server.connection import Connection, ServerError
@@ -147,13 +149,13 @@ def test_keys_that_leave_something_out_are_refused(serving, keys, words):
 
 def test_a_robot_that_does_not_fit_is_refused_in_the_words_for_a_checkpoint(serving):
     server = serving()
-    with pytest.raises(ServerError, match=f"policy server {address(server)}: it is made for robot "
+    with pytest.raises(ServerError, match=f'policy server {address(server)}: it is made for robot '
                                           "'fr3' with joints .*; this robot is 'ur5e'"):
         client_of(server, load_robot_spec('ur5e'))
 
 
 @pytest.mark.parametrize('change, words', [
-    ({'format': 9}, 'expected format 1 with delta_joint actions, got 9'),
+    ({'checkpoint_format': 9}, 'expected format 1 with delta_joint actions, got 9'),
     ({'action_representation': 'pose'}, 'expected format 1 with delta_joint actions, got 1'),
     ({'cameras': ['side']}, "it needs camera side; robot 'fr3' has front, wrist"),
     ({'step_s': 0.0}, 'step_s must be positive'),
@@ -302,6 +304,20 @@ def test_a_server_that_goes_is_named_until_it_is_back(serving, monkeypatch):
     client.close()
 
 
+def test_a_server_that_is_away_is_tried_once_in_a_while(serving, monkeypatch):
+    monkeypatch.setattr('faster_ros.policy_server.client._RECONNECT_S', 1e9)
+    server = serving()
+    client = client_of(server)
+    server.stop()
+    errors = []
+    for _ in range(3):
+        with pytest.raises(ServerError) as caught:
+            client.infer(observation())
+        errors.append(caught.value)
+    assert errors[2] is errors[1]
+    client.close()
+
+
 def test_a_server_that_comes_back_with_another_policy_is_refused(serving, policy, monkeypatch):
     monkeypatch.setattr('faster_ros.policy_server.client._RECONNECT_S', 0.0)
     server = serving()
@@ -360,6 +376,17 @@ def test_a_server_that_would_be_open_or_cannot_start_says_why(words, said):
 def test_a_port_in_use_is_named(serving):
     with pytest.raises(ValueError, match='cannot listen on 127.0.0.1:.*in use'):
         serving(port=serving().port)
+
+
+def test_the_doctor_examines_a_served_policy(serving):
+    server = serving()
+    state, pose = fit(SPEC, checkpoint_facts(address(server), SPEC),
+                      dict(zip(SPEC.joint_names, SPEC.home_positions)))
+    assert state.found.startswith('joints, cameras front, wrist and representation fit')
+    assert pose.found == 'within what the policy was trained on'
+    server.stop()
+    line, = fit(SPEC, checkpoint_facts(address(server), SPEC), {})
+    assert line.found.startswith(f'policy server {address(server)}: expected a connection')
 
 
 def test_the_side_of_the_robot_needs_no_torch():
