@@ -49,7 +49,8 @@ def default_checkpoint() -> str:
 
 ROBOT_ARGUMENTS = (
     Argument('robot', 'fr3', f'{", ".join(robot_names())}, or the path of a YAML file'),
-    Argument('checkpoint', '', 'folder of the trained policy; empty takes the one of the package'),
+    Argument('checkpoint', '', 'folder of the trained policy, or address (ws://, wss://) or YAML '
+             'file of a policy server; empty takes the one of the package'),
 )
 ARM_ARGUMENTS = (
     Argument('joint_prefix', '', 'what the driver puts before its joint names, such as left_'),

@@ -27,8 +27,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / 'faster_ros'
 
 BASE = {'interfaces', 'strict_yaml', 'robot_parts', 'robot_spec', 'kinematics'}
-CORE = {'runtime', 'robots', 'policy', 'data', 'doctor', 'evaluation', 'sim', 'teleop',
-        'tokenizer'}
+CORE = {'runtime', 'robots', 'policy', 'policy_server', 'data', 'doctor', 'evaluation', 'sim',
+        'teleop', 'tokenizer'}
 MAY_IMPORT = {
     'interfaces': set(),
     'strict_yaml': set(),
@@ -45,6 +45,7 @@ MAY_IMPORT = {
     'sim': BASE | {'runtime'},  # trials drive the simulated arm through the real controller
     'tokenizer': {'interfaces'},
     'policy': BASE | {'tokenizer', 'data'},  # a checkpoint carries its normalisation
+    'policy_server': BASE | {'policy'},  # what a checkpoint must fit, without torch
     'doctor': BASE | {'policy'},  # what a checkpoint needs, without torch
     'training': BASE | {'data', 'policy', 'tokenizer', 'sim', 'evaluation'},
     'graph_parts': set(),
@@ -55,16 +56,22 @@ MAY_IMPORT = {
 
 AGREED_PACKAGES = {
     'accelerate', 'av', 'cv2', 'h5py', 'huggingface_hub', 'jinja2', 'matplotlib', 'mujoco',
-    'numpy', 'pinocchio', 'pyarrow', 'rosbags', 'ruckig', 'safetensors', 'scipy', 'tokenizers',
-    'torch', 'tqdm', 'transformers', 'yaml',
+    'msgpack', 'numpy', 'pinocchio', 'pyarrow', 'rosbags', 'ruckig', 'safetensors', 'scipy',
+    'tokenizers', 'torch', 'tqdm', 'transformers', 'websockets', 'yaml',
 }
 ROS_PACKAGES = {
     'ament_index_python', 'builtin_interfaces', 'cv_bridge', 'launch', 'launch_ros',
     'message_filters', 'rcl_interfaces', 'rclpy', 'std_srvs', 'tf2_ros',
 }
 HEAVY = {'mujoco', 'torch', 'transformers'}
-FORBIDDEN = {'runtime': HEAVY, 'robots': HEAVY, 'doctor': HEAVY, 'teleop': HEAVY,
-             'sim': {'torch', 'transformers'}}
+WIRE = {'msgpack', 'websockets'}  # the network belongs to policy_server alone
+FORBIDDEN = {
+    **dict.fromkeys(MAY_IMPORT, WIRE),
+    **dict.fromkeys(('runtime', 'robots', 'doctor', 'teleop'), HEAVY | WIRE),
+    'sim': {'torch', 'transformers'} | WIRE,
+    'policy_server': HEAVY,
+}
+PICKLES = {'cloudpickle', 'dill', 'marshal', 'pickle', 'shelve'}
 
 
 def is_ros(module):
@@ -119,6 +126,8 @@ def complaint(part, module, lazy):
         if part == 'nodes' or (part in {'robots', 'bringup'} and lazy):
             return None
         return 'ROS belongs to nodes/ (robots/ and bringup may import it inside a function)'
+    if part == 'policy_server' and top in PICKLES:
+        return f'{top} runs what a peer sends'
     if top in FORBIDDEN.get(part, set()):
         return f'{part} never imports {top}'
     if top in AGREED_PACKAGES or top in sys.stdlib_module_names:
@@ -167,6 +176,9 @@ def test_the_table_has_no_circle():
     ('policy', 'from faster_ros import nodes'),
     ('tokenizer', 'from faster_ros.policy.checkpoint import load'),
     ('data', 'import pandas'),
+    ('policy_server', 'import torch'),
+    ('nodes', 'def f():\n    from websockets.sync.client import connect'),
+    ('policy_server', 'import pickle'),
 ])
 def test_an_import_in_the_wrong_direction_is_found(part, source):
     assert len(complaints(source, part)) == 1

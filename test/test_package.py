@@ -131,8 +131,9 @@ def test_the_pins_satisfy_what_setup_asks_for(arguments, ros, python):
             name = canonicalize_name(requirement.name)
             assert name not in pins, f'{name} is pinned twice for Python {python}'
             pins[name] = version_pinned_by(requirement)
-    for text in [*arguments['install_requires'], *arguments['extras_require']['sim'],
-                 *arguments['extras_require']['data']]:
+    extras = [text for name in ('sim', 'data', 'server')
+              for text in arguments['extras_require'][name]]
+    for text in [*arguments['install_requires'], *extras]:
         asked = Requirement(text)
         if 'apt' in ros and asked.name == 'pin':
             continue  # the distribution's own Pinocchio

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from faster_ros.bringup import default_checkpoint, DEMO_ARGUMENTS, DOCTOR_ARGUMENTS, GRAPHS
 from faster_ros.graph_parts import Argument, describe, Process, read_arguments
+from faster_ros.policy_server.settings import is_server, server_settings
 
 Job = Callable[[argparse.Namespace, list[str]], int]
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ MODULES = {
                        'draw where the time goes between a camera and the arm, from a bag'),
     'stop-benchmark': ('faster_ros.nodes.stop_benchmark',
                        'measure how soon the arm brakes after ~/stop, and after a lost stream'),
+    'policy': ('faster_ros.cli.policy',
+               'serve a policy to other machines; check and measure a policy server'),
     'recorder-benchmark': ('faster_ros.nodes.recorder_benchmark',
                            'measure what recorder_node loses at full rates'),
     'tokenizer': ('faster_ros.cli.tokenizer',
@@ -222,7 +225,9 @@ def _check_checkpoint(processes: Sequence[Process]) -> None:
     """Say it before the nodes start when there is no policy to run."""
     for process in processes:
         folder = process.parameters.get('checkpoint', '')
-        if folder and not Path(str(folder)).is_dir():
+        if is_server(str(folder)):
+            server_settings(str(folder))  # a wrong file is said before anything starts
+        elif folder and not Path(str(folder)).is_dir():
             hint = (
                 '; make it with: faster_ros train demo' if folder == default_checkpoint() else ''
             )

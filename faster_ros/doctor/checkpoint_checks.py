@@ -36,11 +36,15 @@ def fit(spec: RobotSpec, checkpoint: CheckpointFacts,
     if problem:
         return [critical(_CHECK, problem, 'name a checkpoint that was trained for this robot, '
                          'with its joints, cameras and action representation')]
-    step_s = float(checkpoint.config['step_s'])
-    return [_steps(spec, checkpoint, step_s), _start_pose(spec, checkpoint, positions)]
+    lines = [_steps(spec, checkpoint, float(checkpoint.config['step_s']))]
+    if 'state_normaliser' in checkpoint.config:  # a server may not say
+        lines.append(_start_pose(spec, checkpoint, positions))
+    return lines
 
 
 def _problem(spec: RobotSpec, checkpoint: CheckpointFacts) -> str:
+    if checkpoint.served:
+        return ''
     absent = [name for name in FILES if not (Path(checkpoint.folder) / name).exists()]
     if absent:
         return f"{checkpoint.folder} lacks {', '.join(absent)}"

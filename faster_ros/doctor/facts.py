@@ -160,11 +160,16 @@ class MissingPackage:
 
 @dataclass(frozen=True)
 class CheckpointFacts:
-    """A checkpoint: its folder ('' if none is meant), its config, or why that is unreadable."""
+    """
+    A checkpoint: its folder ('' if none is meant), its config, or why that is unreadable.
+
+    ``served``: behind a policy server, which has been compared with the robot already.
+    """
 
     folder: str = ''
     config: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ''
+    served: bool = False
 
 
 @dataclass(frozen=True)

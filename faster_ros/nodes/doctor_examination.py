@@ -43,7 +43,9 @@ from faster_ros.doctor.report import Report
 from faster_ros.nodes import images, qos
 from faster_ros.nodes.doctor_arm import ArmWatch
 from faster_ros.nodes.doctor_watch import endpoints, type_name, WatchedTopic
+from faster_ros.nodes.policy_loading import connect
 from faster_ros.policy.compatibility import read_config
+from faster_ros.policy_server.settings import is_server
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface
 from faster_ros.runtime.scheduling import request_real_time
@@ -120,7 +122,7 @@ class Examination:
     def _facts(self) -> Facts:
         settings, spec = self._settings, self._settings.spec
         missing = tuple(package for arm in self._arms for package in arm.missing)
-        if settings.checkpoint:
+        if settings.checkpoint and not is_server(settings.checkpoint):
             missing += missing_modules()
         targets = self._targets()
         return Facts(
@@ -130,7 +132,7 @@ class Examination:
             cameras=tuple(self._camera_facts(name) for name in spec.cameras),
             base=targets[spec.base.topic] if spec.base else None,
             system=_system(settings.environment, missing),
-            checkpoint=_checkpoint(settings.checkpoint), dry_run=settings.dry_run)
+            checkpoint=checkpoint_facts(settings.checkpoint, spec), dry_run=settings.dry_run)
 
     def _camera_facts(self, name: str) -> CameraFacts:
         watched, spec = self._cameras[name], self._settings.spec.cameras[name]
@@ -167,10 +169,15 @@ def _of_arm(arm: RobotSpec, targets: Mapping[str, TargetFacts]) -> tuple[TargetF
     return tuple(targets[topic] for topic in topics if topic in targets)
 
 
-def _checkpoint(folder: str) -> CheckpointFacts:
+def checkpoint_facts(folder: str, spec: RobotSpec) -> CheckpointFacts:
+    """Return what is known of a checkpoint in a folder, or behind a policy server."""
     if not folder:
         return CheckpointFacts()
     try:
+        if is_server(folder):
+            policy = connect(folder, spec)
+            policy.close()
+            return CheckpointFacts(folder, policy.served.config, served=True)
         return CheckpointFacts(folder, read_config(Path(folder)))
     except ValueError as error:
         return CheckpointFacts(folder, problem=str(error))

@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-The policy of policy_node: read from its folder and made ready for the first observation.
+The policy of policy_node: read from its folder, or reached at its server, and made ready.
 
-The only place of the nodes where torch is imported.
+The only place of the nodes where torch is imported; a policy behind a server needs none here.
 """
 
 from __future__ import annotations
@@ -23,19 +23,41 @@ from collections.abc import Callable
 import os
 from pathlib import Path
 import sys
+from typing import TYPE_CHECKING
 
 from faster_ros.interfaces import Observation, Policy
+from faster_ros.policy_server.settings import is_server, server_settings
 from faster_ros.robot_spec import RobotSpec
 import numpy as np
+
+if TYPE_CHECKING:
+    from faster_ros.policy_server.client import ServedPolicyClient
 
 LoadPolicy = Callable[[Path, RobotSpec, str], Policy]
 _WARM_UP_CALLS = 3  # the first calls of a network are many times slower than the rest
 
 
+def load(checkpoint: str, spec: RobotSpec, device: str, load_policy: LoadPolicy) -> Policy:
+    """Return the policy of a folder, by ``load_policy``, or of a server."""
+    return connect(checkpoint, spec) if is_server(checkpoint) else load_policy(
+        Path(checkpoint), spec, device)
+
+
+def connect(server: str, spec: RobotSpec) -> ServedPolicyClient:
+    """Return the policy of a server, by its address or the YAML file about it."""
+    try:
+        from faster_ros.policy_server.client import ServedPolicyClient
+    except ModuleNotFoundError as error:
+        raise ValueError(f'checkpoint {server} is a policy server, which needs the Python package '
+                         f'{error.name}: pip install websockets msgpack') from None
+    return ServedPolicyClient(server_settings(server), spec)
+
+
 def load_checkpoint(folder: Path, spec: RobotSpec, device: str) -> Policy:
     """Load the trained policy of a folder; imports torch."""
     if folder == Path():
-        raise ValueError("parameter 'checkpoint' is empty; expected a folder of a policy")
+        raise ValueError("parameter 'checkpoint' is empty; expected a folder of a policy, or the "
+                         'address of a policy server')
     from faster_ros.policy.checkpoint import load_policy
     policy: Policy = load_policy(folder, spec, device)
     return policy

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
-from pathlib import Path
 import sys
 from threading import Lock
 import time
@@ -37,7 +36,7 @@ from faster_ros.nodes.lifecycle import SafeLifecycleNode
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter, RobotParameters
 from faster_ros.nodes.policy_inputs import PolicyInputs
-from faster_ros.nodes.policy_loading import load_checkpoint, LoadPolicy, prepare
+from faster_ros.nodes.policy_loading import load, load_checkpoint, LoadPolicy, prepare
 from faster_ros.nodes.spinning import run_node
 from faster_ros.runtime.inference_worker import InferenceWorker
 from faster_ros.runtime.observation_buffer import Refusal
@@ -60,7 +59,8 @@ _STATUS_RATE_HZ = 10.0
 class PolicyParameters(RobotParameters):
     """Parameters of policy_node."""
 
-    checkpoint: str = parameter('', 'folder of the trained policy')
+    checkpoint: str = parameter('', 'folder of the trained policy, ws:// or wss:// address of a '
+                                'policy server, or YAML file about one')
     device: str = parameter('auto', 'where the policy runs: auto, cpu or cuda')
     instruction: str = parameter('', 'the task until a message on the topic says another')
     execution_horizon: int = parameter(3, 'steps of a chunk that are used before the next one '
@@ -102,9 +102,8 @@ class PolicyNode(SafeLifecycleNode):
     def configure(self) -> None:
         """Load the policy and connect."""
         config, spec = self._config, self._spec
-        policy = self._load_policy(Path(config.checkpoint), spec, config.device)
+        policy = self._policy = load(config.checkpoint, spec, config.device, self._load_policy)
         prepare(policy, spec, config.torch_threads)
-        self._policy = policy
         self._chunk_topic = self.create_publisher(JointTrajectory, 'policy/chunk', qos.COMMAND)
         self._problem_topic = self.create_publisher(String, 'policy/problem', qos.LATCHED)
         self._timing_topic = self.create_publisher(Float64MultiArray, '~/timing', qos.STATUS)
@@ -146,7 +145,10 @@ class PolicyNode(SafeLifecycleNode):
             self._inputs.destroy()
         self._publishers_made, self._subscribed, self._inputs = [], [], None
         self._session.buffer.clear()
-        self._policy = None
+        policy, self._policy = self._policy, None
+        close = getattr(policy, 'close', None)  # of a policy behind a server
+        if close is not None:
+            close()
 
     def stop(self) -> None:
         """End polling and inference before the node is destroyed."""

@@ -41,6 +41,7 @@ from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter, RobotParameters
 from faster_ros.nodes.recorder_inputs import bag_topics, RecorderInputs
 from faster_ros.nodes.spinning import run_node
+from faster_ros.policy_server.settings import is_server, server_settings
 from faster_ros.teleop.device import PressedButton
 from rclpy.node import Node
 from sensor_msgs.msg import Joy
@@ -79,8 +80,11 @@ class RecorderNode(Node):
         if not config.folder:
             raise ValueError("parameter 'folder' is empty; expected a folder for the data set")
         self._spec = spec = config.load()
-        checkpoint = Path(config.checkpoint) if config.checkpoint else None
-        facts = provenance(spec, checkpoint) | {'operator': config.operator}
+        checkpoint = config.checkpoint
+        folder = Path(checkpoint) if checkpoint and not is_server(checkpoint) else None
+        facts = provenance(spec, folder) | {'operator': config.operator}
+        if checkpoint and folder is None:
+            facts['checkpoint'] = server_settings(checkpoint).address
         topics = bag_topics(self, spec, config.bag, config.compressed)
         self._session = RecordingSession(
             spec, RecordingPlan(Path(config.folder), config.fps, facts, config.gate, topics))

@@ -154,6 +154,13 @@ class FASTerPolicy:
         return self.parts.tokenizer.config.action_horizon
 
     @property
+    def image_size(self) -> tuple[int, ...]:
+        """Return width and height that images are averaged down to; () where more is done."""
+        backbone = self.parts.model.config.backbone
+        small = isinstance(backbone, BackboneConfig)
+        return (backbone.image_width, backbone.image_height) if small else ()
+
+    @property
     def example_instruction(self) -> str:
         """Return words that the policy knows, not a task."""
         return self._preprocess.example_instruction

@@ -48,10 +48,15 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_compatible(config: Mapping[str, Any], spec: RobotSpec) -> None:
-    """Raise a ValueError if the policy cannot run on this robot; facts beside may differ."""
+    """Raise a ValueError if a checkpoint cannot run on this robot; facts beside may differ."""
     if config['format'] != FORMAT or config['action_representation'] != ACTION_REPRESENTATION:
         raise ValueError(f'expected format {FORMAT} with {ACTION_REPRESENTATION} actions, got '
                          f"{config['format']} with {config['action_representation']}")
+    check_fits(config, spec)
+
+
+def check_fits(config: Mapping[str, Any], spec: RobotSpec) -> None:
+    """Raise a ValueError if joints, base, time step or cameras of a policy are not the robot's."""
     made_for = config['robot']
     joints = _joint_names(made_for)
     if not _same_names(joints, spec.joint_names):

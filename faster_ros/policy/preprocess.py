@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
+from faster_ros.policy.image_size import resize
 from faster_ros.policy.vocabulary import WordVocabulary
 import numpy as np
 import torch
@@ -73,16 +73,6 @@ class PixelsAndWords:
 
     def save(self, folder: Path) -> None:
         """Write nothing: the config holds the vocabulary."""
-
-
-def resize(image: ImageArray, width: int, height: int) -> ImageArray:
-    """Return the uint8 RGB image averaged down to (height, width, 3)."""
-    if image.shape[:2] == (height, width):
-        return image
-    if image.shape[0] * width != image.shape[1] * height:
-        raise ValueError(f'image of {image.shape[1]} x {image.shape[0]} pixels does not have the '
-                         f'aspect of the {width} x {height} pixels the policy takes')
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def image_tensor(images: ImageArray) -> Tensor:

@@ -29,7 +29,7 @@ from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.backbones.pretrained import PADDING
 from faster_ros.policy.config import PolicyConfig, VLMConfig
-from faster_ros.policy.preprocess import resize
+from faster_ros.policy.image_size import resize
 import numpy as np
 import torch
 from torch import Tensor

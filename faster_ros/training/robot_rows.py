@@ -27,7 +27,7 @@ from faster_ros.data.dataset_spec import ACTION, IMAGES, STATE
 from faster_ros.data.lerobot_dataset import EpisodeEntry, LeRobotDataset
 from faster_ros.data.lerobot_reader import frame_fault
 from faster_ros.interfaces import FloatArray, ImageArray
-from faster_ros.policy.preprocess import resize
+from faster_ros.policy.image_size import resize
 from faster_ros.robot_spec import RobotSpec
 import numpy as np
 from numpy.typing import NDArray

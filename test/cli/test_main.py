@@ -60,8 +60,16 @@ def test_bringup_takes_arguments_as_launch_does(started, tmp_path):
     assert log_folder is None
 
 
+def test_a_policy_server_takes_the_place_of_a_folder(started):
+    assert cli.main(['bringup', 'policy', 'checkpoint:=ws://gpu.lab:8000']) == 0
+    ((processes, _),) = started
+    assert [process.parameters.get('checkpoint') for process in processes] == [
+        'ws://gpu.lab:8000', 'ws://gpu.lab:8000', None]
+
+
 @pytest.mark.parametrize(('words', 'reason'), [
     (['demo', '--checkpoint', '/no/such'], 'expected a trained policy in the folder /no/such'),
+    (['demo', '--checkpoint', '/no/such.yaml'], 'policy server file /no/such.yaml does not exist'),
     (['demo', '--trials', 'ten'], "argument 'trials' (number of layouts to pick from; 0 only "
                                   'starts the nodes, -1 takes 10 for a policy and 3 for the '
                                   "expert): expected a whole number, got 'ten'"),

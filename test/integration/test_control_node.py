@@ -323,7 +323,7 @@ def test_the_control_process_imports_neither_torch_nor_mujoco(tmp_path):
             'from faster_ros.nodes import control_node\n'
             'try:\n    control_node.main()\n'
             'except SystemExit as end:\n'
-            '    bad = {"torch", "mujoco", "transformers"} & set(sys.modules)\n'
+            '    bad = {"torch", "mujoco", "transformers", "websockets"} & set(sys.modules)\n'
             '    print("code", end.code, "bad", sorted(bad))\n')
     process = Process(['-c', code], own_domain(), tmp_path / 'log')
     process.wait_for('disarmed')
