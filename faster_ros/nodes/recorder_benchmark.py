@@ -38,6 +38,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.bringup import environment
+from faster_ros.data.dataset_spec import IMAGES
 from faster_ros.data.lerobot_dataset import LeRobotDataset
 from faster_ros.nodes import conversions, qos
 from faster_ros.nodes.diagnostics import values_of
@@ -199,7 +200,7 @@ def compare(dataset: LeRobotDataset, published: dict[str, list[int]]) -> dict[st
             inside = known[(known >= stamps[0]) & (known <= stamps[-1])]
             frames += len(inside)
             missing += len(set(inside.tolist()) - set(stamps.tolist()))
-            numbers = [number_of(image) for image in dataset.images(entry, name)]
+            numbers = [number_of(image) for image in dataset.images(entry, IMAGES + name)]
             shown[name] = known[np.minimum(numbers, len(known) - 1)]
             wrong += int((shown[name] != stamps).sum())
         rows += entry.length
