@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-import gc
 import ipaddress
 import json
 from pathlib import Path
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from faster_ros.bringup import default_checkpoint
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
+from faster_ros.runtime.scheduling import exempt_from_collection
 
 if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
     from faster_ros.policy.checkpoint import FASTerPolicy
@@ -93,8 +93,7 @@ def _serve(options: argparse.Namespace) -> int:
     server = start_server(options, token, keys)
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores the first
         signal.signal(number, signal.default_int_handler)
-    gc.collect()
-    gc.freeze()  # looking through a loaded network would stop all threads for a while
+    exempt_from_collection()
     scheme = 'wss' if options.certificate else 'ws'
     print(f'serving {options.checkpoint} on {scheme}://{options.host}:{server.port}, '
           f'{"with a token" if token else "without a token"}', flush=True)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import gc
 import traceback
 
-from faster_ros.nodes.spinning import exempt_from_collection
+from faster_ros.runtime.scheduling import exempt_from_collection
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 

@@ -21,11 +21,11 @@ stops (a controller brakes the arm). The exit code is 0 after a signal and 1 aft
 from __future__ import annotations
 
 from collections.abc import Callable
-import gc
 import signal
 from threading import Event
 from typing import Protocol
 
+from faster_ros.runtime.scheduling import exempt_from_collection
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
@@ -39,16 +39,6 @@ class Stoppable(Protocol):
     def stop(self) -> None:
         """End threads; may still publish."""
         ...
-
-
-def exempt_from_collection() -> None:
-    """
-    Let the garbage collector look no more through what exists now: modules, a loaded network.
-
-    Looking through them stops all threads for several periods of a control loop.
-    """
-    gc.collect()  # what is garbage now would stay for ever
-    gc.freeze()
 
 
 def run_node(name: str, make: Callable[[], Node], args: list[str] | None = None) -> int:

@@ -36,8 +36,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 T = TypeVar('T')
 LARGEST_MESSAGE = 64 * 2**20  # bytes: eight uncompressed images of 1080 lines
 _CLOSE_S = 0.5
-_SILENT = logging.getLogger('faster_ros.policy_server.websockets')
-_SILENT.setLevel(logging.CRITICAL)  # every failure is raised, none needs a line of the library
+SILENT = logging.getLogger('faster_ros.policy_server.websockets')
+SILENT.setLevel(logging.CRITICAL)  # every failure is raised, none needs a line of the library
 
 
 class ServerError(ValueError):
@@ -119,7 +119,7 @@ class Connection:
         return await connect(
             self._address, ssl=tls, additional_headers=headers, compression=None,
             ping_interval=None, max_size=LARGEST_MESSAGE, open_timeout=timeout_s,
-            close_timeout=_CLOSE_S, proxy=None, logger=_SILENT)
+            close_timeout=_CLOSE_S, proxy=None, logger=SILENT)
 
     def _received(self, timeout_s: float, meant_s: float, expected: str) -> dict[str, Any]:
         assert self._socket is not None

@@ -27,7 +27,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 import hmac
 from http import HTTPStatus
-import logging
 import math
 import ssl
 from threading import Thread
@@ -35,7 +34,7 @@ import time
 from typing import Any
 
 from faster_ros.interfaces import Policy
-from faster_ros.policy_server.connection import LARGEST_MESSAGE
+from faster_ros.policy_server.connection import LARGEST_MESSAGE, SILENT
 from faster_ros.policy_server.handshake import Metadata
 from faster_ros.policy_server.observation_map import read_observation
 from faster_ros.policy_server.wire import pack, unpack
@@ -44,7 +43,6 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 HEALTH = '/healthz'
-_SILENT = logging.getLogger('faster_ros.policy_server.websockets')
 _CLOSE_S = 1.0
 
 
@@ -96,7 +94,7 @@ class PolicyServer:
             server = await serve(
                 self._serve_client, *address, ssl=self._tls, origins=[None], compression=None,
                 process_request=self._admit, max_size=LARGEST_MESSAGE, close_timeout=_CLOSE_S,
-                logger=_SILENT)
+                logger=SILENT)
         except OSError as error:
             listens.set_exception(
                 ValueError(f'cannot listen on {address[0]}:{address[1]}: {error}'))
