@@ -29,7 +29,7 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
-from threading import Event, Thread
+from threading import Thread
 import time
 from typing import TextIO
 
@@ -65,8 +65,7 @@ class Runner:
         self._environment = node_environment(extra_environment or {})
         self._screen = screen or sys.stdout
         self._children: list[_Child] = []
-        self._interrupted = Event()
-        self._signal = 0
+        self._signal = 0  # not an Event, whose lock the interrupted thread may hold
 
     def run(self) -> int:
         """Run until a required process ends or a signal comes; returns the exit code."""
@@ -95,7 +94,6 @@ class Runner:
 
     def _on_signal(self, number: int, _: object) -> None:
         self._signal = self._signal or number
-        self._interrupted.set()
 
     def _start(self, process: Process) -> _Child:
         log = None
@@ -106,7 +104,8 @@ class Runner:
 
     def _wait(self) -> _Child | None:
         """Return the required process that ended first, or None after a signal."""
-        while not self._interrupted.wait(_POLL_S):
+        while not self._signal:
+            time.sleep(_POLL_S)
             for child in self._children:
                 if child.process.required and child.popen.poll() is not None:
                     return child

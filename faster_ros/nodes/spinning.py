@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import signal
-from threading import Event
 from typing import Protocol
 
 from faster_ros.runtime.scheduling import exempt_from_collection
@@ -43,9 +42,9 @@ class Stoppable(Protocol):
 
 def run_node(name: str, make: Callable[[], Node], args: list[str] | None = None) -> int:
     """Make a node, spin it until a signal or a shutdown, stop it; returns the exit code."""
-    wanted = Event()
+    received: list[int] = []  # not an Event: a second signal would wait for the first one's lock
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: wanted.set())
+        signal.signal(number, lambda number, _: received.append(number))
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node: Node | None = None
     code = 0
@@ -54,7 +53,7 @@ def run_node(name: str, make: Callable[[], Node], args: list[str] | None = None)
         exempt_from_collection()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        while not wanted.is_set() and rclpy.ok():
+        while not received and rclpy.ok():
             executor.spin_once(timeout_sec=0.1)
     except ExternalShutdownException:
         pass
