@@ -102,6 +102,8 @@ RECORD_ARGUMENTS = (
              'a person leads'),
     DEVICE,
     Argument('simulated', False, 'record the simulated robot'),
+    Argument('demonstrations', 0, 'episodes that a scripted leader records of the simulated robot; '
+             '0: a person leads'),
     Argument('fps', 30, 'rows per second'),
     Argument('operator', '', 'who leads, for the record'),
     Argument('bag', 'without_images', 'what the raw bag of each episode holds',
@@ -210,6 +212,7 @@ def evaluate_graph(
 
 _AUTONOMY = tuple((f'policy/{name}', f'autonomy/{name}')
                   for name in ('chunk', 'problem', 'fresh_until'))
+_SCRIPTED = 'scripted_leader'
 _TELEOP_BLEND_S = 0.06  # a person feels the delay of a seam, and gives no chunks to be joined
 
 
@@ -230,6 +233,9 @@ def record_graph(
         robot = _simulated(robot, spec, place.with_name(f'{place.name}_robot'))
     named = {'robot': robot, 'joint_prefix': texts[0], 'driver_namespace': texts[1]}
     images = {'compressed': given['compressed']}
+    if given['demonstrations'] and not (simulated and teleop == _SCRIPTED):
+        raise ValueError(f"demonstrations:={given['demonstrations']} are led by a script and need "
+                         f'simulated:=true and teleop:={_SCRIPTED}')
     doctor = bool(given['require_doctor']) and not simulated
     button = load_teleop_spec(teleop).record
     control = {} if checkpoint else {'blend': _TELEOP_BLEND_S}
@@ -247,6 +253,8 @@ def record_graph(
         Process('teleop_node', {**named, 'device': _path(teleop), 'policy': bool(checkpoint)}),
         Process('recorder_node', {**named, **images, 'folder': str(place), 'task': task,
                                   'checkpoint': checkpoint, **recorder}),
+        *([Process('demonstrator_node', {'robot': robot, 'episodes': given['demonstrations']},
+                   foreground=True)] if given['demonstrations'] else []),
     ]
 
 
