@@ -47,6 +47,7 @@ def default_checkpoint() -> str:
     return str(Path(__file__).resolve().parent / 'checkpoints' / 'fr3_pick')
 
 
+TASKS = ('pick', 'bin', 'bin_two')  # of the simulation, whose code is not imported here
 ROBOT_ARGUMENTS = (
     Argument('robot', 'fr3', f'{", ".join(robot_names())}, or the path of a YAML file'),
     Argument('checkpoint', '', 'folder of the trained policy, or address (ws://, wss://) or YAML '
@@ -72,6 +73,9 @@ POLICY_ARGUMENTS = (
 DEMO_ARGUMENTS = (
     *ROBOT_ARGUMENTS,
     DEVICE,
+    Argument('task', TASKS[0], f'what is asked of the arm; the policy of the package knows '
+             f'{TASKS[0]}, the expert leads in others unless checkpoint names one that knows them',
+             TASKS),
     Argument(
         'trials',
         -1,
@@ -149,6 +153,7 @@ def demo_graph(
     robot: str = 'fr3',
     checkpoint: str = '',
     device: str = 'auto',
+    task: str = TASKS[0],
     trials: int = -1,
     seed_start: int = 1_000_000,
     out: str = 'out/demo',
@@ -157,16 +162,18 @@ def demo_graph(
     """
     Return the simulated robot, its leader and control, and demo_node that runs the trials.
 
-    The leader is a policy, or for a robot without a checkpoint the scripted expert.
+    The leader is a policy, or for a robot or a task without a checkpoint the scripted expert.
     """
     folder = Path(out).absolute()
     spec = load_robot_spec(robot)
-    policy = bool(checkpoint) or spec.joint_names == load_robot_spec('fr3').joint_names
+    shipped = task == TASKS[0] and spec.joint_names == load_robot_spec('fr3').joint_names
+    policy = bool(checkpoint) or shipped
     robot = _simulated(robot, spec, folder)
     leaders = policy_graph(robot, checkpoint, device, require_doctor=False)
     if not policy:
-        leaders[0] = Process('expert_node', {'robot': robot})
-    graph = [Process('sim_node', {'robot': robot, 'compressed_rate_hz': VIDEO_RATE_HZ}), *leaders]
+        leaders[0] = Process('expert_node', {'robot': robot, 'task': task})
+    graph = [Process('sim_node', {'robot': robot, 'task': task,
+                                  'compressed_rate_hz': VIDEO_RATE_HZ}), *leaders]
     if trials == 0:
         return graph
     if trials < 0:
