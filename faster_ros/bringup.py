@@ -38,6 +38,7 @@ import yaml
 VIDEO_RATE_HZ = 10.0  # of the demo's video
 _POLICY_TRIALS, _EXPERT_TRIALS = 10, 3
 _STATE_MAX_AGE_S = 0.2
+_RECORD_HZ, _RECORD_SIMULATED_HZ = 30, 10  # a simulation shares its processors with the encoder
 _GRIPPER_TOPICS = ('joint_trajectory', 'forward_position', 'joint_state')
 _FAST_DDS_PROFILE = 'config/fastdds_large_images.xml'
 
@@ -89,7 +90,8 @@ EVALUATE_ARGUMENTS = (
     Argument('attended', True, 'a person starts, stops and judges; false leaves that to the '
              'simulator'),
     Argument('port', 8808, 'port of the page on this machine; 0 takes a free one'),
-    Argument('record', 30, 'rows per second of the recording of every trial; 0 records none'),
+    Argument('record', -1, 'rows per second of the recording of every trial; 0 records none, -1 '
+             f'takes {_RECORD_HZ}, simulated {_RECORD_SIMULATED_HZ}'),
     DEVICE,
     *ARM_ARGUMENTS,
     REQUIRE_DOCTOR,
@@ -184,7 +186,7 @@ def demo_graph(
 
 def evaluate_graph(
     robot: str = 'fr3', folder: str = 'out/eval', simulated: bool = False, attended: bool = True,
-    port: int = 8808, record: int = 30, device: str = 'auto', require_doctor: bool = True,
+    port: int = 8808, record: int = -1, device: str = 'auto', require_doctor: bool = True,
     **arm: Value,
 ) -> list[Process]:
     """
@@ -197,6 +199,8 @@ def evaluate_graph(
     here = Path(folder).absolute()
     if simulated:
         robot = _simulated(robot, spec, here)
+    if record < 0:
+        record = _RECORD_SIMULATED_HZ if simulated else _RECORD_HZ
     named: dict[str, Value] = {
         'robot': robot, 'joint_prefix': texts[0], 'driver_namespace': texts[1],
         'compressed': arm.get('compressed', False)}
@@ -210,7 +214,7 @@ def evaluate_graph(
     # What drives the arm goes before what records it.
     recorder = Process('recorder_node', {**named, 'folder': str(here / 'recordings'),
                                          'fps': record, 'gate': False, 'policy_leads': True},
-                       nice=10)
+                       nice=5)
     return [
         *([Process('sim_node', {'robot': robot})] if simulated else []),
         *([Process('doctor_node', told, required=False)] if examined else []),

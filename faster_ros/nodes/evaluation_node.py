@@ -240,7 +240,10 @@ class EvaluationNode(Node):
 
     def _keep_recording(self) -> None:
         """Save the recording of the attempt; what went wrong with it is on record too."""
-        if self._recorder is not None and (problem := self._recorder.keep()):
+        if self._recorder is None:
+            return
+        self._session.message = 'the recording is being saved'
+        if problem := self._recorder.keep():
             self._session.recording_problem(problem, self._now_ns())
             self._say(f'the recording: {problem}', sys.stderr)
 

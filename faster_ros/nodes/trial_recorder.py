@@ -36,6 +36,7 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 _JOBS = ('start', 'stop', 'save')
+_PATIENCE_S = 300.0  # what waits is encoded and put on disk, on a busy machine slowly
 
 
 class TrialRecorder:
@@ -87,7 +88,7 @@ class TrialRecorder:
 
     def _ask(self, job: str) -> str:
         """Return why the recorder refused, or an empty text."""
-        response = self._calls.call(job, Trigger.Request())
+        response = self._calls.call(job, Trigger.Request(), patience_s=_PATIENCE_S)
         return '' if response.success else str(response.message)
 
     def _on_status(self, message: DiagnosticStatus) -> None:
