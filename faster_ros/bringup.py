@@ -38,6 +38,7 @@ import yaml
 VIDEO_RATE_HZ = 10.0  # of the demo's video
 _POLICY_TRIALS, _EXPERT_TRIALS = 10, 3
 _STATE_MAX_AGE_S = 0.2
+_RECORD_HZ, _RECORD_SIMULATED_HZ = 30, 10  # a simulation shares its processors with the encoder
 _GRIPPER_TOPICS = ('joint_trajectory', 'forward_position', 'joint_state')
 _FAST_DDS_PROFILE = 'config/fastdds_large_images.xml'
 
@@ -93,6 +94,8 @@ EVALUATE_ARGUMENTS = (
     Argument('attended', True, 'a person starts, stops and judges; false leaves that to the '
              'simulator'),
     Argument('port', 8808, 'port of the page on this machine; 0 takes a free one'),
+    Argument('record', -1, 'rows per second of the recording of every trial; 0 records none, -1 '
+             f'takes {_RECORD_HZ}, simulated {_RECORD_SIMULATED_HZ}'),
     DEVICE,
     *ARM_ARGUMENTS,
     REQUIRE_DOCTOR,
@@ -192,10 +195,11 @@ def demo_graph(
 
 def evaluate_graph(
     robot: str = 'fr3', folder: str = 'out/eval', simulated: bool = False, attended: bool = True,
-    port: int = 8808, device: str = 'auto', require_doctor: bool = True, **arm: Value,
+    port: int = 8808, record: int = -1, device: str = 'auto', require_doctor: bool = True,
+    **arm: Value,
 ) -> list[Process]:
     """
-    Return evaluation_node, which starts the policy of each trial, and doctor or simulator.
+    Return evaluation_node, which starts the policy of each trial, recorder, doctor or simulator.
 
     ``arm``: the values of ARM_ARGUMENTS.
     """
@@ -204,17 +208,28 @@ def evaluate_graph(
     here = Path(folder).absolute()
     if simulated:
         robot = _simulated(robot, spec, here)
-    told: dict[str, Value] = {
+    if record < 0:
+        record = _RECORD_SIMULATED_HZ if simulated else _RECORD_HZ
+    named: dict[str, Value] = {
         'robot': robot, 'joint_prefix': texts[0], 'driver_namespace': texts[1],
-        'compressed': arm.get('compressed', False), 'dry_run': arm.get('dry_run', False)}
+        'compressed': arm.get('compressed', False)}
+    told = named | {'dry_run': arm.get('dry_run', False)}
     examined = require_doctor and not simulated
     evaluation = Process(
         'evaluation_node', {**told, 'folder': str(here), 'simulated': simulated, 'device': device,
-                            'attended': attended, 'port': port, 'require_doctor': examined},
+                            'attended': attended, 'port': port, 'require_doctor': examined,
+                            'record': record > 0},
         foreground=True)
-    if simulated:
-        return [Process('sim_node', {'robot': robot}), evaluation]
-    return [*([Process('doctor_node', told, required=False)] if examined else []), evaluation]
+    # What drives the arm goes before what records it.
+    recorder = Process('recorder_node', {**named, 'folder': str(here / 'recordings'),
+                                         'fps': record, 'gate': False, 'policy_leads': True},
+                       nice=5)
+    return [
+        *([Process('sim_node', {'robot': robot})] if simulated else []),
+        *([Process('doctor_node', told, required=False)] if examined else []),
+        *([recorder] if record > 0 else []),
+        evaluation,
+    ]
 
 
 _AUTONOMY = tuple((f'policy/{name}', f'autonomy/{name}')

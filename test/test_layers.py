@@ -41,7 +41,7 @@ MAY_IMPORT = {
     'teleop': BASE,
     'robots': BASE,
     'data': BASE,
-    'evaluation': BASE,
+    'evaluation': BASE | {'data'},  # trials are recorded as episodes of a data set
     'sim': BASE | {'runtime'},  # trials drive the simulated arm through the real controller
     'tokenizer': {'interfaces'},
     'policy': BASE | {'tokenizer', 'data'},  # a checkpoint carries its normalisation

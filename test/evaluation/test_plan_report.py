@@ -83,4 +83,4 @@ def test_voided_trials_stay_on_the_page_with_their_reason(tmp_path):
     journal.start(1, 0)
     journal.void(1, 'the cube fell off', 1)
     write_results(folder)
-    assert 'trial 1: the cube fell off' in (folder / 'report.html').read_text()
+    assert 'voided: the cube fell off' in (folder / 'report.html').read_text()
