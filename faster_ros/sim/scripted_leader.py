@@ -66,7 +66,7 @@ class ScriptedLeader:
             self._sway = strays * self._unsteadiness * self._rng.normal(size=len(self.pose))
         self._steps += 1
         here = np.where(self._arm, self.pose, positions)
-        following = self._expert.plan_from(here, cube, 2)[1] + self._arm * self._sway * (
+        following = self._expert.plan_from(here, cube[None], 2)[1] + self._arm * self._sway * (
             self._period_s)
         self.pose = np.clip(following, self._lower, self._upper)
         return self.pose
