@@ -19,6 +19,7 @@ import re
 
 from faster_ros.nodes.control_parameters import ControlParameters
 from faster_ros.nodes.demo_node import DemoParameters
+from faster_ros.nodes.demonstrator_node import DemonstratorParameters
 from faster_ros.nodes.doctor_node import DoctorParameters
 from faster_ros.nodes.evaluation_node import EvaluationParameters
 from faster_ros.nodes.expert_node import ExpertParameters
@@ -37,6 +38,7 @@ ROOT = Path(__file__).parents[1]
 NODES = {'control_node': ControlParameters, 'policy_node': PolicyParameters,
          'doctor_node': DoctorParameters, 'sim_node': SimParameters,
          'demo_node': DemoParameters, 'expert_node': ExpertParameters,
+         'demonstrator_node': DemonstratorParameters,
          'teleop_node': TeleopParameters, 'recorder_node': RecorderParameters,
          'evaluation_node': EvaluationParameters, 'replay_node': ReplayParameters,
          'libfranka_node': LibfrankaParameters, 'piper_sdk_node': PiperSdkParameters}
