@@ -109,8 +109,8 @@ RECORD_ARGUMENTS = (
              'a person leads'),
     DEVICE,
     Argument('simulated', False, 'record the simulated robot'),
-    Argument('demonstrations', 0, 'episodes that a scripted leader records of the simulated robot; '
-             '0: a person leads'),
+    Argument('demonstrations', 0, 'episodes that a scripted leader records of the simulated '
+             'robot, with small images at fps; 0: a person leads'),
     Argument('fps', 30, 'rows per second'),
     Argument('operator', '', 'who leads, for the record'),
     Argument('bag', 'without_images', 'what the raw bag of each episode holds',
@@ -252,7 +252,8 @@ def record_graph(
     texts = [str(given[name]) for name in ('joint_prefix', 'driver_namespace')]
     spec = load_robot_spec(robot, *texts)
     if simulated:
-        robot = _simulated(robot, spec, place.with_name(f'{place.name}_robot'))
+        robot = _simulated(robot, spec, place.with_name(f'{place.name}_robot'),
+                           int(given['fps']) if given['demonstrations'] else 0)
     named = {'robot': robot, 'joint_prefix': texts[0], 'driver_namespace': texts[1]}
     images = {'compressed': given['compressed']}
     if given['demonstrations'] and not (simulated and teleop == _SCRIPTED):
@@ -285,15 +286,18 @@ def _path(name: str) -> str:
     return str(Path(name).absolute()) if name.endswith(('.yaml', '.yml')) else name
 
 
-def _simulated(robot: str, spec: RobotSpec, folder: Path) -> str:
+def _simulated(robot: str, spec: RobotSpec, folder: Path, small_images_hz: int = 0) -> str:
     """
     Return the robot to simulate, for some a file of their own.
 
     A gripper that is an action takes a topic there, gates on what no simulated driver says are
     off, and joint states may be as old as the FR3's: a simulation shares its machine with the
-    other nodes.
+    other nodes. So do cameras of half the width and height at ``small_images_hz``.
     """
     data = spec.to_dict()
+    for camera in data['cameras'].values() if small_images_hz else ():
+        camera |= {'width': camera['width'] // 2, 'height': camera['height'] // 2,
+                   'rate_hz': float(small_images_hz)}
     for name, (arm, _) in spec.parts.items():
         told = data['arms'][name] if name else data
         told['driver_gates'] = {'controller_active': NO_TOPIC}

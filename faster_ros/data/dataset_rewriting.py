@@ -200,8 +200,8 @@ def corrections(folder: Path, shortest_s: float) -> Selection:
     """
     dataset = LeRobotDataset(folder)
     if SOURCE not in dataset.info.features:
-        raise ValueError(f'{folder}: column {SOURCE}, which tells who led, is missing; recorder_node '
-                         'writes it')
+        raise ValueError(f'{folder}: column {SOURCE}, which tells who led, is missing; '
+                         'recorder_node writes it')
     shortest, pieces = shortest_s * dataset.info.fps, []
     for entry in dataset.episodes:
         led = dataset.columns(entry)[SOURCE].reshape(-1) == Source.INTERVENTION

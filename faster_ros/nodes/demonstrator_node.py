@@ -138,6 +138,9 @@ class DemonstratorNode(Node):
         return all(float(self._recorder.get(f'{name}_rate_hz') or 0) > 0
                    for name in self._spec.cameras)
 
+    def _sees(self) -> bool:
+        return self._positions is not None and self._cube is not None
+
     def _move(self) -> None:
         """Tell the leader's joints, which move while it leads."""
         with self._lock:
@@ -193,8 +196,9 @@ class DemonstratorNode(Node):
         if problem:
             self._insist('discard', Trigger.Request())
         self._leads = False
-        self._calls.call('engage', SetBool.Request(data=False))
         self._calls.call('arm', SetBool.Request(data=False))
+        # teleop_node must know of it: it would go on from where the arm was.
+        self._wait(lambda: self._lead == 'idle', _REFUSED_S, 'an idle teleop_node')
         return instruction, problem
 
     def _prepare(self, seed: int) -> str:
@@ -205,11 +209,9 @@ class DemonstratorNode(Node):
         with self._lock:
             self._since_ns = self.get_clock().now().nanoseconds
             self._positions = self._cube = None
-        self._wait(lambda: self._positions is not None and self._cube is not None, _REFUSED_S,
-                   'joint states and the cube of sim_node')
+        self._wait(self._sees, _REFUSED_S, 'joint states and the cube of sim_node')
         with self._lock:
-            assert self._positions is not None
-            self._leader.begin(self._positions, seed)
+            self._leader.begin(np.array(self._positions), seed)
         self._stopping.wait(_SETTLE_S)
         return instruction
 

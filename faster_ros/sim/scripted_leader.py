@@ -26,7 +26,7 @@ from faster_ros.robot_spec import RobotSpec
 from faster_ros.sim.expert import PickExpert
 import numpy as np
 
-_PACE = 0.6  # of the expert's: an arm that follows 0.1 s behind still has the cube in its fingers
+_PACE = 0.5  # of the expert's: an arm that follows 0.1 s behind still has the cube in its fingers
 _SWAY_S = 0.4  # for which a hand strays one way
 _SWAY_SHARE = 0.5  # of the time in which it strays
 

@@ -105,17 +105,18 @@ def make_parts(recipe: Recipe, rows: RobotRows, spec: RobotSpec, out: Path,
     grippers = {place: (gripper.closed, gripper.open)
                 for place, gripper in zip(spec.gripper_indices, spec.grippers)}
     training, validation = _split(rows, recipe.validation_share)
-    targets = rows.chunks(recipe.horizon)
+    targets = rows.chunks(recipe.horizon, recipe.stride)
+    step_s = rows.step_s * recipe.stride
     deltas = to_deltas(targets, rows.positions, spec.gripper_indices)
     actions = Normaliser.from_quantiles(
         deltas[training].reshape(-1, deltas.shape[-1]), _ACTION_QUANTILE, grippers)
     states = Normaliser.from_quantiles(rows.positions[training], _STATE_QUANTILE, grippers)
     chunks = torch.from_numpy(actions.normalise(deltas)).float()
-    tokenizer = _tokenizer(recipe, chunks[training], spec, actions, rows.step_s, out, processes)
+    tokenizer = _tokenizer(recipe, chunks[training], spec, actions, step_s, out, processes)
     codes = torch.cat([tokenizer.encode(part.to(processes.device)).cpu()
                        for part in chunks.split(_CODE_BATCH)])
     model, preprocess = _policy(recipe, rows, spec, tokenizer.config)
-    parts = PolicyParts(model, tokenizer, actions, states, spec, rows.step_s,
+    parts = PolicyParts(model, tokenizer, actions, states, spec, step_s,
                         None if recipe.backbone == TINY else preprocess)
     return parts, PolicyRows(rows, states.normalise(rows.positions), codes, targets, training,
                              validation, preprocess)
