@@ -21,6 +21,7 @@ from typing import Any
 
 from faster_ros.policy.action_representation import from_deltas
 from faster_ros.policy.checkpoint import PolicyParts
+from faster_ros.policy.embodiment import absolute_columns
 from faster_ros.training.finetune_data import CodedRows, collate, PolicyRows
 from matplotlib.figure import Figure
 import numpy as np
@@ -52,7 +53,7 @@ def validate(parts: PolicyParts, rows: PolicyRows) -> dict[str, Any]:
     majority = (rows.codes[picked] == commonest).float().mean((0, 2))
     spec = parts.robot
     actions = from_deltas(parts.action_normaliser.restore(np.concatenate(chunks)),
-                          rows.rows.positions[picked], spec.gripper_indices)
+                          rows.rows.positions[picked], absolute_columns(spec))
     error = np.abs(actions - rows.targets[picked])
     groups = {'joints_rad': spec.arm_mask, 'grippers_m': ~spec.arm_mask}
     return {'token_accuracy': right.tolist(), 'token_majority': majority.tolist(),
