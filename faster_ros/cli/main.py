@@ -46,6 +46,8 @@ MODULES = {
              'look at recorded data sets, judge, repair, convert, merge and split them'),
     'eval': ('faster_ros.cli.evaluation',
              'plan, run and report blinded trials of policies, with intervals and tests'),
+    'libero': ('faster_ros.cli.libero',
+               'measure a policy on the suites of LIBERO, in an environment of its own'),
     'keys': ('faster_ros.nodes.keys_node',
              'a terminal that records and leads by keys, beside bringup record'),
     'lab': ('faster_ros.cli.lab',

@@ -244,7 +244,7 @@ class LeRobotWriter:
     def _finished(self) -> EpisodeContent:
         episode = self._running()
         if not episode.rows:
-            raise RecordingFailed('the episode has no rows')
+            raise ValueError('the episode has no rows; discard it')
         try:
             return episode.finish()
         except (OSError, RuntimeError) as error:

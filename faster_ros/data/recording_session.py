@@ -153,10 +153,12 @@ class RecordingSession:
         if self.state != STOPPED:
             raise ValueError(self.reason or 'there is no episode to save; start one')
         try:
+            if not self._writer.status.rows:
+                raise RecordingFailed('it has no rows, as a stream said nothing')
             number = self._writer.save_episode(self.outcome, self._plan.gate)
         except RecordingFailed as error:
             self._give_up(str(error))
-            raise
+            raise RecordingFailed(self.reason) from error
         self.state, self._sampler, self.reason = IDLE, None, ''
         return number
 

@@ -24,10 +24,10 @@ from faster_ros.policy.action_representation import to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.checkpoint import PolicyParts
 from faster_ros.policy.config import BackboneConfig, PolicyConfig, TINY, VLMConfig
+from faster_ros.policy.embodiment import absolute_columns, Embodiment, gripper_ranges
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
 from faster_ros.policy.vocabulary import WordVocabulary
-from faster_ros.robot_spec import RobotSpec
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.training.data_parallel import DataParallel
@@ -99,15 +99,19 @@ def collate(rows: list[tuple[PolicyInput, Tensor]]) -> tuple[PolicyInput, Tensor
     return PolicyInput(**joined), torch.cat([codes for _, codes in rows])
 
 
-def make_parts(recipe: Recipe, rows: RobotRows, spec: RobotSpec, out: Path,
+def make_parts(recipe: Recipe, rows: RobotRows, spec: Embodiment, out: Path,
                processes: DataParallel) -> tuple[PolicyParts, PolicyRows]:
     """Fit normalisation and tokenizer, and make the policy as it begins; the same on resuming."""
-    grippers = {place: (gripper.closed, gripper.open)
-                for place, gripper in zip(spec.gripper_indices, spec.grippers)}
+    grippers = gripper_ranges(spec)
     training, validation = _split(rows, recipe.validation_share)
+<<<<<<< HEAD
     targets = rows.chunks(recipe.horizon, recipe.stride)
     step_s = rows.step_s * recipe.stride
     deltas = to_deltas(targets, rows.positions, spec.gripper_indices)
+=======
+    targets = rows.chunks(recipe.horizon)
+    deltas = to_deltas(targets, rows.positions, absolute_columns(spec))
+>>>>>>> eval
     actions = Normaliser.from_quantiles(
         deltas[training].reshape(-1, deltas.shape[-1]), _ACTION_QUANTILE, grippers)
     states = Normaliser.from_quantiles(rows.positions[training], _STATE_QUANTILE, grippers)
@@ -130,7 +134,7 @@ def _split(rows: RobotRows, share: float) -> tuple[NDArray[np.int64], NDArray[np
     return np.flatnonzero(~validates), np.flatnonzero(validates)
 
 
-def _tokenizer(recipe: Recipe, chunks: Tensor, spec: RobotSpec, actions: Normaliser,
+def _tokenizer(recipe: Recipe, chunks: Tensor, spec: Embodiment, actions: Normaliser,
                step_s: float, out: Path, processes: DataParallel) -> FASTerVQ:
     """Return the tokenizer of this run, fitted unless an interrupted run has done it."""
     folder = out / 'tokenizer'
@@ -150,7 +154,7 @@ def _tokenizer(recipe: Recipe, chunks: Tensor, spec: RobotSpec, actions: Normali
     return model
 
 
-def _policy(recipe: Recipe, rows: RobotRows, spec: RobotSpec,
+def _policy(recipe: Recipe, rows: RobotRows, spec: Embodiment,
             grid: TokenizerConfig) -> tuple[FASTerVLA, Preprocessor]:
     texts = [WordVocabulary.words_of(task) for task in sorted(set(rows.tasks))]
     tiny = recipe.backbone == TINY

@@ -27,8 +27,8 @@ from faster_ros.data.dataset_spec import ACTION, IMAGES, STATE
 from faster_ros.data.lerobot_dataset import EpisodeEntry, LeRobotDataset
 from faster_ros.data.lerobot_reader import frame_fault
 from faster_ros.interfaces import FloatArray, ImageArray
+from faster_ros.policy.embodiment import Embodiment
 from faster_ros.policy.image_size import resize
-from faster_ros.robot_spec import RobotSpec
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -67,7 +67,7 @@ class RobotRows:
         return chunks
 
 
-def read_robot_rows(folder: Path, spec: RobotSpec, size: tuple[int, int], cache: Path,
+def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache: Path,
                     by_order: bool = False) -> RobotRows:
     """
     Read a data set for a robot; images become ``size`` (width, height), kept in ``cache``.
@@ -98,7 +98,7 @@ def read_robot_rows(folder: Path, spec: RobotSpec, size: tuple[int, int], cache:
                      1 / dataset.info.fps, notes)
 
 
-def _check_columns(dataset: LeRobotDataset, spec: RobotSpec, by_order: bool) -> None:
+def _check_columns(dataset: LeRobotDataset, spec: Embodiment, by_order: bool) -> None:
     missing = [name for name in spec.cameras if f'{IMAGES}{name}' not in dataset.cameras]
     if missing:
         raise ValueError(f"{dataset.folder}: camera {', '.join(missing)} of robot "
