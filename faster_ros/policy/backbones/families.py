@@ -25,6 +25,7 @@ class PaliGemma(PretrainedBackbone):
     """PaliGemma and PaliGemma 2: SigLIP, and Gemma or Gemma 2 over a bidirectional prefix."""
 
     bidirectional = True
+    static_vision = True
 
     def image_features(self, images: Tensor) -> tuple[Tensor, None]:
         """Return the tokens of images (B, cameras, 3, height, width)."""
@@ -40,6 +41,7 @@ class SmolVLM(PretrainedBackbone):
     """SmolVLM 2: SigLIP with pixel shuffle, and SmolLM 2."""
 
     text = 'text_model'
+    static_vision = True
 
     def image_features(self, images: Tensor) -> tuple[Tensor, None]:
         """Return the tokens of images (B, cameras, 3, height, width); a black one is an image."""
