@@ -92,7 +92,7 @@ class FASTerVLA(nn.Module):
 
     def run_passes(self, run: Callable[[int], None], codes: Tensor, levels: int | None = None,
                    deadline: DecodeDeadline | None = None) -> Tensor:
-        """Run passes 0, 1, ..., which fill ``codes`` (B, N); return those wanted; see ``decode``."""
+        """Run passes 0, 1, ... that fill ``codes`` (B, N); return those wanted; see ``decode``."""
         config = self.config
         wanted = (levels or config.decode_levels or config.levels) * config.codes_per_level
         if deadline:

@@ -26,14 +26,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import partial
 from typing import TypeVar
+import warnings
 
 from faster_ros.policy.backbones.base import PolicyInput, PrefixTokens
+from faster_ros.policy.config import BackboneConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.faster_vla import BlockPasses, FASTerVLA
+from faster_ros.policy.shared_products import share_products
 import torch
 from torch import Tensor
 
-Work = Callable[[], None]
+Work = Callable[[], object]
 Record = Callable[[Work], Work]
 _WARM_UP = 3
 T = TypeVar('T', PolicyInput, PrefixTokens)
@@ -53,19 +56,53 @@ def cuda_graph(work: Work) -> Work:
     return graph.replay
 
 
+def prepare_inference(policy: FASTerVLA, device: torch.device) -> Callable[..., Tensor]:
+    """
+    Move a policy to where it runs and return its ``generate``; ``policy`` is changed.
+
+    On a GPU a vision-language model runs in bfloat16 with shared products, and calls are recorded.
+    """
+    policy.to(device).eval()
+    if device.type != 'cuda':
+        return policy.generate
+    if not isinstance(policy.config.backbone, BackboneConfig):
+        policy.to(torch.bfloat16)
+    share_products(policy.backbone)
+    return StaticInference(policy).generate
+
+
+def compile_layers(policy: FASTerVLA) -> None:
+    """Have torch.compile make kernels of the expert's layers and those over the prefix."""
+    for module in (policy.expert, getattr(policy.backbone, 'decoder', None)):
+        if module is not None:
+            module.compile(dynamic=False)
+
+
 class StaticInference:
-    """``FASTerVLA.generate``, greedy, by recorded parts; other shapes are recorded anew."""
+    """
+    ``FASTerVLA.generate``, greedy, by recorded parts; other shapes are recorded anew.
+
+    What a device refuses to record is called plainly from then on, with a warning.
+    """
 
     def __init__(self, policy: FASTerVLA, record: Record = cuda_graph) -> None:
         self._policy, self._record = policy, record
         self._recorded: _RecordedCall | None = None
+        self._refused = False
 
     @torch.inference_mode()
     def generate(self, batch: PolicyInput, levels: int | None = None,
                  deadline: DecodeDeadline | None = None) -> Tensor:
         """Return codes (B, k, T); see ``FASTerVLA.generate``."""
-        if self._recorded is None or not self._recorded.fits(batch):
-            self._recorded = _RecordedCall(self._policy, batch, self._record)
+        if not self._refused and (self._recorded is None or not self._recorded.fits(batch)):
+            try:
+                self._recorded = _RecordedCall(self._policy, batch, self._record)
+            except RuntimeError as error:
+                self._refused, self._recorded = True, None
+                warnings.warn(f'calls are not recorded as CUDA graphs and take longer: {error}',
+                              stacklevel=2)
+        if self._recorded is None:
+            return self._policy.generate(batch, levels, deadline=deadline)
         return self._recorded(batch, levels, deadline)
 
 

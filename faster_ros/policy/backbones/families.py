@@ -41,7 +41,6 @@ class SmolVLM(PretrainedBackbone):
     """SmolVLM 2: SigLIP with pixel shuffle, and SmolLM 2."""
 
     text = 'text_model'
-    static_vision = True
 
     def image_features(self, images: Tensor) -> tuple[Tensor, None]:
         """Return the tokens of images (B, cameras, 3, height, width); a black one is an image."""
