@@ -104,14 +104,9 @@ def make_parts(recipe: Recipe, rows: RobotRows, spec: Embodiment, out: Path,
     """Fit normalisation and tokenizer, and make the policy as it begins; the same on resuming."""
     grippers = gripper_ranges(spec)
     training, validation = _split(rows, recipe.validation_share)
-<<<<<<< HEAD
     targets = rows.chunks(recipe.horizon, recipe.stride)
     step_s = rows.step_s * recipe.stride
-    deltas = to_deltas(targets, rows.positions, spec.gripper_indices)
-=======
-    targets = rows.chunks(recipe.horizon)
     deltas = to_deltas(targets, rows.positions, absolute_columns(spec))
->>>>>>> eval
     actions = Normaliser.from_quantiles(
         deltas[training].reshape(-1, deltas.shape[-1]), _ACTION_QUANTILE, grippers)
     states = Normaliser.from_quantiles(rows.positions[training], _STATE_QUANTILE, grippers)
