@@ -185,7 +185,7 @@ def status_line(lead: str, control: dict[str, str], recorder: dict[str, str], sa
         parts += [f"{float(recorder['seconds']):.0f} s",
                   f"disk {float(recorder['disk_free_gb']):.0f} GB"]
     if rates:
-        parts += [f'Hz {rates}', f'lost {lost}']
+        parts += [f'lost {lost}', f'Hz {rates}']  # a narrow terminal cuts the end off
     return ' | '.join([*parts, said])
 
 

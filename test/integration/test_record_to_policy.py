@@ -21,6 +21,8 @@ import sys
 from faster_ros.data.dataset_spec import Source
 from faster_ros.data.dataset_validation import problems
 from faster_ros.data.lerobot_dataset import LeRobotDataset
+from faster_ros.robot_spec import load_robot_spec
+from faster_ros.sim.simulator import Simulator, TEST_SEED_START
 import numpy as np
 import pytest
 from ros_process import own_domain, ROOT
@@ -59,7 +61,10 @@ def test_scripted_demonstrations_become_a_policy_that_is_tried(tmp_path):
     (tmp_path / 'recipe.yaml').write_text(yaml.safe_dump(SHORT))
     run('train', 'policy', '--data', folder, '--robot', 'fr3', '--config',
         tmp_path / 'recipe.yaml', '--out', out, '--device', 'cpu')
-    run('evaluate-demo', '--checkpoint', out / 'checkpoint', '--trials', '1', '--out',
-        tmp_path / 'trials')
+    simulator = Simulator(load_robot_spec('fr3'))
+    known = next(seed for seed in range(TEST_SEED_START, TEST_SEED_START + 50)
+                 if simulator.reset(seed).instruction in dataset.tasks.values())
+    run('evaluate-demo', '--checkpoint', out / 'checkpoint', '--trials', '1', '--seed-start',
+        known, '--out', tmp_path / 'trials')
     figures = json.loads((tmp_path / 'trials' / 'summary.json').read_text())
     assert figures['policy']['trials'] == 1
