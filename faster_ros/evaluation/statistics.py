@@ -74,7 +74,7 @@ def trials_for_interval(width: float, confidence: float = 0.95) -> int:
     """Return how many trials keep Wilson's interval of a rate this narrow, whatever the rate."""
     if not 0 < width < 1:
         raise ValueError(f'expected a width of the interval between 0 and 1, got {width}')
-    quantile = norm.ppf(0.5 + confidence / 2)
+    quantile = float(norm.ppf(0.5 + confidence / 2))
     # At a rate of 1/2, where it is widest, the interval is z / sqrt(n + z^2) wide.
     return max(1, ceil(quantile**2 * (1 / width**2 - 1) - 1e-9))
 
