@@ -72,7 +72,9 @@ decides at {{ '%.0f' % (1 / sequential.error) }}.</p>{% endif %}
 </td><td>{{ row.result.ended }}</td><td>{{ row.result.note }}</td>
 {% else %}<td></td><td></td><td></td><td></td>{% endif %}
 <td>{% for name, file in row.videos.items() %}<a href="{{ file | urlencode }}">{{ name }}</a>
-{% endfor %}{% for text in row.remarks %}<div class="sub">{{ text }}</div>{% endfor %}</td></tr>
+{% endfor %}{% for text in row.remarks %}<div class="sub">{{ text }}</div>{% endfor %}
+{% if row.findings %}<details class="sub"><summary>{{ row.findings | length }} found by checks
+</summary>{{ row.findings | join('; ') }}</details>{% endif %}</td></tr>
 {% endfor %}</table>{% endmacro %}
 {% if failures and verdict is defined %}<h2>Trials without success</h2>{{ table(failures) }}
 {% endif %}{% if attempts %}<h2>All attempts</h2><p class="sub">{{ recordings.episodes }} of
@@ -115,7 +117,7 @@ def write_results(folder: Path, unblind: bool = False) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Row:
-    """An attempt as the page shows it; ``remarks``: on its recording."""
+    """An attempt as the page shows it; ``remarks`` and ``findings``: on its recording."""
 
     trial: PlannedTrial
     attempt: int
@@ -124,6 +126,7 @@ class _Row:
     result: TrialResult | None
     videos: Mapping[str, str]
     remarks: Sequence[str]
+    findings: Sequence[str]
 
 
 def _attempts(folder: Path, policies: Mapping[int, str]) -> list[_Row]:
@@ -141,13 +144,11 @@ def _row(trial: PlannedTrial, attempt: Attempt, policy: str, found: Recording | 
         remarks = remarks or ['not recorded']
     elif found.episode is None:
         remarks.append(f'interrupted; what there is: {found.files}')
-    else:
-        remarks += found.findings
     result = attempt.result
     outcome = f'voided: {attempt.voided}' if attempt.voided else '' if result is None else (
         'success' if result.success else result.failure or 'failure')
     return _Row(trial, attempt.number, policy, outcome, result,
-                found.videos if found else {}, remarks)
+                found.videos if found else {}, remarks, found.findings if found else ())
 
 
 def _groups(figures: Mapping[str, Any]) -> list[tuple[str, Any]]:

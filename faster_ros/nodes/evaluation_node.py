@@ -173,7 +173,8 @@ class EvaluationNode(Node):
             self._judge_by_simulator()
         while session.phase == JUDGING and not self._stopping.wait(_POLL_S):
             pass
-        self._label()
+        if self._recorder is not None and (problem := self._recorder.label(self._folder)):
+            self._say(problem, sys.stderr)
         if session.trial != trial:
             self._say(f'{trial.number:>4}/{len(session.order.trials)}  {trial.task}  '
                       f'{trial.initial_state}  done')
@@ -246,13 +247,6 @@ class EvaluationNode(Node):
         if problem := self._recorder.keep():
             self._session.recording_problem(problem, self._now_ns())
             self._say(f'the recording: {problem}', sys.stderr)
-
-    def _label(self) -> None:
-        """Write into the recordings how the trials ended."""
-        from faster_ros.evaluation.trial_recordings import label_recordings  # pyarrow is slow
-
-        if self._recorder is not None:
-            label_recordings(self._folder, {})
 
     def _watch(self, trial: PlannedTrial, start: float,
                processes: PolicyProcesses) -> tuple[str, int]:

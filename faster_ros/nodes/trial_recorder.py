@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import json
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -73,6 +74,17 @@ class TrialRecorder:
         """
         stopped, saved = self._ask('stop'), self._ask('save')
         return '; '.join(dict.fromkeys(filter(None, (stopped, saved))))
+
+    @staticmethod
+    def label(folder: Path) -> str:
+        """Write into the recordings how the trials ended; returns why not, or an empty text."""
+        from faster_ros.evaluation.trial_recordings import label_recordings  # pyarrow is slow
+
+        try:
+            label_recordings(folder, {})
+        except (OSError, ValueError) as error:  # the journal has it; the report tries again
+            return f'the recordings do not say how trials ended: {error}'
+        return ''
 
     @property
     def state(self) -> tuple[str, bool]:
