@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from faster_ros.policy.action_expert import make_decoder
 from faster_ros.policy.backbones.base import (
     Backbone,
@@ -87,24 +89,32 @@ class FASTerVLA(nn.Module):
         """Return codes (B, k, T) that continue a prefix; see ``generate``."""
         config = self.config
         wanted = (levels or config.decode_levels or config.levels) * config.codes_per_level
-        start = prefix.next_position
+        decoded: list[Tensor] = []
+        if deadline:
+            deadline.begin()
+        for ids in self.passes(prefix, top_k, temperature):
+            decoded.append(ids)
+            length = len(decoded) * config.block_size
+            if deadline and length % config.codes_per_level == 0 and deadline.passed():
+                wanted = min(wanted, length)
+            if length >= wanted:
+                break
+        return torch.cat(decoded, 1)[:, :wanted].unflatten(1, (-1, config.codes_per_level))
+
+    @torch.no_grad()
+    def passes(self, prefix: Prefix, top_k: int, temperature: float) -> Iterator[Tensor]:
+        """Yield the block of codes (B, block) that each pass decodes."""
+        config, start = self.config, prefix.next_position
         ids = start.new_full((len(start), config.block_size), boblk_id(config.codebook_size))
         positions = action_positions(
             start, start.new_full((len(start), config.tokens), config.gap))
         cache = KeyValueCache(prefix, config.tokens)
-        decoded: list[Tensor] = []
-        if deadline:
-            deadline.begin()
-        while cache.length < wanted:
+        while cache.length < config.tokens:
             here = slice(cache.length, cache.length + config.block_size)
             logits = self.expert(ids, positions[:, here], cache, self.mask[here, :here.stop])
             cache.advance(config.block_size)
             ids = choose(logits, top_k, temperature)
-            decoded.append(ids)
-            level_ends = cache.length % config.codes_per_level == 0
-            if deadline and level_ends and deadline.passed():
-                wanted = min(wanted, cache.length)
-        return torch.cat(decoded, 1)[:, :wanted].unflatten(1, (-1, config.codes_per_level))
+            yield ids
 
     def _gaps(self, flat: Tensor) -> Tensor:
         """Return position gaps (B, N): drawn in training, fixed otherwise."""
