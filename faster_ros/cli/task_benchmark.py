@@ -30,8 +30,9 @@ from pathlib import Path
 from faster_ros.evaluation.task_table import cells, markdown, plot, write_csv
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.sim.tasks import TASKS, VARIANTS
+from faster_ros.training.benchmark_data import BenchmarkPlan
 from faster_ros.training.benchmark_rows import row_named, ROWS
-from faster_ros.training.task_benchmark import BenchmarkPlan, TaskBenchmark
+from faster_ros.training.task_benchmark import TaskBenchmark
 import torch
 from torch import set_num_threads
 

@@ -15,7 +15,9 @@
 
 import csv
 import json
+from pathlib import Path
 
+from faster_ros.bringup import default_checkpoint
 from faster_ros.cli.benchmark import main
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.evaluation.task_table import cells, markdown
@@ -33,6 +35,7 @@ from faster_ros.training.grid_tokenizer import GridFasterVq
 from faster_ros.training.task_policy import TaskPolicy
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 import torch
 
 SPEC = load_robot_spec('fr3')
@@ -158,10 +161,26 @@ def test_the_command_writes_every_row_goes_on_where_it_was_and_keeps_its_plan(tm
         main([*quick, 'bar', '--steps', '5'])
 
 
+@pytest.mark.slow
+def test_rows_may_start_from_the_trunk_of_a_checkpoint_whose_vision_stays_as_it_is(tmp_path):
+    assert main(['tasks', '--quick', '--tasks', 'pick', '--out', str(tmp_path), '--trunk',
+                 default_checkpoint(), '--rows', 'bar', 'no_expert', 'l1']) == 0
+    shipped = load_file(Path(default_checkpoint()) / 'policy.safetensors')
+    for name in ('bar', 'no_expert', 'l1'):
+        weights = load_file(tmp_path / 'rows' / f'{name}.safetensors')
+        eyes = [key for key in weights if key.startswith('backbone.cameras')]
+        assert eyes
+        assert all(torch.equal(weights[key], shipped[key]) for key in eyes)
+        layers = [key for key in weights if key.startswith('backbone.layers')]
+        assert not any(torch.equal(weights[key], shipped[key]) for key in layers)
+
+
 def test_wrong_numbers_and_names_are_refused_before_anything_runs(tmp_path):
     start = ['tasks', '--out', str(tmp_path / 'none')]
     with pytest.raises(ValueError, match='--trials must be at least 1, got 0'):
         main([*start, '--trials', '0'])
     with pytest.raises(ValueError, match="variant 'fog' is unknown; expected one of trained"):
         main([*start, '--rows', 'bar@fog'])
+    with pytest.raises(ValueError, match="the policy does not know 'put', 'into', 'bin'"):
+        main([*start, '--tasks', 'bin', '--trunk', default_checkpoint()])
     assert not (tmp_path / 'none').exists()
