@@ -163,19 +163,23 @@ def run_together(players: Sequence[PickTrials], seeds: Sequence[int],
     results: dict[int, PickTrial] = {}
     idle = list(players)
     asking: list[tuple[int, PickTrials, Play, Observation]] = []
+
+    def go_on(place: int, player: PickTrials, play: Play, chunk: ActionChunk | None) -> None:
+        try:
+            observation = next(play) if chunk is None else play.send(chunk)
+            asking.append((place, player, play, observation))
+        except StopIteration as end:
+            results[place] = end.value
+            idle.append(player)
+
     while left or asking:
         while left and idle:
             (place, seed), player = left.pop(0), idle.pop()
-            play = player.play(seed)
-            asking.append((place, player, play, next(play)))
-        chunks = infer([observation for *_, observation in asking])
+            go_on(place, player, player.play(seed), None)
         answered, asking = asking, []
+        chunks = infer([observation for *_, observation in answered]) if answered else []
         for (place, player, play, _), chunk in zip(answered, chunks):
-            try:
-                asking.append((place, player, play, play.send(chunk)))
-            except StopIteration as end:
-                results[place] = end.value
-                idle.append(player)
+            go_on(place, player, play, chunk)
     return [results[place] for place in sorted(results)]
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import FloatArray
@@ -94,8 +95,9 @@ class CodedRows(Dataset[tuple[PolicyInput, Tensor]]):
 
 def collate(rows: list[tuple[PolicyInput, Tensor]]) -> tuple[PolicyInput, Tensor]:
     """Join batches of one."""
-    joined = {field.name: torch.cat([getattr(batch, field.name) for batch, _ in rows])
-              for field in fields(PolicyInput) if getattr(rows[0][0], field.name) is not None}
+    joined: dict[str, Any] = {
+        field.name: torch.cat([getattr(batch, field.name) for batch, _ in rows])
+        for field in fields(PolicyInput) if getattr(rows[0][0], field.name) is not None}
     return PolicyInput(**joined), torch.cat([codes for _, codes in rows])
 
 
