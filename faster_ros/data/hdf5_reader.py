@@ -24,53 +24,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 import re
 from typing import Any
 
-import cv2
-from faster_ros.data.dataset_spec import (
-    ACTION,
-    DatasetFrame,
-    DatasetSpec,
-    Feature,
-    IMAGES,
-    STATE,
-)
-from faster_ros.interfaces import FloatArray, ImageArray
+from faster_ros.data.foreign_episode import foreign_episode, ForeignEpisode
 import numpy as np
 
 _STATES = ('robot0_joint_pos', 'robot0_gripper_qpos')  # of robomimic, where there is no qpos
 
 
-@dataclass(frozen=True)
-class Hdf5Episode:
-    """An episode in an open file; ``images``: camera -> data set of N images."""
-
-    name: str
-    action: FloatArray
-    state: FloatArray
-    images: dict[str, Any]
-
-    def spec(self, fps: int, robot: str) -> DatasetSpec:
-        """Return the features of the episode."""
-        return DatasetSpec(
-            fps, robot, {STATE: Feature('float32', self.state.shape[1:]),
-                         ACTION: Feature('float32', self.action.shape[1:])},
-            {f'{IMAGES}{name}': _decoded(images[0]).shape[:2]
-             for name, images in self.images.items()})
-
-    def frames(self) -> Iterator[DatasetFrame]:
-        """Return the rows."""
-        for row, (state, action) in enumerate(zip(self.state, self.action)):
-            yield DatasetFrame({STATE: state, ACTION: action},
-                               {f'{IMAGES}{name}': _decoded(images[row])
-                                for name, images in self.images.items()})
-
-
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[list[Hdf5Episode]]:
+def open_hdf5(path: Path) -> Iterator[list[ForeignEpisode]]:
     """Open a file; its episodes can be read while it is open."""
     try:
         import h5py
@@ -87,13 +52,14 @@ def open_hdf5(path: Path) -> Iterator[list[Hdf5Episode]]:
             yield [_robomimic(path, name, file['data'][name]) for name in names]
         elif 'action' in file and 'observations/qpos' in file:
             images = dict(file['observations/images']) if 'observations/images' in file else {}
-            yield [_episode(path, path.stem, file['action'], file['observations/qpos'], images)]
+            yield [foreign_episode(path, path.stem, file['action'],
+                                   file['observations/qpos'], images)]
         else:
             raise ValueError(f'{path}: expected action and observations/qpos (ALOHA) or data '
                              f"(robomimic), got {', '.join(file) or 'nothing'}")
 
 
-def _robomimic(path: Path, name: str, demo: Any) -> Hdf5Episode:
+def _robomimic(path: Path, name: str, demo: Any) -> ForeignEpisode:
     observed = demo['obs'] if 'obs' in demo else {}
     states = [observed[key][()] for key in _STATES if key in observed]
     if 'actions' not in demo or not states:
@@ -101,24 +67,4 @@ def _robomimic(path: Path, name: str, demo: Any) -> Hdf5Episode:
                          f"{', '.join(demo)} and of obs {', '.join(observed) or 'nothing'}")
     images = {key.removesuffix('_image'): values for key, values in observed.items()
               if key.endswith('_image')}
-    return _episode(path, name, demo['actions'], np.concatenate(states, 1), images)
-
-
-def _episode(path: Path, name: str, action: Any, state: Any,
-             images: dict[str, Any]) -> Hdf5Episode:
-    lengths = {'action': len(action), 'state': len(state),
-               **{camera: len(values) for camera, values in images.items()}}
-    if len(set(lengths.values())) != 1:
-        raise ValueError(f'{path}: {name} has rows of different lengths: {lengths}')
-    return Hdf5Episode(name, np.asarray(action, float), np.asarray(state, float), images)
-
-
-def _decoded(stored: Any) -> ImageArray:
-    """Return RGB of an image as it is stored: pixels, or a JPEG that OpenCV wrote from BGR."""
-    pixels = np.asarray(stored)
-    if pixels.ndim == 3:
-        return np.ascontiguousarray(pixels, np.uint8)
-    image = cv2.imdecode(pixels.astype(np.uint8).reshape(-1), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f'expected pixels or a JPEG, got {pixels.dtype} of {pixels.shape}')
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    return foreign_episode(path, name, demo['actions'], np.concatenate(states, 1), images)
