@@ -15,7 +15,7 @@
 ``faster_ros data``: look at data sets, judge and repair them, and make one out of others.
 
 A data set is a LeRobotDataset (v2.1 or v3, written as v3); ``convert`` also reads the raw bags of
-a robot and the HDF5 files of ALOHA and robomimic.
+a robot, the HDF5 files of ALOHA and robomimic, and RLDS data sets.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def _parser() -> argparse.ArgumentParser:
         job.add_argument('folder', type=Path, help='folder of the data set')
         job.set_defaults(job=run)
 
-    convert = jobs.add_parser('convert', help='write v2.1, bags or HDF5 as v3')
-    convert.add_argument('--task', help='what is done in bags and HDF5 files, in words')
+    convert = jobs.add_parser('convert', help='write v2.1, bags, HDF5 or RLDS as v3')
+    convert.add_argument('--task', help='what is done, in words, where the files do not say')
     convert.add_argument('--rate', type=int, metavar='HZ',
-                         help='rows a second: of bags (30); of HDF5 files, which do not say')
+                         help='rows a second: of bags (30); of HDF5 and RLDS, which do not say')
     merge = jobs.add_parser('merge', help='write several data sets as one')
     for job, run in ((convert, _convert), (merge, _merge)):
         job.add_argument('sources', type=Path, nargs='+', help='data sets; of convert also bags, '
-                         'folders of them, and .hdf5 files, of one kind')
+                         'folders of them, .hdf5 files, and RLDS folders, of one kind')
         job.add_argument('--out', type=Path, required=True, help='folder of the new data set')
         job.set_defaults(job=run)
     replay = jobs.add_parser('replay', help='send an episode to control_node, which starts it '
@@ -166,11 +166,11 @@ def _convert(options: argparse.Namespace) -> int:
 
     if all(is_lerobot(path) for path in options.sources):
         return _merge(options)
-    from faster_ros.data.dataset_import import Import, import_bags, import_hdf5
+    from faster_ros.data.dataset_import import Import, import_bags, import_files
 
     wanted = Import(options.out, options.robot or '', options.task or '', options.rate)
     bags = [bag for path in options.sources for bag in bags_in(path)]
-    lines = import_bags(wanted, bags) if bags else import_hdf5(wanted, options.sources)
+    lines = import_bags(wanted, bags) if bags else import_files(wanted, options.sources)
     for line in lines:
         print(line)
     return 0

@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Episodes of bags and HDF5 files, written as a new data set, or appended to one."""
+"""Episodes of bags, HDF5 and TFRecord files, written as a new data set, or appended to one."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from faster_ros.data.dataset_spec import (
 from faster_ros.data.episode_checks import joint_facts, JointFacts
 from faster_ros.data.hdf5_reader import open_hdf5
 from faster_ros.data.lerobot_writer import LeRobotWriter
+from faster_ros.data.rlds_reader import open_rlds, rlds_files
 from faster_ros.robot_spec import load_robot_spec
 
 _BAG_HZ = 30
@@ -58,14 +59,15 @@ def import_bags(wanted: Import, bags: Sequence[Path]) -> Iterator[str]:
         writer.close()
 
 
-def import_hdf5(wanted: Import, paths: Sequence[Path]) -> Iterator[str]:
-    """Write every episode of the files; say what becomes of each."""
+def import_files(wanted: Import, paths: Sequence[Path]) -> Iterator[str]:
+    """Write every episode of HDF5 and TFRecord files; say what becomes of each."""
     if not wanted.rate_hz:
-        raise ValueError('HDF5 files need --rate: they do not say how many rows a second have')
+        raise ValueError('HDF5 and TFRecord files need --rate: they do not say how many rows a '
+                         'second have')
     writer: LeRobotWriter | None = None
     try:
-        for path in paths:
-            with open_hdf5(path) as episodes:
+        for path in [file for given in paths for file in rlds_files(given) or [given]]:
+            with open_rlds(path) if rlds_files(path) else open_hdf5(path) as episodes:
                 for episode in episodes:
                     told = replace(wanted, task=wanted.task or episode.task)
                     spec = episode.spec(wanted.rate_hz, wanted.robot or 'unknown')
@@ -81,7 +83,7 @@ def import_hdf5(wanted: Import, paths: Sequence[Path]) -> Iterator[str]:
 
 def _writer(wanted: Import, spec: DatasetSpec, joints: JointFacts | None = None) -> LeRobotWriter:
     if not wanted.task:
-        raise ValueError('bags and most HDF5 files need --task: they do not say what is done')
+        raise ValueError('the files do not say what is done: they need --task')
     return LeRobotWriter(wanted.out, spec, live=False, joints=joints)
 
 

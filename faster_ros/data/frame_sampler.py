@@ -57,11 +57,17 @@ _IMAGES = 32
 
 @dataclass
 class StreamCount:
-    """What came of a stream; ``late``: values older than a row that was made already."""
+    """
+    What came of a stream.
+
+    ``late``: values older than a row that was made already. ``unused``: values that stand in no
+    row, since a newer one was there when it was made.
+    """
 
     received: int = 0
     out_of_order: int = 0
     late: int = 0
+    unused: int = 0
 
 
 class FrameSampler:
@@ -138,9 +144,12 @@ class FrameSampler:
         return self._start_ns + (self._rows + offset) * 10**9 // self._spec.fps
 
     def _row(self, tick_ns: int) -> DatasetFrame:
-        for values in self._streams.values():  # all but the newest that is not newer than T
+        for name, values in self._streams.items():  # all but the newest not newer than T
+            gone = 0
             while len(values) > 1 and values[1][0] <= tick_ns:
                 values.popleft()
+                gone += 1
+            self.counts[name].unused += max(0, gone - 1) if self._rows else 0
         while len(self._sources) > 1 and self._sources[1][0] <= tick_ns:
             self._sources.popleft()
         newest = {name: values[0] for name, values in self._streams.items()}

@@ -25,68 +25,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 import json
 from pathlib import Path
 import re
 from typing import Any
 
-import cv2
-from faster_ros.data.dataset_spec import (
-    ACTION,
-    DatasetFrame,
-    DatasetSpec,
-    Feature,
-    IMAGES,
-    STATE,
-)
-from faster_ros.data.libero_columns import CAMERAS, COLUMNS, state_of, turned
-from faster_ros.interfaces import FloatArray, ImageArray
+from faster_ros.data.foreign_episode import foreign_episode, ForeignEpisode
+from faster_ros.data.libero_columns import CAMERAS, COLUMNS, state_of
 import numpy as np
 
 _LIBERO_STATES = ('ee_pos', 'ee_ori', 'gripper_states')
 _STATES = ('robot0_joint_pos', 'robot0_gripper_qpos')  # of robomimic, where there is no qpos
 
 
-@dataclass(frozen=True)
-class Hdf5Episode:
-    """
-    An episode in an open file; ``images``: camera -> data set of N images.
-
-    ``task``: in words, '' where the file does not say. ``libero``: its columns and images are
-    LIBERO's.
-    """
-
-    name: str
-    action: FloatArray
-    state: FloatArray
-    images: dict[str, Any]
-    task: str = ''
-    libero: bool = False
-
-    def spec(self, fps: int, robot: str) -> DatasetSpec:
-        """Return the features of the episode."""
-        names = COLUMNS if self.libero else ()
-        return DatasetSpec(
-            fps, robot, {STATE: Feature('float32', self.state.shape[1:], names),
-                         ACTION: Feature('float32', self.action.shape[1:], names)},
-            {f'{IMAGES}{name}': _decoded(images[0]).shape[:2]
-             for name, images in self.images.items()})
-
-    def frames(self) -> Iterator[DatasetFrame]:
-        """Return the rows."""
-        for row, (state, action) in enumerate(zip(self.state, self.action)):
-            yield DatasetFrame({STATE: state, ACTION: action},
-                               {f'{IMAGES}{name}': self._image(images[row])
-                                for name, images in self.images.items()})
-
-    def _image(self, stored: Any) -> ImageArray:
-        image = _decoded(stored)
-        return turned(image) if self.libero else image
-
-
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[list[Hdf5Episode]]:
+def open_hdf5(path: Path) -> Iterator[list[ForeignEpisode]]:
     """Open a file; its episodes can be read while it is open."""
     try:
         import h5py
@@ -104,7 +58,8 @@ def open_hdf5(path: Path) -> Iterator[list[Hdf5Episode]]:
             yield [_robomimic(path, name, file['data'][name], task) for name in names]
         elif 'action' in file and 'observations/qpos' in file:
             images = dict(file['observations/images']) if 'observations/images' in file else {}
-            yield [_episode(path, path.stem, file['action'], file['observations/qpos'], images)]
+            yield [foreign_episode(path, path.stem, file['action'],
+                                   file['observations/qpos'], images)]
         else:
             raise ValueError(f'{path}: expected action and observations/qpos (ALOHA) or data '
                              f"(robomimic), got {', '.join(file) or 'nothing'}")
@@ -116,37 +71,17 @@ def _task(problem_info: str) -> str:
     return (''.join(told) if isinstance(told, list) else str(told)).strip('"')
 
 
-def _robomimic(path: Path, name: str, demo: Any, task: str) -> Hdf5Episode:
+def _robomimic(path: Path, name: str, demo: Any, task: str) -> ForeignEpisode:
     observed = demo['obs'] if 'obs' in demo else {}
     if 'actions' in demo and all(key in observed for key in _LIBERO_STATES):
         images = {camera: observed[f'{camera}_rgb'] for camera in CAMERAS}
         state = state_of(*(observed[key][()].astype(float) for key in _LIBERO_STATES))
-        return replace(_episode(path, name, demo['actions'], state, images), task=task,
-                       libero=True)
+        return replace(foreign_episode(path, name, demo['actions'], state, images, task),
+                       columns=COLUMNS, turned=True)
     states = [observed[key][()] for key in _STATES if key in observed]
     if 'actions' not in demo or not states:
         raise ValueError(f"{path}: {name} needs actions and obs/{' or obs/'.join(_STATES)}, got "
                          f"{', '.join(demo)} and of obs {', '.join(observed) or 'nothing'}")
     images = {key.removesuffix('_image'): values for key, values in observed.items()
               if key.endswith('_image')}
-    return _episode(path, name, demo['actions'], np.concatenate(states, 1), images)
-
-
-def _episode(path: Path, name: str, action: Any, state: Any,
-             images: dict[str, Any]) -> Hdf5Episode:
-    lengths = {'action': len(action), 'state': len(state),
-               **{camera: len(values) for camera, values in images.items()}}
-    if len(set(lengths.values())) != 1:
-        raise ValueError(f'{path}: {name} has rows of different lengths: {lengths}')
-    return Hdf5Episode(name, np.asarray(action, float), np.asarray(state, float), images)
-
-
-def _decoded(stored: Any) -> ImageArray:
-    """Return RGB of an image as it is stored: pixels, or a JPEG that OpenCV wrote from BGR."""
-    pixels = np.asarray(stored)
-    if pixels.ndim == 3:
-        return np.ascontiguousarray(pixels, np.uint8)
-    image = cv2.imdecode(pixels.astype(np.uint8).reshape(-1), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f'expected pixels or a JPEG, got {pixels.dtype} of {pixels.shape}')
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    return foreign_episode(path, name, demo['actions'], np.concatenate(states, 1), images)

@@ -104,6 +104,8 @@ class RecordingSession:
         rates = {'state': spec.state_rate_hz, 'action': spec.command_rate_hz,
                  **{name: camera.rate_hz for name, camera in spec.cameras.items()}}
         self.meters = {name: StreamMeter(round(1e9 / rate)) for name, rate in rates.items()}
+        # Of a faster camera some images stand in no row on purpose.
+        self._even = [name for name, camera in spec.cameras.items() if camera.rate_hz <= plan.fps]
         self._sampler: FrameSampler | None = None
         self._bag: RawBag | None = None
         self._source = Source.POLICY if plan.policy_leads else Source.HUMAN
@@ -233,6 +235,10 @@ class RecordingSession:
         for name, meter in self.meters.items():
             found |= {f'{name}_rate_hz': meter.rate_hz, f'{name}_received': meter.received,
                       f'{name}_missed': meter.missed}
+        if self._sampler is not None:
+            counts = self._sampler.counts
+            found |= {f'{name}_unused': counts[name].unused + counts[name].out_of_order
+                      for name in self._even}
         if self.state != IDLE:
             status = self._writer.status
             found |= {'rows': status.rows, 'seconds': status.seconds, 'waiting': status.waiting,

@@ -178,7 +178,7 @@ def status_line(lead: str, control: dict[str, str], recorder: dict[str, str], sa
     rates = ' '.join(f'{name.removesuffix("_rate_hz")} {float(value):.0f}'
                      for name, value in recorder.items() if name.endswith('_rate_hz'))
     lost = sum(int(value) for name, value in recorder.items()
-               if name.endswith(('_missed', '_dropped')))
+               if name.endswith(('_missed', '_dropped', '_unused')))
     parts = [f"arm {control.get('mode', '?')}", f"lead {lead or '?'}",
              f"{recorder.get('recording', '?')} episode {recorder.get('episodes', '?')}"]
     if 'seconds' in recorder:

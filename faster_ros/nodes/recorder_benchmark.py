@@ -254,9 +254,9 @@ def _measure(robot: Robot, pid: int, seconds: float, episode_s: float) -> dict[s
             time.sleep(min(1.0, max(0.0, stop - time.monotonic())))
             memory.append(_memory_mb(pid))
         dropped += sum(int(value) for key, value in robot.status.items()
-                       if key.endswith('_dropped'))
+                       if key.endswith(('_dropped', '_unused')) and 'bag' not in key)
         saves.append(robot.call('save')[1])
-    return {'save_s_max': max(saves), 'episodes': len(saves), 'counted_as_dropped': dropped,
+    return {'save_s_max': max(saves), 'episodes': len(saves), 'counted_as_lost': dropped,
             'memory_mb_at_20_s': memory[min(19, len(memory) - 1)], 'memory_mb_max': max(memory),
             'memory_mb_at_end': memory[-1], 'steal_share': _steal_share(started,
                                                                         _processor_times())}

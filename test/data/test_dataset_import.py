@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Bags of a robot and HDF5 files become data sets with the same numbers and images."""
+"""Bags of a robot, HDF5 and RLDS files become data sets with the same numbers and images."""
 
 import cv2
 from faster_ros.cli.data import main
@@ -159,3 +159,89 @@ def test_robomimic_demos_become_episodes_in_the_order_of_their_numbers(tmp_path)
     assert [entry.length for entry in dataset.episodes] == [30, 32, 40]
     assert dataset.columns(dataset.episodes[2])[ACTION][0, 0] == 10
     assert dataset.spec().numbers[STATE].shape == (9,)
+
+
+def field(number, content):
+    """Return a field of a protocol buffers message: bytes, or a number."""
+    if isinstance(content, int):
+        return varint(number << 3) + varint(content)
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(value):
+    """Return a number in groups of seven bits, the lowest first."""
+    value %= 2**64
+    groups = []
+    while True:
+        groups.append(value & 127 | (128 if value > 127 else 0))
+        value >>= 7
+        if not value:
+            return bytes(groups)
+
+
+def example(features):
+    """Return a tf.train.Example of lists of bytes, floats and whole numbers, by name."""
+    entries = []
+    for name, values in features.items():
+        if isinstance(values[0], bytes):
+            kind, content = 1, b''.join(field(1, value) for value in values)
+        elif isinstance(values[0], float):
+            kind, content = 2, field(1, np.array(values, '<f4').tobytes())
+        else:
+            kind, content = 3, field(1, b''.join(varint(value) for value in values))
+        entries.append(field(1, field(1, name.encode()) + field(2, field(kind, content))))
+    return field(1, b''.join(entries))
+
+
+def rlds(folder, episodes, **changes):
+    """Write an RLDS folder with a record for each episode; returns the action of the last."""
+    folder.mkdir()
+    shown = cv2.imencode('.png', np.full((48, 64, 3), (20, 100, 200), np.uint8))[1].tobytes()
+    with (folder / 'toy-train.tfrecord-00000-of-00001').open('wb') as file:
+        for rows in episodes:
+            action = np.random.default_rng(rows).standard_normal((rows, 7)).astype(np.float32)
+            features = {
+                'steps/action': action.ravel().tolist(),
+                'steps/observation/state': (2 * action).ravel().tolist(),
+                'steps/observation/image': [shown] * rows,
+                'steps/observation/image_name': [b'front'] * rows,
+                'steps/is_first': [1] + [0] * (rows - 1), 'steps/reward': [-1] * rows,
+                'steps/language_instruction': [b'put the carrot on the plate'] * rows} | changes
+            record = example({key: value for key, value in features.items() if value})
+            file.write(len(record).to_bytes(8, 'little') + b'sum.' + record + b'sum.')
+    return action
+
+
+def test_rlds_episodes_become_episodes_with_their_instruction(tmp_path):
+    action = rlds(tmp_path / 'toy', (30, 44))
+    assert main(['convert', str(tmp_path / 'toy'), '--rate', '10', '--out',
+                 str(tmp_path / 'set')]) == 0
+    dataset = LeRobotDataset(tmp_path / 'set')
+    assert [entry.length for entry in dataset.episodes] == [30, 44]
+    assert dataset.tasks == {0: 'put the carrot on the plate'}
+    assert dataset.cameras == [f'{IMAGES}image']
+    columns = dataset.columns(dataset.episodes[1])
+    np.testing.assert_array_equal(columns[ACTION], action)
+    np.testing.assert_array_equal(columns[STATE], 2 * action)
+    shown = next(iter(dataset.images(dataset.episodes[1], f'{IMAGES}image')))
+    assert np.abs(shown.mean((0, 1)) - (200, 100, 20)).max() < 6
+
+
+@pytest.mark.parametrize(('changes', 'message'), [
+    ({'steps/action': None}, 'record 0 needs steps/is_first, steps/action and .*, got steps/is'),
+    ({'steps/action': [1.0] * 31}, 'action has 31 values, expected as many numbers for each'),
+    ({'steps/language_instruction': None}, 'the files do not say what is done'),
+    ({'steps/observation/image': [b'\x89PNG'] * 29}, "rows of different lengths: .*'image': 29"),
+])
+def test_rlds_that_cannot_be_rows_is_named(tmp_path, changes, message):
+    rlds(tmp_path / 'toy', (30,), **changes)
+    with pytest.raises(ValueError, match=message):
+        main(['convert', str(tmp_path / 'toy'), '--rate', '10', '--out', str(tmp_path / 'set')])
+
+
+def test_a_file_that_ends_within_a_record_is_named(tmp_path):
+    rlds(tmp_path / 'toy', (30,))
+    (file,) = (tmp_path / 'toy').iterdir()
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(ValueError, match='ends within a record'):
+        main(['convert', str(file), '--rate', '10', '--out', str(tmp_path / 'set')])

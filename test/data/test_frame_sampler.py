@@ -81,6 +81,16 @@ def test_rows_do_not_depend_on_how_long_messages_travel(delays, seed):
             np.testing.assert_array_equal(one.numbers[name], other.numbers[name])
 
 
+def test_images_that_stand_in_no_row_are_counted():
+    said = [(stamp, *rest) for stamp, *rest in messages()]
+    front = [stamp for stamp, name, _ in said if name == 'front']
+    sampler = FrameSampler(SPEC)
+    rows = feed(sampler, [(stamp, stamp, *rest) for stamp, *rest in said])
+    shown = {int(row.numbers[f'{STAMP}front'][0]) for row in rows}
+    lost = [stamp for stamp in front if min(shown) < stamp < max(shown) and stamp not in shown]
+    assert sampler.counts['front'].unused == len(lost) > 30  # of 30 images a second and 10 rows
+
+
 def test_a_camera_that_falls_silent_is_shown_with_its_old_stamp():
     silent = [(stamp, stamp, name, values) for stamp, name, values in messages()
               if name != 'front' or stamp < START_NS + 500 * MS]

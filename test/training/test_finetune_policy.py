@@ -13,6 +13,8 @@
 # limitations under the License.
 import dataclasses
 
+from faster_ros.cli.data import main as edit
+from faster_ros.cli.tokenizer import main as tokenize
 from faster_ros.data.dataset_spec import (
     ACTION,
     DatasetFrame,
@@ -58,10 +60,8 @@ def frame(spec, row, episode):
         for name, size in spec.cameras.items()})
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    """Return a data set of four episodes."""
-    folder = tmp_path_factory.mktemp('recorded') / 'swings'
+def recorded(folder, who_leads=lambda row: Source.HUMAN):
+    """Return a data set of four episodes; ``who_leads``: of a row."""
     cameras = {name: dataclasses.replace(camera, width=64, height=48)
                for name, camera in ROBOT.cameras.items()}
     spec = robot_dataset(dataclasses.replace(ROBOT, cameras=cameras), 10)
@@ -69,9 +69,18 @@ def data(tmp_path_factory):
     for episode in range(4):
         writer.begin_episode(EpisodeFacts('swing left' if episode % 2 else 'swing right'))
         for row in range(20):
-            writer.add_frame(frame(spec, row, episode))
+            found = frame(spec, row, episode)
+            writer.add_frame(dataclasses.replace(found, numbers={
+                **found.numbers, SOURCE: whole(who_leads(row))}))
         writer.save_episode('success')
+    writer.close()
     return folder
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Return a data set that a person has recorded."""
+    return recorded(tmp_path_factory.mktemp('recorded') / 'swings')
 
 
 def train(data, out, *more, **changes):
@@ -99,6 +108,21 @@ def test_training_on_a_recorded_data_set_gives_a_policy_that_answers(data, tmp_p
     assert summary['validations'][-1]['error']['joints_rad'] < 1
     assert 'swing' not in (tmp_path / 'report.md').read_text()
     assert '| 40 |' in (tmp_path / 'report.md').read_text()
+
+
+def test_tokenizer_and_policy_take_the_corrections_of_a_person(data, tmp_path):
+    driven = recorded(tmp_path / 'driven', lambda row: (
+        Source.INTERVENTION if row >= 7 else Source.POLICY))
+    fixes, together = tmp_path / 'corrections', tmp_path / 'all'
+    assert edit(['corrections', str(driven), '--out', str(fixes)]) == 0
+    assert edit(['merge', str(data), str(fixes), '--out', str(together)]) == 0
+    rows = read_robot_rows(together, ROBOT, (32, 24), tmp_path / 'images')
+    assert np.bincount(rows.episode).tolist() == [20] * 4 + [13] * 4
+    train(together, tmp_path / 'run')
+    assert answer(tmp_path / 'run' / 'checkpoint').shape == (8, 8)
+    assert tokenize(['fit', str(together), '--horizon', '0.8', '--seconds', '2', '--quick',
+                     '--out', str(tmp_path / 'tokenizer')]) == 0
+    assert (tmp_path / 'tokenizer' / 'config.json').exists()
 
 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(data, tmp_path, monkeypatch):
