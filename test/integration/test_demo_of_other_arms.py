@@ -27,8 +27,8 @@ _DEADLINE_S = 300.0  # about 25 s are needed on a quiet machine with two cores
 
 def demo(robot, out, task='pick'):
     """Run one trial; returns what was printed and the summary."""
-    command = [sys.executable, '-m', 'faster_ros.cli.main', 'demo', '--robot', robot, '--task', task,
-               '--trials', '1', '--video', 'false', '--out', str(out)]
+    command = [sys.executable, '-m', 'faster_ros.cli.main', 'demo', '--robot', robot, '--task',
+               task, '--trials', '1', '--video', 'false', '--out', str(out)]
     environment = os.environ | {'ROS_DOMAIN_ID': str(own_domain()), 'PYTHONPATH': str(ROOT),
                                 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True,
