@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""The demo of each family of arms, led by the expert: its own adapter, topics and rules."""
+"""The demo of each family of arms and of each task, led by the expert, over the real topics."""
 
 import json
 import os
@@ -25,10 +25,10 @@ from ros_process import own_domain, ROOT
 _DEADLINE_S = 300.0  # about 25 s are needed on a quiet machine with two cores
 
 
-def demo(robot, out):
+def demo(robot, out, task='pick'):
     """Run one trial; returns what was printed and the summary."""
-    command = [sys.executable, '-m', 'faster_ros.cli.main', 'demo', '--robot', robot, '--trials',
-               '1', '--video', 'false', '--out', str(out)]
+    command = [sys.executable, '-m', 'faster_ros.cli.main', 'demo', '--robot', robot, '--task',
+               task, '--trials', '1', '--video', 'false', '--out', str(out)]
     environment = os.environ | {'ROS_DOMAIN_ID': str(own_domain()), 'PYTHONPATH': str(ROOT),
                                 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True,
@@ -51,3 +51,11 @@ def test_the_expert_picks_a_cube_over_the_topics_of_the_robot(robot, tmp_path):
     assert summary['led_by'] == 'the scripted expert, no policy'
     assert summary['successes'] == 1, printed
     assert summary['wrong_cube'] == 0
+
+
+@pytest.mark.slow
+def test_the_expert_puts_two_cubes_into_the_bin_in_the_time_of_that_task(tmp_path):
+    printed, summary = demo('fr3', tmp_path, 'bin_two')
+    assert ' and then the ' in printed
+    assert (summary['successes'], summary['wrong_cube']) == (1, 0), printed
+    assert summary['time_limit_s'] == 32.0
