@@ -66,6 +66,10 @@ _LAYOUTS = {  # columns, horizon, patch rows, time strides: the code shapes of t
 
 def main(arguments: list[str]) -> int:
     """Run ``faster_ros benchmark policy`` and return its exit code."""
+    if arguments[:1] == ['prefix']:
+        from faster_ros.cli.prefix_benchmark import main as benchmark_prefix
+
+        return benchmark_prefix(arguments[1:])
     options = _parser().parse_args(arguments)
     device = torch.device(_device(options.device))
     dtype = torch.bfloat16 if device.type == 'cuda' else torch.float32
@@ -103,7 +107,7 @@ def measure(options: argparse.Namespace, device: torch.device,
         'FAST-style': decoding(without_expert(policy, options.fast_tokens, _FAST_CODES), batch),
         'flow': flow_decoding(policy, batch, grid.action_horizon, _FLOW_STEPS),
     }, device, options.calls, record)
-    prefix = policy.backbone(batch)
+    prefix = policy.prefix(batch)
     return {
         'size': options.size, 'note': size.note, 'layout': options.layout,
         'device': _device_name(device), 'dtype': str(dtype), 'threads': torch.get_num_threads(),
@@ -167,7 +171,8 @@ def plot(figures: dict[str, Any], path: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='faster_ros benchmark', description=__doc__)
-    parser.add_argument('what', choices=['policy'], help='what to measure')
+    parser.add_argument('what', choices=['policy', 'prefix'], help='what to measure; prefix has '
+                        'options of its own: faster_ros benchmark prefix --help')
     parser.add_argument('--size', choices=sorted(SIZES), default='tiny', help='; '.join(
         f'{name}: {size.note}' for name, size in SIZES.items()))
     parser.add_argument('--layout', choices=sorted(_LAYOUTS), default='single-arm',

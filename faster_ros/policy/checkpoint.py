@@ -46,6 +46,7 @@ from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.hub import local_folder, push
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
 from faster_ros.policy.static_inference import prepare_inference
+from faster_ros.policy.visual_tokens import FrameReuse
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
@@ -120,7 +121,10 @@ class FASTerPolicy:
         self.parts = parts
         self.decode_s = 0.0
         self._device = torch.device(device)
-        self._generate = prepare_inference(parts.model, self._device)
+        tolerance = parts.model.config.reuse_tolerance
+        self._reuse = FrameReuse(parts.model.backbone, tolerance) if tolerance else None
+        self._generate = prepare_inference(parts.model, self._device, self._reuse)
+        self._instruction = ''
         self._tokenizer = parts.tokenizer.to(self._device).eval()
         self._preprocess = parts.preprocessor or PixelsAndWords(parts.model.config)
 
@@ -187,8 +191,7 @@ class FASTerPolicy:
         if positions.shape != (len(names),) or not np.isfinite(positions).all():
             raise ValueError(f'positions must be {len(names)} finite numbers '
                              f"({', '.join(names)}), got {positions}")
-        batch = self._input(images, positions, instruction)
-        batch.committed = self._committed(committed, positions)
+        batch = self._input(images, positions, instruction, committed)
         with torch.inference_mode():
             decoded = self._tokenizer.decode(self._generate(batch, deadline=deadline))
         self.decode_s = deadline.decode_s
@@ -197,8 +200,7 @@ class FASTerPolicy:
     def codes(self, images: Mapping[str, ImageArray], positions: FloatArray,
               instruction: str) -> Tensor:
         """Return what is named for an observation: codes of all levels, of shape (K, T)."""
-        batch = self._input(images, positions, instruction)
-        batch.committed = self._committed(None, positions)
+        batch = self._input(images, positions, instruction, None)
         with torch.inference_mode():
             return self._generate(batch, levels=self.parts.model.config.levels)[0]
 
@@ -231,8 +233,18 @@ class FASTerPolicy:
                                parts.action_normaliser, parts.model.config.committed_rows)
         return torch.from_numpy(rows)[None].to(self._device)
 
-    def _input(self, images: Mapping[str, ImageArray], positions: FloatArray,
-               instruction: str) -> PolicyInput:
+    def _input(self, images: Mapping[str, ImageArray], positions: FloatArray, instruction: str,
+               committed: FloatArray | None) -> PolicyInput:
+        if self._reuse and instruction != self._instruction:
+            self._reuse.forget()
+        self._instruction = instruction
+        batch = self.tensors(images, positions, instruction)
+        batch.committed = self._committed(committed, positions)
+        return batch
+
+    def tensors(self, images: Mapping[str, ImageArray], positions: FloatArray,
+                instruction: str) -> PolicyInput:
+        """Return what the model takes of uint8 RGB images, measured joints (D,) and words."""
         missing = [camera for camera in self.cameras if camera not in images]
         if missing:
             raise ValueError(f"image of camera {', '.join(missing)} is missing; the policy needs "

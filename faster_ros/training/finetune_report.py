@@ -93,5 +93,15 @@ def write_report(out: Path, record: dict[str, Any], curve: list[dict[str, float]
     (out / 'report.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
 
 
+def summary_writer(folder: Path, step: int) -> Any:
+    """Return TensorBoard's writer of a run that is at ``step``; later points are dropped."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ValueError(f'tensorboard: true needs the Python package of that name ({error}): '
+                         'pip install tensorboard') from error
+    return SummaryWriter(str(folder), purge_step=step)
+
+
 def _shares(values: list[float]) -> str:
     return ' '.join(f'{100 * value:.0f} %' for value in values)

@@ -13,19 +13,6 @@
 # limitations under the License.
 import dataclasses
 
-from faster_ros.data.dataset_spec import (
-    ACTION,
-    DatasetFrame,
-    EpisodeFacts,
-    robot_dataset,
-    SOURCE,
-    Source,
-    STAMP,
-    STATE,
-    TICK,
-    whole,
-)
-from faster_ros.data.lerobot_writer import LeRobotWriter
 from faster_ros.interfaces import Observation
 from faster_ros.policy.checkpoint import load_policy
 from faster_ros.robot_spec import load_robot_spec
@@ -36,42 +23,14 @@ from faster_ros.training.robot_rows import read_robot_rows
 import numpy as np
 import pytest
 from safetensors.torch import load_file
+from swinging_arm import FAST, recorded_swings, ROBOT
 import torch
 import yaml
-
-ROBOT = load_robot_spec('fr3')
-FAST = {'preset': 'cpu', 'image_width': 32, 'image_height': 24, 'steps': 6, 'batch_size': 8,
-        'tokenizer_steps': 10, 'codebook_size': 16, 'horizon': 8, 'time_patch': 2,
-        'validate_every': 3, 'learning_rate': 3e-3, 'warmup_steps': 1}
-
-
-def frame(spec, row, episode):
-    """Return a row of an arm that swings, one way or the other."""
-    stamp = 1_760_000_000_000_000_000 + row * 10**8
-    joints = ROBOT.home_positions + 0.3 * np.sin(row / 5) * (1 if episode % 2 else -1)
-    joints[-1] = 0.0
-    numbers = {STATE: joints, ACTION: joints + 0.01, SOURCE: whole(Source.HUMAN),
-               TICK: whole(stamp),
-               **{name: whole(stamp) for name in spec.numbers if name.startswith(STAMP)}}
-    return DatasetFrame(numbers, {
-        name: np.full((*size, 3), 100 + 20 * (episode % 2), np.uint8)
-        for name, size in spec.cameras.items()})
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    """Return a data set of four episodes."""
-    folder = tmp_path_factory.mktemp('recorded') / 'swings'
-    cameras = {name: dataclasses.replace(camera, width=64, height=48)
-               for name, camera in ROBOT.cameras.items()}
-    spec = robot_dataset(dataclasses.replace(ROBOT, cameras=cameras), 10)
-    writer = LeRobotWriter(folder, spec, live=False)
-    for episode in range(4):
-        writer.begin_episode(EpisodeFacts('swing left' if episode % 2 else 'swing right'))
-        for row in range(20):
-            writer.add_frame(frame(spec, row, episode))
-        writer.save_episode('success')
-    return folder
+    return recorded_swings(tmp_path_factory.mktemp('recorded') / 'swings')
 
 
 def train(data, out, *more, **changes):
@@ -134,15 +93,9 @@ def test_the_backbone_is_frozen_in_the_first_steps(data, tmp_path):
 @pytest.mark.parametrize('lora_rank, bf16', [(0, False), (2, True)])
 def test_a_vision_language_model_is_fine_tuned_from_its_folder(data, tmp_path, lora_rank, bf16):
     pytest.importorskip('transformers', reason='transformers is not installed')
-    from small_vlms import architecture, image_processor, model, tokenizer
-    from transformers import AutoModelForImageTextToText
+    from small_vlms import published
 
-    weights = model('smolvlm').backbone.model
-    head = AutoModelForImageTextToText.from_config(weights.config)
-    head.model.load_state_dict(weights.state_dict())
-    for part in (head, tokenizer(), image_processor('smolvlm')):
-        part.save_pretrained(tmp_path / 'published')
-    assert architecture('smolvlm')['model_type'] == 'smolvlm'
+    weights = published('smolvlm', tmp_path / 'published')
     train(data, tmp_path / 'run', backbone=str(tmp_path / 'published'), lora_rank=lora_rank,
           bf16=bf16, steps=2, validate_every=2, expert_steps=1, accumulate=2)
     tensors = load_file(tmp_path / 'run' / 'checkpoint' / 'policy.safetensors')
@@ -194,6 +147,7 @@ def test_a_data_set_that_does_not_fit_the_robot_is_refused(data, tmp_path):
     ({'steps': 0, 'epochs': 0.0}, 'expected either steps or epochs above 0'),
     ({'batch_size': 8, 'accumulate': 3}, 'accumulate 3 must divide batch_size 8'),
     ({'lora_rank': 4}, "lora_rank 4 needs a trained backbone; 'tiny'"),
+    ({'shard': True}, "shard is for large backbones; 'tiny' fits every device"),
     ({'preset': 'moon'}, "preset 'moon' is unknown; expected one of libero, bridge"),
 ])
 def test_a_recipe_that_cannot_be_trained_is_refused(tmp_path, changes, message):
