@@ -68,6 +68,7 @@ setup(
         'hdf5': ['h5py>=3.10'],
         'server': ['msgpack>=1', 'websockets>=16'],
         'sim': ['mujoco>=3.3'],
+        'tensorboard': ['tensorboard>=2.16'],
         'vlm': ['transformers>=5'],
         'dev': ['hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'ruff', 'types-PyYAML'],
     },

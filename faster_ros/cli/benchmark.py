@@ -76,7 +76,10 @@ def main(arguments: list[str]) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    figures = measure(options, device, dtype)
+    try:
+        figures = measure(options, device, dtype)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(f'out of GPU memory ({error}): lower --size or --cameras') from error
     options.out.mkdir(parents=True, exist_ok=True)
     table = describe(figures)
     (options.out / 'table.md').write_text(table + '\n', encoding='utf-8')

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 import json
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ from torch import Tensor
 _SHARES = (0.75, 0.5)
 _TOLERANCES = (0.02, 0.05, 0.1, 0.2)
 Encode = Callable[[PrefixTokens], Prefix]
+_Subject = tuple[FASTerVLA, list[list[PolicyInput]], Callable[[Tensor], FloatArray] | None]
 
 
 def main(arguments: list[str]) -> int:
@@ -56,8 +57,8 @@ def main(arguments: list[str]) -> int:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     device = torch.device(options.device)
-    policy, frames = _random(options, device) if options.size else _trained(options, device)
-    rows = measure(policy, frames)
+    policy, frames, actions = (_random if options.size else _trained)(options, device)
+    rows = measure(policy, frames, actions)
     subject = f'{options.size}, random weights' if options.size else str(options.checkpoint)
     table = describe(rows, f'{subject}; {sum(map(len, frames))} frames of {len(frames)} episodes, '
                      f'{device}, {options.threads} threads')
@@ -69,44 +70,67 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+@dataclass
+class _Measured:
+    """What one option did: codes (K, T), prefix tokens and share of image tokens, a frame each."""
+
+    codes: list[Tensor] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    anew: list[float] = field(default_factory=list)
+
+
 @torch.inference_mode()
-def measure(policy: FASTerVLA, episodes: list[list[PolicyInput]]) -> list[dict[str, Any]]:
-    """Return one row for each option; the first is the policy without any."""
-    rows: list[dict[str, Any]] = []
-    plain: list[Tensor] = []
-    for name, begin in _options(policy):
-        watch, codes, tokens, anew = Stopwatch(episodes[0][0].state.device), [], [], []
-        for frames in episodes:
-            encode = begin()
-            for batch in frames:
-                embedded = policy.embed(batch)
-                prefix = watch.time('prefix', encode, embedded)
-                codes.append(policy.decode(prefix, levels=policy.config.levels)[0])
-                tokens.append(prefix.mask.shape[1])
-                anew.append(encode.anew if isinstance(encode, FrameReuse) else 1.0)
-        plain = plain or codes
-        same = torch.stack([one == other for one, other in zip(codes, plain)]).float()
-        rows.append({'option': name, 'prefix_tokens': float(np.mean(tokens)),
-                     'image_tokens_anew': float(np.mean(anew)),
-                     **{f'prefix_p{share}_ms': float(np.percentile(watch.times['prefix'], share))
-                        for share in (50, 95)},
-                     'equal_codes': float(same.mean()),
-                     'equal_codes_of_level': same.mean((0, 2)).tolist(),
-                     'equal_chunks': float(same.flatten(1).all(1).float().mean())})
-    return rows
+def measure(policy: FASTerVLA, episodes: list[list[PolicyInput]],
+            actions: Callable[[Tensor], FloatArray] | None = None) -> list[dict[str, Any]]:
+    """
+    Return one row for each option, the policy without any first; each frame goes to all in turn.
+
+    ``actions`` makes deltas (N, H, D) of codes (N, K, T); without it no change of them is told.
+    """
+    options = dict(_options(policy))
+    found = {name: _Measured() for name in options}
+    watch = Stopwatch(episodes[0][0].state.device)
+    for frames in episodes:
+        encoders = {name: begin() for name, begin in options.items()}
+        for tokens in map(policy.embed, frames):
+            for name, encode in encoders.items():
+                prefix = watch.time(name, encode, tokens)
+                kept = found[name]
+                kept.codes.append(policy.decode(prefix, levels=policy.config.levels)[0])
+                kept.tokens.append(prefix.mask.shape[1])
+                kept.anew.append(encode.anew if isinstance(encode, FrameReuse) else 1.0)
+    plain = torch.stack(found['none'].codes)
+    return [_row(name, kept, plain, watch.times[name], actions) for name, kept in found.items()]
+
+
+def _row(name: str, kept: _Measured, plain: Tensor, times: list[float],
+         actions: Callable[[Tensor], FloatArray] | None) -> dict[str, Any]:
+    codes = torch.stack(kept.codes)
+    same = (codes == plain).float()
+    change = None if actions is None else float(np.abs(actions(codes) - actions(plain)).mean())
+    return {'option': name, 'prefix_tokens': float(np.mean(kept.tokens)),
+            'image_tokens_anew': float(np.mean(kept.anew)),
+            'prefix_p50_ms': float(np.percentile(times, 50)),
+            'prefix_p95_ms': float(np.percentile(times, 95)),
+            'equal_codes': float(same.mean()),
+            'equal_codes_of_level': same.mean((0, 2)).tolist(),
+            'equal_chunks': float(same.flatten(1).all(1).float().mean()),
+            'joint_change_rad': change}
 
 
 def describe(rows: list[dict[str, Any]], title: str) -> str:
     """Return the rows as a table in Markdown."""
     lines = [title, '', '| option | prefix tokens | image tokens anew | prefix p50 ms | p95 | '
-             'equal codes | by level | equal chunks |', '|---|---|---|---|---|---|---|---|']
+             'equal codes, % | by level | equal chunks, % | mean change of joints, rad |',
+             '|---|---|---|---|---|---|---|---|---|']
     for row in rows:
         levels = ' '.join(f'{100 * share:.1f}' for share in row['equal_codes_of_level'])
         lines.append(
             f"| {row['option']} | {row['prefix_tokens']:.0f} | "
             f"{100 * row['image_tokens_anew']:.0f} % | {row['prefix_p50_ms']:.2f} | "
-            f"{row['prefix_p95_ms']:.2f} | {100 * row['equal_codes']:.1f} % | {levels} | "
-            f"{100 * row['equal_chunks']:.1f} % |")
+            f"{row['prefix_p95_ms']:.2f} | {100 * row['equal_codes']:.1f} | {levels} | "
+            f"{100 * row['equal_chunks']:.1f} | "
+            + (f"{row['joint_change_rad']:.4f} |" if row['joint_change_rad'] is not None else '|'))
     return '\n'.join(lines)
 
 
@@ -146,24 +170,27 @@ def _episodes(options: argparse.Namespace, width: int,
                for step in collector.episode(TEST_SEED_START + index)]
 
 
-def _trained(options: argparse.Namespace,
-             device: torch.device) -> tuple[FASTerVLA, list[list[PolicyInput]]]:
+def _trained(options: argparse.Namespace, device: torch.device) -> _Subject:
     spec = load_robot_spec(options.robot)
     policy = load_policy(options.checkpoint, spec, str(device))
-    model = policy.parts.model
-    size = model.config.backbone
-    episodes = [[policy.tensors(dict(zip(spec.cameras, images)), positions, words)
-                 for images, positions, words in frames]
-                for frames in _episodes(options, size.image_width, size.image_height)]
-    return model, episodes
+    parts, size = policy.parts, policy.parts.model.config.backbone
+
+    def arm_targets(codes: Tensor) -> FloatArray:
+        deltas = parts.tokenizer.decode(codes).double().cpu().numpy()
+        return np.cumsum(parts.action_normaliser.restore(deltas)[..., spec.arm_mask], axis=1)
+
+    return parts.model, [[policy.tensors(dict(zip(spec.cameras, images)), positions, words)
+                          for images, positions, words in frames]
+                         for frames in _episodes(options, size.image_width, size.image_height)
+                         ], arm_targets
 
 
-def _random(options: argparse.Namespace,
-            device: torch.device) -> tuple[FASTerVLA, list[list[PolicyInput]]]:
+def _random(options: argparse.Namespace, device: torch.device) -> _Subject:
     """Return a policy of random weights, and frames with the words of a random prompt."""
     config = size_config(SIZES[options.size], 3, 7, 4096, 2)
     policy = random_policy(config, device, torch.float32)
     one = random_observation(config, device)
     height, width = one.images.shape[-2:]
     return policy, [[replace(one, images=image_tensor(images)[None].to(device))
-                     for images, _, _ in frames] for frames in _episodes(options, width, height)]
+                     for images, _, _ in frames]
+                    for frames in _episodes(options, width, height)], None

@@ -279,7 +279,11 @@ def load_policy(folder: str | Path, spec: RobotSpec, device: str = 'cpu') -> FAS
                          f'{_reason(error)}') from error
     _load_weights(parts.model, folder / 'policy.safetensors')
     _load_weights(parts.tokenizer, folder / 'tokenizer.safetensors')
-    return FASTerPolicy(parts, device)
+    try:
+        return FASTerPolicy(parts, device)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(f'checkpoint {folder}: out of GPU memory ({error}): end other programs '
+                         'on this GPU, take a smaller backbone, or device cpu') from error
 
 
 def _unfilled(config: PolicyConfig) -> FASTerVLA:

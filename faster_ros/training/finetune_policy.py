@@ -16,7 +16,8 @@
 
 The tokenizer is fitted to the data's delta chunks; the expert learns while the backbone is
 frozen; then both learn, the backbone (or low-rank additions to it) at a lower rate. Interrupted,
-``--resume`` goes on from the last validation. Start several processes with torchrun.
+``--resume`` goes on from the last validation. Start several processes with torchrun; each holds
+the whole model (DDP), or with ``shard`` a part of it (FSDP).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from collections.abc import Iterator
 import copy
 from dataclasses import asdict
 from pathlib import Path
+import time
 from typing import Any
 
 from faster_ros.policy.backbones.base import PolicyInput
@@ -62,6 +64,7 @@ class PolicyFineTuning:
         self.curve: list[dict[str, float]] = []
         self.validations: list[dict[str, Any]] = []
         self._board: Any = None
+        self._began = (0, 0.0)  # step and time
         self.model: FASTerVLA = parts.model
         if recipe.lora_rank:
             backbone = self.model.backbone
@@ -89,6 +92,7 @@ class PolicyFineTuning:
     def run(self) -> None:
         """Train to the end, validating and saving on the way."""
         recipe = self.recipe
+        self._began = (self.step, time.monotonic())
         bar = tqdm(range(self.step, self.updates), desc='policy', unit='step', initial=self.step,
                    total=self.updates, disable=not self.processes.first)
         for step, parts in zip(bar, self._batches()):
@@ -193,9 +197,19 @@ class PolicyFineTuning:
         torch.save(state, partial)
         partial.replace(self.out / _STATE)
         record = {'recipe': asdict(self.recipe), 'step': self.step,
-                  'validation': self.validations[-1], 'data': self.rows.notes}
+                  'validation': self.validations[-1], 'data': self.rows.notes,
+                  'cost': self._cost()}
         parts.save(self.out / 'checkpoint', record)
         write_report(self.out, record, self.curve, self.validations)
+
+    def _cost(self) -> dict[str, Any]:
+        """Return the device's peak memory, and rows and codes per second with all that was saved."""
+        first, began = self._began
+        rows_s = (self.step - first) * self.recipe.batch_size / (time.monotonic() - began)
+        cuda = self.processes.device.startswith('cuda')
+        return {'processes': self.processes.size, 'rows_per_s': rows_s,
+                'codes_per_s': rows_s * self.model.config.tokens,
+                'peak_memory_gb': torch.cuda.max_memory_allocated() / 1e9 if cuda else None}
 
     def _draw(self, name: str, values: list[float]) -> None:
         """Give values, one a level or a group, to TensorBoard if that is wanted."""
@@ -265,8 +279,8 @@ def main(arguments: list[str]) -> int:
         run.run()
     except torch.OutOfMemoryError as error:
         raise ValueError(
-            f'out of GPU memory ({error}): raise accumulate, set lora_rank, or take a smaller '
-            'backbone; batch_size can stay') from error
+            f'out of GPU memory ({error}): raise accumulate, set lora_rank or shard, or take a '
+            'smaller backbone; batch_size can stay') from error
     finally:
         processes.stop()
     print(f"checkpoint: {options.out / 'checkpoint'}\nreport:     {options.out / 'report.md'}")

@@ -55,6 +55,7 @@ def test_training_on_a_recorded_data_set_gives_a_policy_that_answers(data, tmp_p
     first, last = (sum(point[f'level_{level}'] for level in range(3))
                    for point in (summary['curve'][0], summary['curve'][-1]))
     assert last < 0.8 * first
+    assert summary['cost']['codes_per_s'] > summary['cost']['rows_per_s'] > 0
     assert summary['validations'][-1]['error']['joints_rad'] < 1
     assert 'swing' not in (tmp_path / 'report.md').read_text()
     assert '| 40 |' in (tmp_path / 'report.md').read_text()
@@ -166,3 +167,25 @@ def test_presets_have_the_batches_and_lengths_of_the_paper():
         assert PRESETS[name].weight_decay == 1e-10
         assert PRESETS[name].warmup_steps == 1000
     assert PRESETS['bridge'].updates(1280) == 40
+
+
+def test_out_of_gpu_memory_says_what_to_lower(data, tmp_path, monkeypatch):
+    def exhausted(run, step, parts):
+        raise torch.OutOfMemoryError('tried to allocate 2 GiB')
+
+    monkeypatch.setattr(PolicyFineTuning, '_update', exhausted)
+    with pytest.raises(ValueError, match='2 GiB.*: raise accumulate, set lora_rank or shard'):
+        train(data, tmp_path / 'run')
+
+
+def test_the_curves_are_written_for_tensorboard_or_its_package_is_named(data, tmp_path):
+    try:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    except ImportError:
+        with pytest.raises(ValueError, match='tensorboard: true needs .* pip install tensorboard'):
+            train(data, tmp_path / 'run', tensorboard=True)
+        return
+    train(data, tmp_path / 'run', tensorboard=True)
+    drawn = EventAccumulator(str(tmp_path / 'run' / 'tensorboard')).Reload()
+    assert [point.step for point in drawn.Scalars('token_accuracy/0')] == [3, 6]
+    assert drawn.Scalars('loss/2')[0].value > 0

@@ -28,12 +28,13 @@ import torch
 
 data, out, file, *resumed = sys.argv[1:]
 recipe, spec = read_recipe(Path(file)), load_robot_spec('fr3')
-torch.manual_seed(0)
 FASTerVLA._gaps = lambda self, flat: torch.full_like(flat, 2)  # equal for any share of a batch
 processes = DataParallel.start('cpu')
 rows = read_robot_rows(Path(data), spec, (recipe.image_width, recipe.image_height),
                        Path(out) / f'images_{processes.rank}')
-parts, coded = make_parts(recipe, rows, spec, Path(out), processes)
+for _ in range(2):  # the second time with the tokenizer of the first, from equal random numbers
+    torch.manual_seed(0)
+    parts, coded = make_parts(recipe, rows, spec, Path(out), processes)
 run = PolicyFineTuning(parts, recipe, coded, Path(out), processes)
 save = run._validate_and_save
 
