@@ -203,7 +203,7 @@ class PolicyFineTuning:
         write_report(self.out, record, self.curve, self.validations)
 
     def _cost(self) -> dict[str, Any]:
-        """Return the device's peak memory, and rows and codes per second with all that was saved."""
+        """Return peak memory, and rows and codes per second, with what validating took."""
         first, began = self._began
         rows_s = (self.step - first) * self.recipe.batch_size / (time.monotonic() - began)
         cuda = self.processes.device.startswith('cuda')

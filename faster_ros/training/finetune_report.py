@@ -88,8 +88,8 @@ def write_report(out: Path, record: dict[str, Any], curve: list[dict[str, float]
         lines.append(f"| {point['step']} | {_shares(point['token_accuracy'])} | "
                      f"{_shares(point['token_majority'])} | {point['error']['joints_rad']:.4f} | "
                      f"{point['error']['grippers_m']:.4f} |")
-    lines += ['', f"Cost: {json.dumps(record['cost'])}", '', f"Data: {json.dumps(record['data'])}", '',
-              f"Recipe: {json.dumps(record['recipe'])}"]
+    for key in ('cost', 'data', 'recipe'):
+        lines += ['', f'{key.capitalize()}: {json.dumps(record[key])}']
     (out / 'report.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
 
 
