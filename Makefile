@@ -30,6 +30,9 @@ READY_BROWSER := $(VENV)/.ready-browser
 # The vendors' SDKs and simulator want another numpy.
 VENV_DRIVERS := .venv-drivers$(if $(ROS_DISTRO),-$(ROS_DISTRO))
 READY_DRIVERS := $(VENV_DRIVERS)/.ready
+# LIBERO wants another mujoco.
+VENV_LIBERO := .venv-libero
+READY_LIBERO := $(VENV_LIBERO)/.ready
 # LeRobot wants Python 3.12 or newer, and another torch.
 VENV_LEROBOT := .venv-lerobot
 READY_LEROBOT := $(VENV_LEROBOT)/.ready
@@ -43,11 +46,13 @@ REQUIREMENTS := requirements.txt requirements-dev.txt \
 
 TEST_ENV := OMP_NUM_THREADS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
+LIBERO := OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR) $(VENV_LIBERO)/bin/python -m faster_ros.cli.main libero
 PYTEST_DRIVERS := $(TEST_ENV) PYTHONPATH=$(CURDIR):$$PYTHONPATH \
 	$(VENV_DRIVERS)/bin/python -m pytest -s test/drivers
 
 .PHONY: help demo test test-fast test-slow test-drivers test-drivers-real-time \
-	test-drivers-long test-lerobot test-browser lint fix train-demo train-smoke evaluate-demo venv rendering clean distclean
+	test-drivers-long test-lerobot test-browser lint fix train-demo train-smoke evaluate-demo \
+	libero-smoke libero-venv venv rendering clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -102,6 +107,16 @@ train-smoke: $(READY) rendering ## the same in two minutes, to see that training
 evaluate-demo: $(READY) rendering ## measure the demo's policy on unseen layouts
 	$(BIN)/faster_ros evaluate-demo $(ARGS)
 
+libero-venv: $(READY_LIBERO) ## only make the environment with LIBERO's suites
+
+libero-smoke: $(READY_LIBERO) rendering ## two short trials of LIBERO, policy of random weights
+	@mkdir -p "$$HOME"
+	rm -rf out/libero_smoke
+	$(LIBERO) untrained --suite libero_object --out out/libero_smoke/untrained
+	$(LIBERO) run out/libero_smoke/untrained --suite libero_object --tasks 0 --initial-states 2 \
+		--steps 24 --device cpu --out out/libero_smoke/run $(ARGS)
+	@echo 'The weights are random: this shows that the bridge works, and no success rate.'
+
 venv: $(READY) ## only make the environment
 
 $(READY): $(REQUIREMENTS) setup.py setup.cfg .ci/setup_env.sh
@@ -118,6 +133,10 @@ $(READY_BROWSER): requirements-browser.txt $(READY)
 
 $(READY_DRIVERS): requirements-drivers.txt .ci/setup_env.sh
 	@.ci/setup_env.sh drivers $(VENV_DRIVERS)
+	@touch $@
+
+$(READY_LIBERO): requirements-libero.txt .ci/setup_env.sh
+	@.ci/setup_env.sh libero $(VENV_LIBERO)
 	@touch $@
 
 $(READY_LEROBOT): requirements-lerobot.txt .ci/setup_env.sh

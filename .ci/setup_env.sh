@@ -6,6 +6,7 @@
 #   .ci/setup_env.sh browser DIR    on top of it playwright, and Chromium by apt, for the page
 #   .ci/setup_env.sh drivers DIR    another one, with the vendors' SDKs and simulator
 #   .ci/setup_env.sh lerobot DIR    another one, with LeRobot, on Python 3.12 or newer
+#   .ci/setup_env.sh libero DIR     another one, with the suites of LIBERO
 #   .ci/setup_env.sh rendering      the apt packages for rendering without a display
 #
 # PIP_ARGS holds extra arguments for every `pip install` (an index, a proxy, ...).
@@ -229,7 +230,8 @@ case "${1:-}" in
     ros-tools) venv="$2"; say "Installing colcon and the ROS linters into $venv"; pip_install -r requirements-ros-tools.txt ;;
     browser) venv="$2"; need_chromium; say "Installing playwright into $venv"; pip_install -r requirements-browser.txt ;;
     drivers) venv="$2"; make_drivers_venv ;;
+    libero) venv="$2"; need_empty_venv; say "Installing LIBERO into $venv (once: three minutes, 2 GB)"; pip_install -r requirements-libero.txt ;;
     lerobot) venv="$2"; make_lerobot_venv ;;
     rendering) check_rendering ;;
-    *) die "usage: .ci/setup_env.sh venv DIR | ros-tools DIR | browser DIR | drivers DIR | lerobot DIR | rendering" ;;
+    *) die "usage: .ci/setup_env.sh venv DIR | ros-tools DIR | browser DIR | drivers DIR | libero DIR | lerobot DIR | rendering" ;;
 esac

@@ -41,23 +41,24 @@ MAY_IMPORT = {
     'teleop': BASE,
     'robots': BASE,
     'data': BASE,
-    'evaluation': BASE,
+    'evaluation': BASE | {'data'},  # trials are recorded as episodes of a data set
     'sim': BASE | {'runtime'},  # trials drive the simulated arm through the real controller
     'tokenizer': {'interfaces'},
     'policy': BASE | {'tokenizer', 'data'},  # a checkpoint carries its normalisation
     'policy_server': BASE | {'policy'},  # what a checkpoint must fit, without torch
     'doctor': BASE | {'policy'},  # what a checkpoint needs, without torch
     'training': BASE | {'data', 'policy', 'tokenizer', 'sim', 'evaluation'},
+    'libero': BASE | {'data', 'policy', 'tokenizer', 'evaluation'},
     'graph_parts': set(),
     'bringup': BASE | {'graph_parts', 'teleop'},
     'nodes': BASE | CORE | {'bringup', 'graph_parts'},
-    'cli': BASE | CORE | {'bringup', 'graph_parts', 'training', 'nodes'},
+    'cli': BASE | CORE | {'bringup', 'graph_parts', 'libero', 'training', 'nodes'},
 }
 
 AGREED_PACKAGES = {
-    'accelerate', 'av', 'cv2', 'h5py', 'huggingface_hub', 'jinja2', 'matplotlib', 'mujoco',
-    'msgpack', 'numpy', 'pinocchio', 'pyarrow', 'rosbags', 'ruckig', 'safetensors', 'scipy',
-    'tokenizers', 'torch', 'tqdm', 'transformers', 'websockets', 'yaml',
+    'accelerate', 'av', 'cv2', 'h5py', 'huggingface_hub', 'jinja2', 'libero', 'matplotlib',
+    'mujoco', 'msgpack', 'numpy', 'pinocchio', 'pyarrow', 'robosuite', 'rosbags', 'ruckig',
+    'safetensors', 'scipy', 'tokenizers', 'torch', 'tqdm', 'transformers', 'websockets', 'yaml',
 }
 ROS_PACKAGES = {
     'ament_index_python', 'builtin_interfaces', 'cv_bridge', 'launch', 'launch_ros',

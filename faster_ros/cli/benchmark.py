@@ -65,11 +65,15 @@ _LAYOUTS = {  # columns, horizon, patch rows, time strides: the code shapes of t
 
 
 def main(arguments: list[str]) -> int:
-    """Run ``faster_ros benchmark policy`` and return its exit code."""
+    """Run ``faster_ros benchmark`` and return its exit code."""
     if arguments[:1] == ['prefix']:
         from faster_ros.cli.prefix_benchmark import main as benchmark_prefix
 
         return benchmark_prefix(arguments[1:])
+    if arguments[:1] == ['tasks']:
+        from faster_ros.cli.task_benchmark import main as benchmark_tasks
+
+        return benchmark_tasks(arguments[1:])
     options = _parser().parse_args(arguments)
     device = torch.device(_device(options.device))
     dtype = torch.bfloat16 if device.type == 'cuda' else torch.float32
@@ -174,8 +178,9 @@ def plot(figures: dict[str, Any], path: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='faster_ros benchmark', description=__doc__)
-    parser.add_argument('what', choices=['policy', 'prefix'], help='what to measure; prefix has '
-                        'options of its own: faster_ros benchmark prefix --help')
+    parser.add_argument('what', choices=['policy', 'prefix', 'tasks'], help='what to measure; '
+                        'prefix and tasks have options of their own: '
+                        'faster_ros benchmark prefix --help')
     parser.add_argument('--size', choices=sorted(SIZES), default='tiny', help='; '.join(
         f'{name}: {size.note}' for name, size in SIZES.items()))
     parser.add_argument('--layout', choices=sorted(_LAYOUTS), default='single-arm',

@@ -48,6 +48,9 @@ def main(arguments: list[str]) -> int:
                      help='the simulator starts and judges; without it a person does')
     run.add_argument('--port', type=int, default=8808,
                      help="of the operator's page on this machine (8808)")
+    run.add_argument('--record', type=int, default=-1, metavar='ROWS',
+                     help='rows per second of the recording of every trial, 0 for none (30, '
+                     'simulated 10)')
     run.add_argument('--device', choices=DEVICE.choices, default='auto',
                      help='where the policies run (auto)')
     run.set_defaults(job=_run)
@@ -108,7 +111,7 @@ def _run(options: argparse.Namespace) -> int:
         os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     processes = evaluate_graph(
         plan.robot, str(options.out), options.simulated, not options.unattended, options.port,
-        options.device)
+        options.record, options.device)
     return Runner(processes, options.out.absolute() / 'log').run()
 
 

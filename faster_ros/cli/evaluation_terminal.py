@@ -52,7 +52,9 @@ class Terminal:
     def _setup(self, view: Mapping[str, Any]) -> None:
         self._say(f"\nTrial {view['trial']} of {view['planned']}: {view['task']}, "
                   f"{view['initial_state']}\n  {view['description']}\n"
-                  f"  instruction: {view['instruction']}\n  {view['message']}")
+                  f"  instruction: {view['instruction']}\n  {view['message']}"
+                  + ('' if view['recording']['well'] else
+                     f"\n  recording: {view['recording']['text']}"))
         if not view['ready']:
             time.sleep(_POLL_S)
             return

@@ -132,7 +132,8 @@ def metadata_of(policy: FASTerPolicy, folder: Path, keys: ObservationKeys | None
                 ) -> Metadata:
     """Return what a server says of a policy that was loaded from a folder."""
     from faster_ros.data.provenance import folder_hash
-    from faster_ros.policy.compatibility import ACTION_REPRESENTATION, FORMAT
+    from faster_ros.policy.compatibility import FORMAT
+    from faster_ros.policy.embodiment import representation
     from faster_ros.policy_server.handshake import Metadata, PROTOCOL
     from faster_ros.policy_server.settings import ObservationKeys
 
@@ -141,7 +142,7 @@ def metadata_of(policy: FASTerPolicy, folder: Path, keys: ObservationKeys | None
     return Metadata(
         protocol=PROTOCOL, checkpoint=folder.absolute().name,
         checkpoint_sha256=folder_hash(folder), checkpoint_format=FORMAT,
-        action_representation=ACTION_REPRESENTATION, step_s=parts.step_s, cameras=policy.cameras,
+        action_representation=representation(spec), step_s=parts.step_s, cameras=policy.cameras,
         robot=spec.robot, joints=spec.joint_names, base=spec.base is not None,
         columns=spec.action_names, action_horizon=policy.action_horizon,
         state_low=tuple(map(float, state.low)), state_high=tuple(map(float, state.high)),

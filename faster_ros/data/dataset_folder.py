@@ -34,7 +34,7 @@ from faster_ros.data.lerobot_format import CHUNK, INFO, info_json, STATS
 import numpy as np
 
 RECORDING, SAVING, LOCK, RAW = '.recording', '.saving', '.lock', 'raw'
-INTERRUPTED = 'interrupted'
+INTERRUPTED, FACTS = 'interrupted', 'facts.json'
 
 
 def recover(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faster_ros.data.bag_conversion import bag_frames
@@ -67,12 +67,13 @@ def import_hdf5(wanted: Import, paths: Sequence[Path]) -> Iterator[str]:
         for path in paths:
             with open_hdf5(path) as episodes:
                 for episode in episodes:
+                    told = replace(wanted, task=wanted.task or episode.task)
                     spec = episode.spec(wanted.rate_hz, wanted.robot or 'unknown')
-                    writer = writer or _writer(wanted, spec)
+                    writer = writer or _writer(told, spec)
                     if spec != writer.spec:
                         raise ValueError(f'{path}: {episode.name} has other features than the '
                                          'episodes before it')
-                    yield _write(writer, wanted, f'{path.name} {episode.name}', episode.frames())
+                    yield _write(writer, told, f'{path.name} {episode.name}', episode.frames())
     finally:
         if writer is not None:
             writer.close()
@@ -80,7 +81,7 @@ def import_hdf5(wanted: Import, paths: Sequence[Path]) -> Iterator[str]:
 
 def _writer(wanted: Import, spec: DatasetSpec, joints: JointFacts | None = None) -> LeRobotWriter:
     if not wanted.task:
-        raise ValueError('bags and HDF5 files need --task: they do not say what is done')
+        raise ValueError('bags and most HDF5 files need --task: they do not say what is done')
     return LeRobotWriter(wanted.out, spec, live=False, joints=joints)
 
 

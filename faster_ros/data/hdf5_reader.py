@@ -12,11 +12,12 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-HDF5 demonstrations of ALOHA and robomimic, as rows with images.
+HDF5 demonstrations of ALOHA, robomimic and LIBERO, as rows with images.
 
 An ALOHA file is one episode: ``/action``, ``/observations/qpos`` and, in
 ``/observations/images/<camera>``, pixels or JPEGs padded with zeros. A robomimic file holds many:
-``/data/demo_<n>`` with ``actions`` and ``obs``. Neither keeps stamps or a rate: the rate is the
+``/data/demo_<n>`` with ``actions`` and ``obs``; so does one of LIBERO, with columns of its own
+(``libero_columns.py``) and the task in words. None keeps stamps or a rate: the rate is the
 reader's to give.
 """
 
@@ -24,7 +25,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+import json
 from pathlib import Path
 import re
 from typing import Any
@@ -38,26 +40,36 @@ from faster_ros.data.dataset_spec import (
     IMAGES,
     STATE,
 )
+from faster_ros.data.libero_columns import CAMERAS, COLUMNS, state_of, turned
 from faster_ros.interfaces import FloatArray, ImageArray
 import numpy as np
 
+_LIBERO_STATES = ('ee_pos', 'ee_ori', 'gripper_states')
 _STATES = ('robot0_joint_pos', 'robot0_gripper_qpos')  # of robomimic, where there is no qpos
 
 
 @dataclass(frozen=True)
 class Hdf5Episode:
-    """An episode in an open file; ``images``: camera -> data set of N images."""
+    """
+    An episode in an open file; ``images``: camera -> data set of N images.
+
+    ``task``: in words, '' where the file does not say. ``libero``: its columns and images are
+    LIBERO's.
+    """
 
     name: str
     action: FloatArray
     state: FloatArray
     images: dict[str, Any]
+    task: str = ''
+    libero: bool = False
 
     def spec(self, fps: int, robot: str) -> DatasetSpec:
         """Return the features of the episode."""
+        names = COLUMNS if self.libero else ()
         return DatasetSpec(
-            fps, robot, {STATE: Feature('float32', self.state.shape[1:]),
-                         ACTION: Feature('float32', self.action.shape[1:])},
+            fps, robot, {STATE: Feature('float32', self.state.shape[1:], names),
+                         ACTION: Feature('float32', self.action.shape[1:], names)},
             {f'{IMAGES}{name}': _decoded(images[0]).shape[:2]
              for name, images in self.images.items()})
 
@@ -65,8 +77,12 @@ class Hdf5Episode:
         """Return the rows."""
         for row, (state, action) in enumerate(zip(self.state, self.action)):
             yield DatasetFrame({STATE: state, ACTION: action},
-                               {f'{IMAGES}{name}': _decoded(images[row])
+                               {f'{IMAGES}{name}': self._image(images[row])
                                 for name, images in self.images.items()})
+
+    def _image(self, stored: Any) -> ImageArray:
+        image = _decoded(stored)
+        return turned(image) if self.libero else image
 
 
 @contextmanager
@@ -84,7 +100,8 @@ def open_hdf5(path: Path) -> Iterator[list[Hdf5Episode]]:
         if 'data' in file:
             names = sorted(file['data'], key=lambda name: [
                 int(text) if text.isdigit() else text for text in re.split(r'(\d+)', name)])
-            yield [_robomimic(path, name, file['data'][name]) for name in names]
+            task = _task(file['data'].attrs.get('problem_info', '{}'))
+            yield [_robomimic(path, name, file['data'][name], task) for name in names]
         elif 'action' in file and 'observations/qpos' in file:
             images = dict(file['observations/images']) if 'observations/images' in file else {}
             yield [_episode(path, path.stem, file['action'], file['observations/qpos'], images)]
@@ -93,8 +110,19 @@ def open_hdf5(path: Path) -> Iterator[list[Hdf5Episode]]:
                              f"(robomimic), got {', '.join(file) or 'nothing'}")
 
 
-def _robomimic(path: Path, name: str, demo: Any) -> Hdf5Episode:
+def _task(problem_info: str) -> str:
+    """Return the instruction in an attribute of LIBERO's files."""
+    told = json.loads(problem_info).get('language_instruction', '')
+    return (''.join(told) if isinstance(told, list) else str(told)).strip('"')
+
+
+def _robomimic(path: Path, name: str, demo: Any, task: str) -> Hdf5Episode:
     observed = demo['obs'] if 'obs' in demo else {}
+    if 'actions' in demo and all(key in observed for key in _LIBERO_STATES):
+        images = {camera: observed[f'{camera}_rgb'] for camera in CAMERAS}
+        state = state_of(*(observed[key][()].astype(float) for key in _LIBERO_STATES))
+        return replace(_episode(path, name, demo['actions'], state, images), task=task,
+                       libero=True)
     states = [observed[key][()] for key in _STATES if key in observed]
     if 'actions' not in demo or not states:
         raise ValueError(f"{path}: {name} needs actions and obs/{' or obs/'.join(_STATES)}, got "

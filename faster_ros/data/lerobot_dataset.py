@@ -42,7 +42,8 @@ class EpisodeEntry:
     Where an episode is: ``data`` holds its rows, a video in ``videos`` its frames.
 
     ``videos``: camera -> file, and the time in s at which the episode begins in it. ``dropped``:
-    camera -> images that were lost while it was recorded, where that is known.
+    camera -> images that were lost while it was recorded, where that is known. ``findings``: what
+    the truth checks had to say when it was saved.
     """
 
     number: int
@@ -51,6 +52,7 @@ class EpisodeEntry:
     data: Path
     videos: dict[str, tuple[Path, float]]
     dropped: dict[str, int] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
 
 
 class LeRobotDataset:
@@ -163,6 +165,7 @@ class LeRobotDataset:
                 chunk_index=row[f'{kind}/chunk_index'], file_index=row[f'{kind}/file_index'],
                 video_key=kind.removeprefix('videos/'))
 
+        quality = json.loads(row.get('quality') or '{}')
         return EpisodeEntry(
             int(row['episode_index']), int(row['length']),
             EpisodeFacts(_first_task(row['tasks']), row.get('outcome') or '',
@@ -171,8 +174,8 @@ class LeRobotDataset:
             {name: (file(f'videos/{name}', self.raw_info['video_path']),
                     float(row[f'videos/{name}/from_timestamp'])) for name in self.video_columns},
             {key.removesuffix(DROPPED): int(value)
-             for key, value in json.loads(row.get('quality') or '{}').get('figures', {}).items()
-             if key.endswith(DROPPED)})
+             for key, value in quality.get('figures', {}).items() if key.endswith(DROPPED)},
+            tuple(str(finding['message']) for finding in quality.get('findings', ())))
 
     def _entries_v2(self) -> list[EpisodeEntry]:
         path = self.folder / 'meta/episodes.jsonl'

@@ -24,12 +24,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+import json
 from pathlib import Path
 import shutil
 from typing import Any
 
 from faster_ros.data.dataset_folder import (
     counts,
+    FACTS,
     link_or_copy,
     locked,
     next_file,
@@ -144,6 +146,8 @@ class LeRobotWriter:
         self._check_disk()
         folder = self.folder / RECORDING
         folder.mkdir()
+        # An episode that is interrupted says what it was to be; a whole one has this in meta.
+        (folder / FACTS).write_text(json.dumps({'task': facts.task, **facts.facts}))
         self._episode = RunningEpisode(folder, self.spec, facts, self._live)
         return folder
 

@@ -81,7 +81,9 @@ class RecordingPlan:
     What is recorded where.
 
     ``facts``: of every episode; ``gate``: the truth checks may refuse an episode; ``topics``: of
-    the raw bag, name -> type, empty for none.
+    the raw bag, name -> type, empty for none. ``policy_leads``: until
+    ``set_source`` says another; an episode may then begin before the arm is armed, its first row
+    is the first command.
     """
 
     folder: Path
@@ -89,6 +91,7 @@ class RecordingPlan:
     facts: Mapping[str, str]
     gate: bool
     topics: Mapping[str, str]
+    policy_leads: bool = False
 
 
 class RecordingSession:
@@ -103,7 +106,7 @@ class RecordingSession:
         self.meters = {name: StreamMeter(round(1e9 / rate)) for name, rate in rates.items()}
         self._sampler: FrameSampler | None = None
         self._bag: RawBag | None = None
-        self._source = Source.HUMAN
+        self._source = Source.POLICY if plan.policy_leads else Source.HUMAN
         self.state, self.outcome, self.reason = IDLE, '', '; '.join(self._writer.notes)
 
     @property
@@ -111,16 +114,22 @@ class RecordingSession:
         """Return how many episodes are saved."""
         return self._writer.episodes
 
-    def start(self, task: str, now_ns: int) -> None:
-        """Begin an episode; a stream that is silent, a full disk or no task is an error."""
+    def start(self, task: str, now_ns: int, facts: Mapping[str, str] | None = None) -> None:
+        """
+        Begin an episode; a stream that is silent, a full disk or no task is an error.
+
+        ``facts``: of this episode, beside those of all.
+        """
         if self.state != IDLE:
             raise ValueError(f'an episode is {self.state}; save or discard it first')
         silent = [name for name, meter in self.meters.items()
-                  if meter.heard_ns is None or now_ns - meter.heard_ns > _FRESH_NS]
+                  if (meter.heard_ns is None or now_ns - meter.heard_ns > _FRESH_NS)
+                  and not (self._plan.policy_leads and name == 'action')]
         if silent:
             raise ValueError(f"nothing comes of {', '.join(silent)} (state: joint states, action: "
                              'what control_node sends while it is armed); expected all streams')
-        folder = self._writer.begin_episode(EpisodeFacts(task, facts=self._plan.facts))
+        known = {**self._plan.facts, **(facts or {})}
+        folder = self._writer.begin_episode(EpisodeFacts(task, facts=known))
         self._sampler = FrameSampler(self._dataset)
         self._sampler.set_source(0, self._source)
         if self._plan.topics:
@@ -132,7 +141,8 @@ class RecordingSession:
     def stop(self, reason: str = '') -> None:
         """Take no more rows; ``reason``: why, if nobody asked for it."""
         if self.state != RECORDING:
-            raise ValueError(f'no episode is recorded (the recorder is {self.state})')
+            why = f': {self.reason}' if self.reason else ''
+            raise ValueError(f'no episode is recorded (the recorder is {self.state}{why})')
         self._close_bag()
         self.state, self.reason = STOPPED, reason
 
@@ -141,12 +151,14 @@ class RecordingSession:
         if self.state == RECORDING:
             self.stop()
         if self.state != STOPPED:
-            raise ValueError('there is no episode to save; start one')
+            raise ValueError(self.reason or 'there is no episode to save; start one')
         try:
+            if not self._writer.status.rows:
+                raise RecordingFailed('it has no rows, as a stream said nothing')
             number = self._writer.save_episode(self.outcome, self._plan.gate)
         except RecordingFailed as error:
             self._give_up(str(error))
-            raise
+            raise RecordingFailed(self.reason) from error
         self.state, self._sampler, self.reason = IDLE, None, ''
         return number
 

@@ -16,12 +16,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 import json
 from pathlib import Path
 from typing import Any
 
-from faster_ros.evaluation.plan_report import evaluate, judged_trials, write_csv
+from faster_ros.evaluation.plan_report import evaluate, write_csv
 from faster_ros.evaluation.report import png
+from faster_ros.evaluation.trial_journal import Attempt, TrialJournal, TrialResult
+from faster_ros.evaluation.trial_plan import PlannedTrial, read_key, read_order
+from faster_ros.evaluation.trial_recordings import label_recordings, read_recordings, Recording
 import jinja2
 from matplotlib.figure import Figure
 
@@ -58,14 +62,24 @@ code { overflow-wrap: anywhere; }
 {% if sequential is defined %}<p>Sequential test: e-value {{ '%.1f' % sequential.e_value }};
 decides at {{ '%.0f' % (1 / sequential.error) }}.</p>{% endif %}
 {% else %}<p>The evaluation runs; policies are named when it is over.</p>{% endif %}
-{% if unsuccessful %}<h2>Trials without success</h2><table><tr><th>trial</th><th>task</th>
-<th>initial state</th><th>policy</th><th>failure</th><th>score</th><th>ended</th><th>note</th></tr>
-{% for row in unsuccessful %}<tr><td>{{ row.trial.number }}</td><td>{{ row.trial.task }}</td>
-<td>{{ row.trial.initial_state }}</td><td>{{ row.policy }}</td><td>{{ row.result.failure }}</td>
-<td>{{ '%.2g' % row.result.score }}</td><td>{{ row.result.ended }}</td>
-<td>{{ row.result.note }}</td></tr>{% endfor %}</table>{% endif %}
-{% if voided %}<h2>Voided</h2><ul>{% for number, reasons in voided.items() %}
-<li>trial {{ number }}: {{ reasons | join('; ') }}</li>{% endfor %}</ul>{% endif %}
+{% macro table(rows) %}<table><tr><th>trial</th><th>task</th><th>initial state</th>
+{% if verdict is defined %}<th>policy</th>{% endif %}<th>outcome</th><th>score</th><th>s</th>
+<th>ended</th><th>note</th><th>recording</th></tr>{% for row in rows %}<tr>
+<td>{{ row.trial.number }}{% if row.attempt > 1 %}, attempt {{ row.attempt }}{% endif %}</td>
+<td>{{ row.trial.task }}</td><td>{{ row.trial.initial_state }}</td>
+{% if verdict is defined %}<td>{{ row.policy }}</td>{% endif %}<td>{{ row.outcome }}</td>
+{% if row.result %}<td>{{ '%.2g' % row.result.score }}</td><td>{{ '%.1f' % row.result.seconds }}
+</td><td>{{ row.result.ended }}</td><td>{{ row.result.note }}</td>
+{% else %}<td></td><td></td><td></td><td></td>{% endif %}
+<td>{% for name, file in row.videos.items() %}<a href="{{ file | urlencode }}">{{ name }}</a>
+{% endfor %}{% for text in row.remarks %}<div class="sub">{{ text }}</div>{% endfor %}
+{% if row.findings %}<details class="sub"><summary>{{ row.findings | length }} found by checks
+</summary>{{ row.findings | join('; ') }}</details>{% endif %}</td></tr>
+{% endfor %}</table>{% endmacro %}
+{% if failures and verdict is defined %}<h2>Trials without success</h2>{{ table(failures) }}
+{% endif %}{% if attempts %}<h2>All attempts</h2><p class="sub">{{ recordings.episodes }} of
+{{ recordings.attempts }} are episodes of the data set <code>recordings</code>.</p>
+{{ table(attempts) }}{% endif %}
 {% if under_test %}<h2>Policies</h2><table><tr><th>name</th><th>checkpoint</th>
 <th>parameters</th></tr>{% for name, policy in under_test.items() %}<tr><td>{{ name }}</td>
 <td>{{ policy.checkpoint }}</td><td>{% for key, value in policy.parameters.items() %}
@@ -78,19 +92,63 @@ decides at {{ '%.0f' % (1 / sequential.error) }}.</p>{% endif %}
 
 
 def write_results(folder: Path, unblind: bool = False) -> dict[str, Any]:
-    """Write results.json and report.html, and trials.csv once unblinded; return the figures."""
+    """
+    Write results.json and report.html, and trials.csv once unblinded; return the figures.
+
+    The recordings are told how their trials ended and, once unblinded, by which policy.
+    """
     figures = evaluate(folder, unblind)
     (folder / 'results.json').write_text(json.dumps(figures, indent=1) + '\n')
     named = 'policies' in figures
+    policies = dict(enumerate(read_key(folder), 1)) if named else {}
+    label_recordings(folder, policies)
     if named:
         write_csv(folder, folder / 'trials.csv')
+    attempts = _attempts(folder, policies)
     (folder / 'report.html').write_text(_TEMPLATE.render(
         **figures, percent=lambda bounds: f'{bounds[0]:.0%} to {bounds[1]:.0%}',
         groups=_groups(figures) if named else [], scored=_scored,
-        unsuccessful=[row for row in judged_trials(folder) if named and not row.result.success],
+        attempts=attempts, failures=[row for row in attempts if row.outcome not in
+                                     ('success', '') and row.result],
         plot=png(interval_figure(figures['policies'])) if named else '',
         identity=[*figures['hashes'].items(), *figures['versions'].items()]), encoding='utf-8')
     return figures
+
+
+@dataclass(frozen=True)
+class _Row:
+    """An attempt as the page shows it; ``remarks`` and ``findings``: on its recording."""
+
+    trial: PlannedTrial
+    attempt: int
+    policy: str
+    outcome: str
+    result: TrialResult | None
+    videos: Mapping[str, str]
+    remarks: Sequence[str]
+    findings: Sequence[str]
+
+
+def _attempts(folder: Path, policies: Mapping[int, str]) -> list[_Row]:
+    """Return every attempt, in order."""
+    trials = {trial.number: trial for trial in read_order(folder).trials}
+    recordings = read_recordings(folder)
+    return [_row(trials[attempt.trial], attempt, policies.get(attempt.trial, ''),
+                 recordings.get((attempt.trial, attempt.number)))
+            for attempt in TrialJournal(folder).attempts]
+
+
+def _row(trial: PlannedTrial, attempt: Attempt, policy: str, found: Recording | None) -> _Row:
+    remarks = [attempt.recording] if attempt.recording else []
+    if found is None:
+        remarks = remarks or ['not recorded']
+    elif found.episode is None:
+        remarks.append(f'interrupted; what there is: {found.files}')
+    result = attempt.result
+    outcome = f'voided: {attempt.voided}' if attempt.voided else '' if result is None else (
+        'success' if result.success else result.failure or 'failure')
+    return _Row(trial, attempt.number, policy, outcome, result,
+                found.videos if found else {}, remarks, found.findings if found else ())
 
 
 def _groups(figures: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -30,6 +30,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from faster_ros.data.provenance import folder_hash, git_hash
 from faster_ros.evaluation.comparison import (
     compare_paired,
     compare_unpaired,
@@ -46,6 +47,9 @@ from faster_ros.evaluation.trial_plan import (
     TrialPlan,
 )
 from faster_ros.evaluation.trial_record import versions
+from faster_ros.evaluation.trial_recordings import read_recordings
+from faster_ros.robot_spec import load_robot_spec
+import yaml
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def evaluate(folder: Path, unblind: bool = False) -> dict[str, Any]:
     over = is_over(folder)
     figures: dict[str, Any] = {
         'plan': plan.plan, 'robot': plan.robot, 'planned': planned, 'done': len(trials),
-        'voided': journal.voided,
+        'voided': journal.voided, 'recordings': _recordings(folder, journal),
         'over': over, 'unblinded_early': unblind and not over,
         'hashes': _hashes(folder, plan), 'versions': versions()}
     if not (over or unblind):
@@ -115,13 +119,17 @@ def judged_trials(folder: Path) -> list[JudgedTrial]:
 
 def write_csv(folder: Path, path: Path) -> None:
     """Write one line per trial that counts, in the order they ran."""
-    trials = judged_trials(folder)
+    trials, recordings = judged_trials(folder), read_recordings(folder)
+    counted = {attempt.trial: attempt.number for attempt in TrialJournal(folder).attempts}
     with path.open('w', newline='') as file:
         writer = csv.DictWriter(file, ['number', 'task', 'initial_state', 'repetition', 'policy',
-                                       *TrialResult.__dataclass_fields__])
+                                       *TrialResult.__dataclass_fields__, 'attempt', 'episode'])
         writer.writeheader()
         for trial in trials:
-            writer.writerow(asdict(trial.trial) | {'policy': trial.policy} | asdict(trial.result))
+            key = trial.trial.number, counted[trial.trial.number]
+            episode = recordings[key].episode if key in recordings else None
+            writer.writerow(asdict(trial.trial) | {'policy': trial.policy} | asdict(trial.result)
+                            | {'attempt': key[1], 'episode': episode})
 
 
 def _read(folder: Path) -> tuple[TrialPlan, list[JudgedTrial], int, TrialJournal]:
@@ -140,6 +148,15 @@ def _pairs(first: str, second: str,
         by_scene.setdefault(trial.scene, {})[trial.policy] = trial.result
     return [(met[first], met[second]) for met in by_scene.values()
             if first in met and second in met]
+
+
+def _recordings(folder: Path, journal: TrialJournal) -> dict[str, Any]:
+    """Return how many attempts are recorded as episodes, and what is wrong with which."""
+    recordings = read_recordings(folder)
+    return {'episodes': sum(found.episode is not None for found in recordings.values()),
+            'attempts': len(journal.attempts),
+            'problems': {f'trial {attempt.trial}, attempt {attempt.number}': attempt.recording
+                         for attempt in journal.attempts if attempt.recording}}
 
 
 def _figures(trials: Sequence[JudgedTrial]) -> dict[str, Any]:
@@ -196,13 +213,10 @@ def _verdict(figures: dict[str, Any]) -> str:
 
 
 def _hashes(folder: Path, plan: TrialPlan) -> dict[str, Any]:
-    """Return the sha256 of the plan, the key and each checkpoint that is there."""
+    """Return the commit of the code and the sha256 of plan, key, robot file and checkpoints."""
     found = json.loads((folder / 'order.json').read_text())
     hashes: dict[str, Any] = {name: found[name] for name in ('plan_sha256', 'key_sha256')}
-    for name, policy in plan.policies.items():
-        digest = hashlib.sha256()
-        for file in sorted(policy.folder.glob('**/*')):
-            if file.is_file():
-                digest.update(file.name.encode() + file.read_bytes())
-        hashes[f'checkpoint {name}'] = digest.hexdigest()
-    return hashes
+    robot = yaml.safe_dump(load_robot_spec(plan.robot).to_dict(), sort_keys=False)
+    hashes |= {'robot_sha256': hashlib.sha256(robot.encode()).hexdigest(), 'git': git_hash()}
+    return hashes | {f'checkpoint {name}': folder_hash(policy.folder) if policy.folder.is_dir()
+                     else 'is not on this machine' for name, policy in plan.policies.items()}

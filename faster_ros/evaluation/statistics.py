@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,15 @@ def success_rate(successes: int, trials: int, confidence: float = 0.95,
         return Rate(0, 0, 0.0, 1.0, confidence)
     interval = binomtest(successes, trials).proportion_ci(confidence, method=method)
     return Rate(successes, trials, float(interval.low), float(interval.high), confidence)
+
+
+def trials_for_interval(width: float, confidence: float = 0.95) -> int:
+    """Return how many trials keep Wilson's interval of a rate this narrow, whatever the rate."""
+    if not 0 < width < 1:
+        raise ValueError(f'expected a width of the interval between 0 and 1, got {width}')
+    quantile = float(norm.ppf(0.5 + confidence / 2))
+    # At a rate of 1/2, where it is widest, the interval is z / sqrt(n + z^2) wide.
+    return max(1, ceil(quantile**2 * (1 / width**2 - 1) - 1e-9))
 
 
 def quantiles(samples: Sequence[float]) -> Quantiles:

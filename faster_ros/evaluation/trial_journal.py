@@ -21,14 +21,15 @@ first attempt stays; one that ran to its end and was not judged yet is judged la
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
 import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-START, RAN, END, VOID = 'start', 'ran', 'end', 'void'
+START, RAN, END, VOID, RECORDING = 'start', 'ran', 'end', 'void', 'recording'
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,22 @@ class TrialResult:
     ended: str = ''
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """
+    One start of a trial; ``number`` counts those of the trial from 1.
+
+    ``result``: what it counts for; ``voided``: why it counts for nothing. Neither while it runs or
+    waits for a judgement. ``recording``: what went wrong with its recording.
+    """
+
+    trial: int
+    number: int
+    result: TrialResult | None = None
+    voided: str = ''
+    recording: str = ''
+
+
 class TrialJournal:
     """The journal of one folder; opening it checks every line that is there."""
 
@@ -72,17 +89,34 @@ class TrialJournal:
     @property
     def results(self) -> dict[int, TrialResult]:
         """Return the results of the trials that ended, by trial number."""
-        return {event['trial']: TrialResult(**event['result']) for event in self._events
-                if event['event'] == END}
+        return {attempt.trial: attempt.result for attempt in self.attempts
+                if attempt.result is not None}
 
     @property
     def voided(self) -> dict[int, list[str]]:
         """Return the reasons of attempts that do not count, by trial number."""
         reasons: dict[int, list[str]] = {}
-        for event in self._events:
-            if event['event'] == VOID:
-                reasons.setdefault(event['trial'], []).append(event['reason'])
+        for attempt in self.attempts:
+            if attempt.voided:
+                reasons.setdefault(attempt.trial, []).append(attempt.voided)
         return reasons
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Return every start of a trial, in order."""
+        found: list[Attempt] = []
+        started: Counter[int] = Counter()
+        for event in self._events:
+            if event['event'] == START:
+                started[event['trial']] += 1
+                found.append(Attempt(event['trial'], started[event['trial']]))
+            elif event['event'] == END:
+                found[-1] = replace(found[-1], result=TrialResult(**event['result']))
+            elif event['event'] == VOID:
+                found[-1] = replace(found[-1], voided=event['reason'])
+            elif event['event'] == RECORDING:
+                found[-1] = replace(found[-1], recording=event['problem'])
+        return found
 
     def start(self, trial: int, stamp_ns: int) -> None:
         """Write that a trial starts; an attempt that never ended is voided as interrupted."""
@@ -105,6 +139,12 @@ class TrialJournal:
         self._check_open(trial)
         self._append({'event': RAN, 'trial': trial, 'stamp_ns': stamp_ns, 'run': asdict(run)})
 
+    def recording_problem(self, problem: str, stamp_ns: int) -> None:
+        """Write what went wrong with the recording of the newest attempt, however it ended."""
+        trial = self.attempts[-1].trial
+        self._append({'event': RECORDING, 'trial': trial, 'stamp_ns': stamp_ns,
+                      'problem': problem})
+
     def end(self, trial: int, result: TrialResult, stamp_ns: int) -> None:
         """Write the result of the open trial."""
         self._check_open(trial)
@@ -120,7 +160,9 @@ class TrialJournal:
 
     @property
     def _last(self) -> dict[str, Any]:
-        return self._events[-1] if self._events else {'event': ''}
+        """Return the last event of a trial's course."""
+        course = (event for event in reversed(self._events) if event['event'] != RECORDING)
+        return next(course, {'event': ''})
 
     @property
     def _open(self) -> int | None:

@@ -24,12 +24,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 import hashlib
 import json
+from math import ceil
 from pathlib import Path
 import secrets
 import shutil
 from typing import Any
 from urllib.parse import quote
 
+from faster_ros.evaluation.statistics import trials_for_interval
 from faster_ros.strict_yaml import build, read_yaml
 import numpy as np
 
@@ -88,8 +90,10 @@ class TrialPlan:
     """
     A whole evaluation.
 
-    ``repetitions``: how often each policy meets each initial state. ``error``: of the sequential
-    test between two policies, which ends the evaluation early; None runs every trial.
+    ``repetitions``: how often each policy meets each initial state. ``interval``: how wide the
+    95 % interval of a success rate may be, in [0, 1]; there are more repetitions where that takes
+    them. ``error``: of the sequential test between two policies, which ends the evaluation early;
+    None runs every trial.
     """
 
     plan: str
@@ -97,7 +101,16 @@ class TrialPlan:
     tasks: dict[str, TaskPlan]
     policies: dict[str, PolicyUnderTest]
     repetitions: int = 1
+    interval: float | None = None
     error: float | None = None
+
+    @property
+    def rounds(self) -> int:
+        """Return how often each policy meets each initial state."""
+        if self.interval is None:
+            return self.repetitions
+        scenes = sum(len(task.initial_states) for task in self.tasks.values())
+        return max(self.repetitions, ceil(trials_for_interval(self.interval) / scenes))
 
 
 @dataclass(frozen=True)
@@ -129,6 +142,8 @@ def load_plan(path: Path) -> TrialPlan:
 def _check(plan: TrialPlan, source: str) -> None:
     if plan.repetitions < 1:
         raise ValueError(f"{source}: 'repetitions' must be positive, got {plan.repetitions}")
+    if plan.interval is not None and not 0 < plan.interval < 1:
+        raise ValueError(f"{source}: 'interval' must lie between 0 and 1, got {plan.interval}")
     if plan.error is not None and not 0 < plan.error < 1:
         raise ValueError(f"{source}: 'error' must lie between 0 and 1, got {plan.error}")
     if plan.error is not None and len(plan.policies) != 2:
@@ -201,7 +216,7 @@ def reference_picture(folder: Path, trial: PlannedTrial) -> Path | None:
 def _shuffled(plan: TrialPlan,
               rng: np.random.Generator) -> tuple[tuple[PlannedTrial, ...], list[str]]:
     """Return the trials and the policy of each."""
-    scenes = [(task, state, repetition) for repetition in range(1, plan.repetitions + 1)
+    scenes = [(task, state, repetition) for repetition in range(1, plan.rounds + 1)
               for task, content in plan.tasks.items() for state in content.initial_states]
     names = list(plan.policies)
     trials: list[PlannedTrial] = []

@@ -51,7 +51,8 @@ class TrialSession:
     One evaluation folder in work; any thread may call.
 
     ``ready``: the arm may be started. ``message``: for the operator. ``start_wanted`` and
-    ``stop_wanted``: what the operator asked for; evaluation_node acts on it.
+    ``stop_wanted``: what the operator asked for; evaluation_node acts on it. ``recording``: how
+    the recorder does, and whether that is well.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,6 +67,7 @@ class TrialSession:
         self.ready = False
         self.message = ''
         self.start_wanted = self.stop_wanted = False
+        self.recording = ('', True)
         self._started_ns = 0
         self._interventions = 0
         self._run: TrialRun | None = None
@@ -79,10 +81,25 @@ class TrialSession:
         return self.plan.tasks[self.trial.task]
 
     @property
-    def attempts(self) -> int:
-        """Return how often the trial was voided."""
+    def attempt(self) -> int:
+        """Return which attempt of the trial runs, waits or comes next; counted from 1."""
         with self._lock:
-            return len(self._journal.voided.get(self.trial.number, [])) if self.trial else 0
+            started = sum(attempt.trial == self.trial.number
+                          for attempt in self._journal.attempts) if self.trial else 0
+            return started + (self.phase == SETUP)
+
+    def facts(self) -> dict[str, str]:
+        """Return what a recording of the next attempt has to say; nothing of the policy."""
+        assert self.trial is not None
+        return {'evaluation': self.order.plan_sha256, 'trial': str(self.trial.number),
+                'attempt': str(self.attempt), 'task_name': self.trial.task,
+                'initial_state': self.trial.initial_state,
+                'repetition': str(self.trial.repetition)}
+
+    def recording_problem(self, problem: str, now_ns: int) -> None:
+        """Write what went wrong with the recording of the attempt that just ran."""
+        with self._lock:
+            self._journal.recording_problem(problem, now_ns)
 
     def advance(self) -> None:
         """Go to the trial that waits for a judgement, else to the next one, else to the end."""
@@ -197,7 +214,8 @@ class TrialSession:
             seen: dict[str, Any] = {
                 'plan': self.plan.plan, 'robot': self.plan.robot, 'phase': self.phase,
                 'planned': len(self.order.trials), 'done': len(self._journal.results),
-                'message': self.message, 'ready': self.ready, 'trial': None}
+                'message': self.message, 'ready': self.ready, 'trial': None,
+                'recording': {'text': self.recording[0], 'well': self.recording[1]}}
             if self.trial is None:
                 return seen
             task = self.task
@@ -205,7 +223,7 @@ class TrialSession:
             return seen | {
                 'trial': self.trial.number, 'task': self.trial.task,
                 'initial_state': self.trial.initial_state, 'description': scene.description,
-                'repetition': self.trial.repetition, 'attempt': self.attempts + 1,
+                'repetition': self.trial.repetition, 'attempt': self.attempt,
                 'instruction': task.instruction, 'success': task.success,
                 'time_limit': task.time_limit, 'scores': task.scores,
                 'failures': [*task.failures, OTHER], 'camera': task.camera,

@@ -34,7 +34,6 @@ from typing import Any, TextIO
 from faster_ros.bringup import policy_graph
 from faster_ros.evaluation.operator_server import OperatorServer
 from faster_ros.evaluation.trial_plan import (
-    FROM_SIMULATOR,
     PlannedTrial,
     read_key,
     reference_picture,
@@ -44,12 +43,11 @@ from faster_ros.evaluation.trial_session import JUDGING, OVER, RUNNING, SETUP, T
 from faster_ros.graph_parts import Process
 from faster_ros.nodes.evaluation_client import EvaluationClient, LiveView
 from faster_ros.nodes.parameters import declare, parameter, RobotParameters
-from faster_ros.nodes.policy_processes import PolicyProcesses, with_parameters
+from faster_ros.nodes.policy_processes import check_tasks, graphs_of, PolicyProcesses
 from faster_ros.nodes.service_calls import GraphFault
 from faster_ros.nodes.simulated_scene import check_that_only_the_simulator_listens
 from faster_ros.nodes.spinning import run_node
-from faster_ros.policy.compatibility import check_compatible, read_config
-from faster_ros.robot_spec import load_robot_spec
+from faster_ros.nodes.trial_recorder import TrialRecorder
 from rclpy.node import Node
 
 _POLL_S = 0.02
@@ -57,6 +55,7 @@ _SETTLE_S = 0.2  # the last messages of processes that have ended arrive meanwhi
 _STATUS_DELAY_S = 0.3  # a status of before this time may be of before arming
 _LOCK_S = 60.0  # an evaluation that was killed needs a moment to end
 _ATTEMPTS = 3  # of an unattended trial
+_RECORDER_S = 1.0  # until an unattended trial asks the recorder again
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,7 @@ class EvaluationParameters(RobotParameters):
     port: int = parameter(8808, 'port of the page on 127.0.0.1; 0 takes a free one', 0, 65535)
     device: str = parameter('auto', 'where the policies run: auto, cpu or cuda')
     compressed: bool = parameter(False, 'take the images from <camera topic>/compressed')
+    record: bool = parameter(False, 'recorder_node is there, and records every trial')
     dry_run: bool = parameter(False, 'command only shadow topics, /dry_run/<topic>')
     require_doctor: bool = parameter(False, 'refuse to arm until doctor/verdict has no critical '
                                      'line')
@@ -89,9 +89,11 @@ class EvaluationNode(Node):
         self._lock_file = _lock(self._folder)
         self._session = TrialSession(self._folder)
         self._key = read_key(self._folder)
-        self._graphs = self._checked_graphs()
+        check_tasks(self._session.plan, self._spec, config.simulated, config.attended)
+        self._graphs = graphs_of(self._session.plan, self._spec, self._graph)
         self._stopping = Event()
         self._client = EvaluationClient(self, self._spec, self._stopping, config.simulated)
+        self._recorder = TrialRecorder(self, self._stopping) if config.record else None
         self._server: OperatorServer | None = None
         self._views: dict[str, LiveView] = {}
         if config.attended:
@@ -109,30 +111,6 @@ class EvaluationNode(Node):
         if self._server is not None:
             self._server.stop()
 
-    def _checked_graphs(self) -> dict[str, list[Process]]:
-        """Return the processes of each policy; a ValueError names what cannot run."""
-        config, plan = self._config, self._session.plan
-        if load_robot_spec(plan.robot).robot != self._spec.robot:
-            raise ValueError(f"the plan is for robot '{plan.robot}'; expected '{config.robot}'")
-        if not config.attended and not config.simulated:
-            raise ValueError('unattended trials are for the simulator only; a person has to stand '
-                             'beside a real arm')
-        for name, task in plan.tasks.items():
-            if task.camera not in self._spec.cameras:
-                raise ValueError(f"task {name}: camera '{task.camera}' is unknown; robot "
-                                 f"{self._spec.robot} has {', '.join(self._spec.cameras)}")
-            if (task.instruction == FROM_SIMULATOR) != config.simulated:
-                raise ValueError(f"task {name}: instruction '{task.instruction}'; expected "
-                                 f"'{FROM_SIMULATOR}' in the simulator and nowhere else")
-        graphs = {}
-        for name, policy in plan.policies.items():
-            try:
-                check_compatible(read_config(policy.folder), self._spec)
-                graphs[name] = with_parameters(self._graph(policy.folder), policy)
-            except ValueError as error:
-                raise ValueError(f'policy {name} of the plan: {error}') from None
-        return graphs
-
     def _graph(self, checkpoint: Path) -> list[Process]:
         config = self._config
         return policy_graph(
@@ -141,6 +119,8 @@ class EvaluationNode(Node):
             compressed=config.compressed, dry_run=config.dry_run)
 
     def _view(self) -> dict[str, Any]:
+        if self._recorder is not None:
+            self._session.recording = self._recorder.state
         return self._session.view(self._now_ns())
 
     def _act(self, body: Mapping[str, Any]) -> None:
@@ -161,7 +141,7 @@ class EvaluationNode(Node):
 
     def _run(self) -> None:
         try:
-            self._wait_for(self._client.scene_missing, None)
+            self._wait_for(self._scene_missing, None)
             if self._config.simulated:
                 check_that_only_the_simulator_listens(self, self._spec)
             if self._server is not None:
@@ -178,6 +158,10 @@ class EvaluationNode(Node):
         finally:
             self.context.try_shutdown()
 
+    def _scene_missing(self) -> list[str]:
+        return [*self._client.scene_missing(),
+                *(self._recorder.missing() if self._recorder else ())]
+
     def _step(self) -> None:
         """Do what the phase asks for: a trial, or the judgement of the one that ran."""
         session = self._session
@@ -189,6 +173,8 @@ class EvaluationNode(Node):
             self._judge_by_simulator()
         while session.phase == JUDGING and not self._stopping.wait(_POLL_S):
             pass
+        if self._recorder is not None and (problem := self._recorder.label(self._folder)):
+            self._say(problem, sys.stderr)
         if session.trial != trial:
             self._say(f'{trial.number:>4}/{len(session.order.trials)}  {trial.task}  '
                       f'{trial.initial_state}  done')
@@ -196,7 +182,7 @@ class EvaluationNode(Node):
     def _trial(self, trial: PlannedTrial) -> None:
         session = self._session
         session.message = 'the policy is loading'
-        logs = self._folder / 'log' / f'trial_{trial.number:04}_{session.attempts + 1}'
+        logs = self._folder / 'log' / f'trial_{trial.number:04}_{session.attempt}'
         instruction = session.task.instruction
         if self._config.simulated:
             seed = session.task.initial_states[trial.initial_state].seed
@@ -207,15 +193,30 @@ class EvaluationNode(Node):
         try:
             self._wait_for(self._client.missing, processes)
             session.ready, session.message = True, 'ready'
-            while self._config.attended and not session.start_wanted:
-                self._raise_if_ended(processes)
-                if self._stopping.wait(_POLL_S):
-                    return
-            self._attempt(trial, processes)
+            if self._may_start(processes):
+                self._attempt(trial, processes)
         finally:
             processes.stop()
             self._stopping.wait(_SETTLE_S)
             self._client.forget()
+
+    def _may_start(self, processes: PolicyProcesses) -> bool:
+        """Wait until the operator starts the arm and it is recorded; False if interrupted."""
+        session, attended = self._session, self._config.attended
+        deadline = time.monotonic() + self._config.startup_limit
+        while not self._stopping.wait(_POLL_S):
+            self._raise_if_ended(processes)
+            if attended and not session.start_wanted:
+                continue
+            problem = self._recorder.begin(session.facts()) if self._recorder else ''
+            if not problem:
+                return True
+            session.start_wanted = False
+            session.message = f'the arm was not started, as nothing would be recorded: {problem}'
+            if not attended and time.monotonic() > deadline:
+                raise GraphFault(session.message)
+            self._stopping.wait(0.0 if attended else _RECORDER_S)
+        return False
 
     def _attempt(self, trial: PlannedTrial, processes: PolicyProcesses) -> None:
         session, client = self._session, self._client
@@ -223,7 +224,8 @@ class EvaluationNode(Node):
         session.begin(self._now_ns())
         if refusal := client.arm():
             session.void(f'could not be armed: {refusal}', self._now_ns())
-            if not self._config.attended and session.attempts >= _ATTEMPTS:
+            self._keep_recording()
+            if not self._config.attended and session.attempt > _ATTEMPTS:
                 raise GraphFault(f'trial {trial.number} could not be armed: {refusal}')
             return
         start = time.monotonic()
@@ -234,7 +236,17 @@ class EvaluationNode(Node):
         if ended == 'success':
             seconds = min(seconds, float(client.task['success_s']))
         if not self._stopping.is_set():
+            self._keep_recording()
             session.finish(seconds, ended, faults, self._now_ns())
+
+    def _keep_recording(self) -> None:
+        """Save the recording of the attempt; what went wrong with it is on record too."""
+        if self._recorder is None:
+            return
+        self._session.message = 'the recording is being saved'
+        if problem := self._recorder.keep():
+            self._session.recording_problem(problem, self._now_ns())
+            self._say(f'the recording: {problem}', sys.stderr)
 
     def _watch(self, trial: PlannedTrial, start: float,
                processes: PolicyProcesses) -> tuple[str, int]:

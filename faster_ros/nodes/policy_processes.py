@@ -21,7 +21,7 @@ files, since it names the checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 import signal
@@ -29,10 +29,12 @@ import subprocess
 import time
 from typing import Any
 
-from faster_ros.evaluation.trial_plan import PolicyUnderTest
+from faster_ros.evaluation.trial_plan import FROM_SIMULATOR, PolicyUnderTest, TrialPlan
 from faster_ros.graph_parts import command, Process
 from faster_ros.nodes.control_parameters import ControlParameters
 from faster_ros.nodes.policy_node import PolicyParameters
+from faster_ros.policy.compatibility import check_compatible, read_config
+from faster_ros.robot_spec import load_robot_spec, RobotSpec
 
 _PARAMETERS = {'policy_node': PolicyParameters, 'control_node': ControlParameters}
 _NOT_THE_PLANS = ('robot', 'joint_prefix', 'driver_namespace', 'checkpoint', 'dry_run',
@@ -42,6 +44,39 @@ _NOT_THE_PLANS = ('robot', 'joint_prefix', 'driver_namespace', 'checkpoint', 'dr
 _GATES = ('engage_distance', 'tracking_error', 'starve_grace', 'chunk_jump', 'limit_tolerance')
 _PATIENCE_S = ((signal.SIGINT, 8.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0))
 _POLL_S = 0.02
+
+
+def check_tasks(plan: TrialPlan, spec: RobotSpec, simulated: bool, attended: bool) -> None:
+    """Raise a ValueError that says what of a plan does not fit the robot, or who stands by."""
+    if load_robot_spec(plan.robot).robot != spec.robot:
+        raise ValueError(f"the plan is for robot '{plan.robot}'; expected '{spec.robot}'")
+    if not attended and not simulated:
+        raise ValueError('unattended trials are for the simulator only; a person has to stand '
+                         'beside a real arm')
+    for name, task in plan.tasks.items():
+        if task.camera not in spec.cameras:
+            raise ValueError(f"task {name}: camera '{task.camera}' is unknown; robot "
+                             f"{spec.robot} has {', '.join(spec.cameras)}")
+        if (task.instruction == FROM_SIMULATOR) != simulated:
+            raise ValueError(f"task {name}: instruction '{task.instruction}'; expected "
+                             f"'{FROM_SIMULATOR}' in the simulator and nowhere else")
+
+
+def graphs_of(plan: TrialPlan, spec: RobotSpec,
+              graph: Callable[[Path], list[Process]]) -> dict[str, list[Process]]:
+    """
+    Return the processes of each policy of a plan; a ValueError names one that cannot run.
+
+    ``graph``: makes the processes of a checkpoint.
+    """
+    graphs = {}
+    for name, policy in plan.policies.items():
+        try:
+            check_compatible(read_config(policy.folder), spec)
+            graphs[name] = with_parameters(graph(policy.folder), policy)
+        except ValueError as error:
+            raise ValueError(f'policy {name} of the plan: {error}') from None
+    return graphs
 
 
 def with_parameters(graph: Sequence[Process], policy: PolicyUnderTest) -> list[Process]:

@@ -23,9 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import json
 from pathlib import Path
 import sys
 from threading import Lock
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.data.lerobot_writer import EpisodeRefused
@@ -43,7 +45,9 @@ from faster_ros.nodes.recorder_inputs import bag_topics, RecorderInputs
 from faster_ros.nodes.spinning import run_node
 from faster_ros.policy_server.settings import is_server, server_settings
 from faster_ros.teleop.device import PressedButton
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import Joy
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -54,7 +58,7 @@ _STATUS_RATE_HZ = 5.0
 
 @dataclass(frozen=True)
 class RecorderParameters(RobotParameters):
-    """Parameters of recorder_node."""
+    """Parameters of recorder_node, beside ``facts``, which may change while it runs."""
 
     folder: str = parameter('', 'folder of the data set, which is made or gets more episodes')
     task: str = parameter('', 'what is done, in words, until a message on instruction says '
@@ -66,6 +70,9 @@ class RecorderParameters(RobotParameters):
     bag: str = parameter('without_images', 'what the raw bag of each episode holds: all, '
                          'without_images or none')
     gate: bool = parameter(True, 'refuse to save an episode that the truth checks refuse')
+    policy_leads: bool = parameter(False, 'a policy leads the arm, no person: an episode may '
+                                   'begin before the arm is armed; its first row is the first '
+                                   'command')
     button_topic: str = parameter('', 'joystick (sensor_msgs/Joy) with a button that begins an '
                                   'episode and saves it; empty for none')
     button: int = parameter(0, 'which button, counted from 0', 0, 63)
@@ -76,6 +83,9 @@ class RecorderNode(Node):
 
     def __init__(self) -> None:
         super().__init__('recorder_node')
+        self._lock = Lock()  # of the session: the polling thread and the executor use it
+        self._facts: dict[str, str] = {}
+        self._declare_facts()
         config = self._config = declare(self, RecorderParameters)
         if not config.folder:
             raise ValueError("parameter 'folder' is empty; expected a folder for the data set")
@@ -86,11 +96,10 @@ class RecorderNode(Node):
         if checkpoint and folder is None:
             facts['checkpoint'] = server_settings(checkpoint).address
         topics = bag_topics(self, spec, config.bag, config.compressed)
-        self._session = RecordingSession(
-            spec, RecordingPlan(Path(config.folder), config.fps, facts, config.gate, topics))
+        self._session = RecordingSession(spec, RecordingPlan(
+            Path(config.folder), config.fps, facts, config.gate, topics, config.policy_leads))
         self._task = config.task
         self._log = diagnostics.EdgeLog(self.get_logger())
-        self._lock = Lock()  # of the session: the polling thread and the executor use it
         self._inputs = RecorderInputs(self, spec, self._session, config.compressed, self._log)
         self._status_topic = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
         self.create_subscription(String, 'instruction', self._on_instruction, qos.LATCHED)
@@ -102,6 +111,27 @@ class RecorderNode(Node):
         self._thread = PacedThread(_POLL_RATE_HZ, self._poll, self._polling_failed)
         self._log_table()
         self._thread.start()
+
+    def _declare_facts(self) -> None:
+        # Declared by hand, as they may change at run time, unlike the parameters of ``declare``.
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self.declare_parameter('facts', '{}', ParameterDescriptor(
+            description='what is known of the next episodes: a JSON object of texts'))
+        self._parameter_overrides.pop('facts', None)
+
+    def _on_parameters(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+        for text in (told.value for told in parameters if told.name == 'facts'):
+            try:
+                facts = json.loads(text)
+                if not isinstance(facts, dict) or not all(
+                        isinstance(value, str) for value in facts.values()):
+                    raise ValueError('no object of texts')
+            except ValueError as error:
+                return SetParametersResult(successful=False, reason=(
+                    f"parameter 'facts': expected a JSON object of texts, got {text!r}: {error}"))
+            with self._lock:
+                self._facts = facts
+        return SetParametersResult(successful=True)
 
     def _connect_services(self) -> None:
         jobs: dict[str, Callable[[], str]] = {
@@ -165,7 +195,7 @@ class RecorderNode(Node):
             self.get_logger().fatal(f'recording failed: {error!r}; nothing is recorded')
 
     def _start(self) -> str:
-        self._session.start(self._task, self._now_ns())
+        self._session.start(self._task, self._now_ns(), self._facts)
         return f"episode {self._session.episodes} begins: '{self._task}'"
 
     def _stop(self) -> str:

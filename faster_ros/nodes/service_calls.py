@@ -50,7 +50,8 @@ class ServiceCalls:
         return [client.srv_name for client in self._clients.values()
                 if not client.service_is_ready()]
 
-    def call(self, name: str, request: Any, repeatable: bool = False) -> Any:
+    def call(self, name: str, request: Any, repeatable: bool = False,
+             patience_s: float = _CALL_S) -> Any:
         """Return the answer; a ``repeatable`` request is sent again while none comes."""
         client = self._clients[name]
         done = Event()
@@ -63,7 +64,8 @@ class ServiceCalls:
                 futures[-1].add_done_callback(lambda _: done.set())
             if self._stopping.is_set():
                 raise GraphFault('interrupted')
-            if waited_s > _CALL_S:
-                raise GraphFault(f'service {client.srv_name} did not answer within {_CALL_S:g} s')
+            if waited_s > patience_s:
+                raise GraphFault(f'service {client.srv_name} did not answer within '
+                                 f'{patience_s:g} s')
             done.wait(0.1)
         return next(future for future in futures if future.done()).result()

@@ -34,20 +34,15 @@ from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observati
 from faster_ros.policy.action_representation import from_deltas, to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.committed_actions import committed_input
-from faster_ros.policy.compatibility import (
-    ACTION_REPRESENTATION,
-    check_compatible,
-    FORMAT,
-    read_config,
-)
+from faster_ros.policy.compatibility import check_compatible, FORMAT, read_config
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
+from faster_ros.policy.embodiment import absolute_columns, Embodiment, representation
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.hub import local_folder, push
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
 from faster_ros.policy.static_inference import prepare_inference
 from faster_ros.policy.visual_tokens import FrameReuse
-from faster_ros.robot_spec import RobotSpec
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 import numpy as np
@@ -71,7 +66,7 @@ class PolicyParts:
     tokenizer: FASTerVQ
     action_normaliser: Normaliser
     state_normaliser: Normaliser
-    robot: RobotSpec
+    robot: Embodiment
     step_s: float
     preprocessor: Preprocessor | None = None
 
@@ -94,7 +89,7 @@ class PolicyParts:
     def _write(self, folder: Path, record: dict[str, Any]) -> None:
         config = {
             'format': FORMAT,
-            'action_representation': ACTION_REPRESENTATION,
+            'action_representation': representation(self.robot),
             'step_s': self.step_s,
             'policy': self.model.config.to_dict(),
             'tokenizer': self.tokenizer.config.to_dict(),
@@ -129,7 +124,7 @@ class FASTerPolicy:
         self._preprocess = parts.preprocessor or PixelsAndWords(parts.model.config)
 
     @staticmethod
-    def from_pretrained(source: str | Path, spec: RobotSpec, device: str = 'cpu') -> FASTerPolicy:
+    def from_pretrained(source: str | Path, spec: Embodiment, device: str = 'cpu') -> FASTerPolicy:
         """Load a checkpoint folder, or one of a hub by owner/name; see ``load_policy``."""
         return load_policy(local_folder(source), spec, device)
 
@@ -215,9 +210,7 @@ class FASTerPolicy:
 
     @property
     def _absolute(self) -> list[int]:
-        """Return the columns that are no steps: grippers, and velocities of a base."""
-        robot = self.parts.robot
-        return [*robot.gripper_indices, *range(len(robot.joint_names), len(robot.action_names))]
+        return absolute_columns(self.parts.robot)
 
     def hold(self, positions: FloatArray) -> FloatArray:
         """Return the targets (D,) that keep joints and a base where they are."""
@@ -229,7 +222,7 @@ class FASTerPolicy:
 
     def _committed(self, committed: FloatArray | None, positions: FloatArray) -> Tensor:
         parts = self.parts
-        rows = committed_input(committed, positions, parts.robot.gripper_indices,
+        rows = committed_input(committed, positions, self._absolute,
                                parts.action_normaliser, parts.model.config.committed_rows)
         return torch.from_numpy(rows)[None].to(self._device)
 
@@ -254,7 +247,7 @@ class FASTerPolicy:
         return found.to(self._device)
 
 
-def load_policy(folder: str | Path, spec: RobotSpec, device: str = 'cpu') -> FASTerPolicy:
+def load_policy(folder: str | Path, spec: Embodiment, device: str = 'cpu') -> FASTerPolicy:
     """
     Load a checkpoint for a robot; ``device`` is cpu, cuda or auto.
 

@@ -24,10 +24,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from faster_ros.robot_spec import RobotSpec
+from faster_ros.policy.embodiment import Embodiment, representation
 
 FORMAT = 1
-ACTION_REPRESENTATION = 'delta_joint'
 FILES = ('policy.safetensors', 'tokenizer.safetensors')
 
 
@@ -47,15 +46,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def check_compatible(config: Mapping[str, Any], spec: RobotSpec) -> None:
+def check_compatible(config: Mapping[str, Any], spec: Embodiment) -> None:
     """Raise a ValueError if a checkpoint cannot run on this robot; facts beside may differ."""
-    if config['format'] != FORMAT or config['action_representation'] != ACTION_REPRESENTATION:
-        raise ValueError(f'expected format {FORMAT} with {ACTION_REPRESENTATION} actions, got '
+    wanted = representation(spec)
+    if config['format'] != FORMAT or config['action_representation'] != wanted:
+        raise ValueError(f'expected format {FORMAT} with {wanted} actions, got '
                          f"{config['format']} with {config['action_representation']}")
     check_fits(config, spec)
 
 
-def check_fits(config: Mapping[str, Any], spec: RobotSpec) -> None:
+def check_fits(config: Mapping[str, Any], spec: Embodiment) -> None:
     """Raise a ValueError if joints, base, time step or cameras of a policy are not the robot's."""
     made_for = config['robot']
     joints = _joint_names(made_for)

@@ -56,11 +56,12 @@ def merge_alike(tokens: PrefixTokens, share: float) -> PrefixTokens:
     ones = torch.ones_like(tokens.mask, dtype=x.dtype)
     x = x / ones.scatter_add(1, target, torch.ones_like(target, dtype=x.dtype))[..., None]
     gone = torch.zeros_like(tokens.mask).scatter(1, source, True)
+    images = torch.zeros_like(gone).scatter(1, places, True)
     left = gone.int().argsort(dim=1, stable=True)[:, :gone.shape[1] - away]
     axes = left if tokens.positions.ndim == 2 else left.expand(3, -1, -1)
     return replace(tokens, x=_pick(x, left), mask=tokens.mask.gather(1, left),
                    positions=tokens.positions.gather(-1, axes),
-                   images=tokens.images.gather(1, left), image_count=places.shape[1] - away)
+                   images=images.gather(1, left), image_count=places.shape[1] - away)
 
 
 class FrameReuse:

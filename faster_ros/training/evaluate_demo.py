@@ -94,6 +94,7 @@ def _run_job(job: tuple[Path, RobotSpec, str, int, Execution]) -> PickTrial:
 def _expert(policy: FASTerPolicy, trials: PickTrials, coded: bool) -> Infer:
     """Return the expert as a policy, its chunks passed through the tokenizer if ``coded``."""
     parts = policy.parts
+    assert isinstance(parts.robot, RobotSpec)
     expert = PickExpert(parts.robot, parts.step_s)
     gripper = parts.robot.gripper_index
 

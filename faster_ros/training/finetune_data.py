@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import FloatArray
@@ -24,10 +25,10 @@ from faster_ros.policy.action_representation import to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.checkpoint import PolicyParts
 from faster_ros.policy.config import BackboneConfig, PolicyConfig, TINY, VLMConfig
+from faster_ros.policy.embodiment import absolute_columns, Embodiment, gripper_ranges
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
 from faster_ros.policy.vocabulary import WordVocabulary
-from faster_ros.robot_spec import RobotSpec
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.training.data_parallel import DataParallel
@@ -94,28 +95,29 @@ class CodedRows(Dataset[tuple[PolicyInput, Tensor]]):
 
 def collate(rows: list[tuple[PolicyInput, Tensor]]) -> tuple[PolicyInput, Tensor]:
     """Join batches of one."""
-    joined = {field.name: torch.cat([getattr(batch, field.name) for batch, _ in rows])
-              for field in fields(PolicyInput) if getattr(rows[0][0], field.name) is not None}
+    joined: dict[str, Any] = {
+        field.name: torch.cat([getattr(batch, field.name) for batch, _ in rows])
+        for field in fields(PolicyInput) if getattr(rows[0][0], field.name) is not None}
     return PolicyInput(**joined), torch.cat([codes for _, codes in rows])
 
 
-def make_parts(recipe: Recipe, rows: RobotRows, spec: RobotSpec, out: Path,
+def make_parts(recipe: Recipe, rows: RobotRows, spec: Embodiment, out: Path,
                processes: DataParallel) -> tuple[PolicyParts, PolicyRows]:
     """Fit normalisation and tokenizer, and make the policy as it begins; the same on resuming."""
-    grippers = {place: (gripper.closed, gripper.open)
-                for place, gripper in zip(spec.gripper_indices, spec.grippers)}
+    grippers = gripper_ranges(spec)
     training, validation = _split(rows, recipe.validation_share)
-    targets = rows.chunks(recipe.horizon)
-    deltas = to_deltas(targets, rows.positions, spec.gripper_indices)
+    targets = rows.chunks(recipe.horizon, recipe.stride)
+    step_s = rows.step_s * recipe.stride
+    deltas = to_deltas(targets, rows.positions, absolute_columns(spec))
     actions = Normaliser.from_quantiles(
         deltas[training].reshape(-1, deltas.shape[-1]), _ACTION_QUANTILE, grippers)
     states = Normaliser.from_quantiles(rows.positions[training], _STATE_QUANTILE, grippers)
     chunks = torch.from_numpy(actions.normalise(deltas)).float()
-    tokenizer = _tokenizer(recipe, chunks[training], spec, actions, rows.step_s, out, processes)
+    tokenizer = _tokenizer(recipe, chunks[training], spec, actions, step_s, out, processes)
     codes = torch.cat([tokenizer.encode(part.to(processes.device)).cpu()
                        for part in chunks.split(_CODE_BATCH)])
     model, preprocess = _policy(recipe, rows, spec, tokenizer.config)
-    parts = PolicyParts(model, tokenizer, actions, states, spec, rows.step_s,
+    parts = PolicyParts(model, tokenizer, actions, states, spec, step_s,
                         None if recipe.backbone == TINY else preprocess)
     return parts, PolicyRows(rows, states.normalise(rows.positions), codes, targets, training,
                              validation, preprocess)
@@ -129,7 +131,7 @@ def _split(rows: RobotRows, share: float) -> tuple[NDArray[np.int64], NDArray[np
     return np.flatnonzero(~validates), np.flatnonzero(validates)
 
 
-def _tokenizer(recipe: Recipe, chunks: Tensor, spec: RobotSpec, actions: Normaliser,
+def _tokenizer(recipe: Recipe, chunks: Tensor, spec: Embodiment, actions: Normaliser,
                step_s: float, out: Path, processes: DataParallel) -> FASTerVQ:
     """Return the tokenizer of this run, fitted unless an interrupted run has done it."""
     folder = out / 'tokenizer'
@@ -149,7 +151,7 @@ def _tokenizer(recipe: Recipe, chunks: Tensor, spec: RobotSpec, actions: Normali
     return model
 
 
-def _policy(recipe: Recipe, rows: RobotRows, spec: RobotSpec,
+def _policy(recipe: Recipe, rows: RobotRows, spec: Embodiment,
             grid: TokenizerConfig) -> tuple[FASTerVLA, Preprocessor]:
     texts = [WordVocabulary.words_of(task) for task in sorted(set(rows.tasks))]
     tiny = recipe.backbone == TINY

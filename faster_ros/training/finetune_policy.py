@@ -32,8 +32,8 @@ from typing import Any
 
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.checkpoint import PolicyParts
+from faster_ros.policy.embodiment import load_embodiment
 from faster_ros.policy.faster_vla import FASTerVLA
-from faster_ros.robot_spec import load_robot_spec
 from faster_ros.training.data_parallel import DataParallel, like
 from faster_ros.training.demonstrations import batches
 from faster_ros.training.finetune_data import CodedRows, collate, make_parts, PolicyRows
@@ -253,7 +253,7 @@ def main(arguments: list[str]) -> int:
     """Run ``faster_ros train policy`` and return its exit code."""
     parser = argparse.ArgumentParser(prog='faster_ros train policy', description=__doc__)
     parser.add_argument('--data', type=Path, required=True, help='a LeRobotDataset v2.1 or v3')
-    parser.add_argument('--robot', required=True, help='fr3, ur5e, ... or a robot file')
+    parser.add_argument('--robot', required=True, help='fr3, ur5e, ..., a robot file, or libero')
     parser.add_argument('--config', type=Path, help='a YAML file with keys of the recipe')
     parser.add_argument('--preset', default='', help=f"one of {', '.join(PRESETS)} (cpu)")
     parser.add_argument('--out', type=Path, default=Path('out/train_policy'))
@@ -261,7 +261,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument('--resume', action='store_true', help='go on with an interrupted run')
     options = parser.parse_args(arguments)
     recipe = read_recipe(options.config, options.preset)
-    spec = load_robot_spec(options.robot)
+    spec = load_embodiment(options.robot)
     if (options.out / 'tokenizer').exists() and not options.resume:
         raise ValueError(f'{options.out} holds an earlier run: --resume goes on with it, or name '
                          'another --out')

@@ -21,6 +21,8 @@ from typing import Any
 
 from faster_ros.policy.action_representation import from_deltas
 from faster_ros.policy.checkpoint import PolicyParts
+from faster_ros.policy.embodiment import absolute_columns
+from faster_ros.robot_spec import RobotSpec
 from faster_ros.training.finetune_data import CodedRows, collate, PolicyRows
 from matplotlib.figure import Figure
 import numpy as np
@@ -52,9 +54,10 @@ def validate(parts: PolicyParts, rows: PolicyRows) -> dict[str, Any]:
     majority = (rows.codes[picked] == commonest).float().mean((0, 2))
     spec = parts.robot
     actions = from_deltas(parts.action_normaliser.restore(np.concatenate(chunks)),
-                          rows.rows.positions[picked], spec.gripper_indices)
+                          rows.rows.positions[picked], absolute_columns(spec))
     error = np.abs(actions - rows.targets[picked])
-    groups = {'joints_rad': spec.arm_mask, 'grippers_m': ~spec.arm_mask}
+    units = ('_rad', '_m') if isinstance(spec, RobotSpec) else ('', '')
+    groups = {f'joints{units[0]}': spec.arm_mask, f'grippers{units[1]}': ~spec.arm_mask}
     return {'token_accuracy': right.tolist(), 'token_majority': majority.tolist(),
             'rows': len(picked),
             'error': {name: float(error[..., mask].mean()) for name, mask in groups.items()},
@@ -82,12 +85,13 @@ def write_report(out: Path, record: dict[str, Any], curve: list[dict[str, float]
     (out / 'summary.json').write_text(json.dumps(
         {**record, 'curve': curve, 'validations': validations}, indent=2) + '\n')
     lines = [f"# Training of {record['recipe']['backbone']}", '', '![curves](curves.png)', '',
-             '| step | token accuracy per level | of the commonest code | joints, rad | '
-             'grippers, m |', '|---|---|---|---|---|']
+             '| step | token accuracy per level | of the commonest code | '
+             + ' | '.join(name.replace('_', ', ') for name in validations[0]['error']) + ' |',
+             '|---|---|---|---|---|']
     for point in validations:
         lines.append(f"| {point['step']} | {_shares(point['token_accuracy'])} | "
-                     f"{_shares(point['token_majority'])} | {point['error']['joints_rad']:.4f} | "
-                     f"{point['error']['grippers_m']:.4f} |")
+                     f"{_shares(point['token_majority'])} | "
+                     + ' | '.join(f'{error:.4f}' for error in point['error'].values()) + ' |')
     for key in ('cost', 'data', 'recipe'):
         lines += ['', f'{key.capitalize()}: {json.dumps(record[key])}']
     (out / 'report.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')

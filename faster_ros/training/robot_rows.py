@@ -27,8 +27,8 @@ from faster_ros.data.dataset_spec import ACTION, IMAGES, STATE
 from faster_ros.data.lerobot_dataset import EpisodeEntry, LeRobotDataset
 from faster_ros.data.lerobot_reader import frame_fault
 from faster_ros.interfaces import FloatArray, ImageArray
+from faster_ros.policy.embodiment import Embodiment
 from faster_ros.policy.image_size import resize
-from faster_ros.robot_spec import RobotSpec
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -54,15 +54,20 @@ class RobotRows:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def chunks(self, horizon: int) -> FloatArray:
-        """Return the actions (N, H, D) from each row on; an episode's last is repeated."""
+    def chunks(self, horizon: int, stride: int = 1) -> FloatArray:
+        """
+        Return the actions (N, H, D) from each row on, every ``stride``-th.
+
+        An episode's last is repeated.
+        """
         last = np.searchsorted(self.episode, self.episode, side='right') - 1
-        index = np.minimum(np.arange(len(self))[:, None] + np.arange(horizon), last[:, None])
+        index = np.minimum(np.arange(len(self))[:, None] + stride * np.arange(horizon),
+                           last[:, None])
         chunks: FloatArray = self.actions[index]
         return chunks
 
 
-def read_robot_rows(folder: Path, spec: RobotSpec, size: tuple[int, int], cache: Path,
+def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache: Path,
                     by_order: bool = False) -> RobotRows:
     """
     Read a data set for a robot; images become ``size`` (width, height), kept in ``cache``.
@@ -93,7 +98,7 @@ def read_robot_rows(folder: Path, spec: RobotSpec, size: tuple[int, int], cache:
                      1 / dataset.info.fps, notes)
 
 
-def _check_columns(dataset: LeRobotDataset, spec: RobotSpec, by_order: bool) -> None:
+def _check_columns(dataset: LeRobotDataset, spec: Embodiment, by_order: bool) -> None:
     missing = [name for name in spec.cameras if f'{IMAGES}{name}' not in dataset.cameras]
     if missing:
         raise ValueError(f"{dataset.folder}: camera {', '.join(missing)} of robot "

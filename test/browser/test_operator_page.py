@@ -188,6 +188,16 @@ def test_what_was_entered_is_there_after_a_reload_and_after_a_crash(page, sessio
     assert TrialJournal(folder).results[number].score == 0.3
 
 
+def test_a_recorder_in_trouble_is_named_before_the_arm_is_started(page, session):
+    session.recording = ('ready', True)
+    expect(page.locator('#recording')).to_have_text('recording: ready')
+    session.ready, session.message = True, 'ready'
+    session.recording = ('stopped: 0.9 GB are left on the disk', False)
+    expect(page.locator('#recording')).to_have_class('trouble')
+    expect(page.locator('#recording')).to_contain_text('0.9 GB are left')
+    shoot(page, 'trouble')
+
+
 def test_a_judgement_without_an_outcome_is_refused_in_words(page, session, folder):
     run_trial(session, page)
     session.finish(20.0, 'time limit', 0, time.time_ns())

@@ -132,6 +132,36 @@ def test_the_gate_refuses_an_idle_episode_which_can_be_discarded(tmp_path):
     robot.session.close()
 
 
+def test_where_a_policy_leads_an_episode_begins_before_the_arm_and_says_so(tmp_path):
+    session = RecordingSession(SPEC, RecordingPlan(tmp_path, 30, {}, False, {}, policy_leads=True))
+    image = np.zeros((48, 64, 3), np.uint8)
+
+    def hear(first_ms, last_ms, sends):
+        for ms in range(first_ms, last_ms, 10):
+            now = T0 + ms * MS
+            session.add_state(now, HOME + ms * 1e-4, now)
+            session.add_image('front', now, image + np.uint8(ms % 200), now)
+            if sends:
+                session.add_action(now, HOME, now)
+            session.advance(now)
+
+    hear(0, 100, sends=False)
+    session.start('pick', T0 + 100 * MS, {'trial': '1'})
+    hear(100, 400, sends=False)
+    hear(400, 900, sends=True)
+    session.save()
+    (entry,) = LeRobotDataset(tmp_path).episodes
+    columns = LeRobotDataset(tmp_path).columns(entry)
+    assert entry.facts.facts['trial'] == '1'
+    assert columns['stamp_ns'][0] == T0 + 400 * MS
+    assert set(columns['source'].ravel().tolist()) == {Source.POLICY}
+    session.start('pick', T0 + 900 * MS)
+    with pytest.raises(OSError, match='no rows'):  # nothing was sent: no episode, but files
+        session.save()
+    assert (tmp_path / 'interrupted' / '000').is_dir() and session.state == 'idle'
+    session.close()
+
+
 def test_nothing_can_be_saved_marked_or_stopped_without_an_episode(robot):
     for job in (robot.session.save, robot.session.stop, robot.session.discard,
                 lambda: robot.session.mark('success')):

@@ -51,6 +51,8 @@ def test_the_better_policy_is_named_with_interval_and_p_value(tmp_path):
     assert figures['verdict'].startswith('good succeeds more often than bad, by 75% of trials')
     assert figures['policies']['bad']['successes'] == 3
     assert figures['policies']['bad']['failures'] == {'missed': 9}
+    assert len(figures['hashes']['robot_sha256']) == 64 and 'git' in figures['hashes']
+    assert figures['hashes']['checkpoint good'] == 'is not on this machine'
     pair = figures['comparisons'][0]
     assert pair['paired']['p_value'] == pytest.approx(2 / 2**9)
     assert 'good succeeds more often' in (folder / 'report.html').read_text()
@@ -83,4 +85,4 @@ def test_voided_trials_stay_on_the_page_with_their_reason(tmp_path):
     journal.start(1, 0)
     journal.void(1, 'the cube fell off', 1)
     write_results(folder)
-    assert 'trial 1: the cube fell off' in (folder / 'report.html').read_text()
+    assert 'voided: the cube fell off' in (folder / 'report.html').read_text()

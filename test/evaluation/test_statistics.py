@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-from faster_ros.evaluation.statistics import quantiles, success_rate
+from faster_ros.evaluation.statistics import quantiles, success_rate, trials_for_interval
 from hypothesis import given, strategies as st
 import numpy as np
 import pytest
@@ -69,3 +69,19 @@ def test_quantiles_of_a_sample():
 def test_an_empty_sample_has_no_quantiles():
     assert quantiles([]) == quantiles(())
     assert quantiles([]).p50 is None
+
+
+@pytest.mark.parametrize('width', [0.1, 0.2, 0.3, 0.5])
+def test_so_many_trials_keep_the_interval_narrow_and_one_less_does_not(width):
+    def widest(trials):
+        rates = [success_rate(count, trials) for count in range(trials + 1)]
+        return max(rate.high - rate.low for rate in rates)
+
+    trials = trials_for_interval(width)
+    assert widest(trials) <= width + 1e-9
+    assert widest(trials - 2 + trials % 2) > width  # an even number has a rate of one half
+
+
+def test_an_impossible_width_is_refused():
+    with pytest.raises(ValueError, match='between 0 and 1, got 1.5'):
+        trials_for_interval(1.5)

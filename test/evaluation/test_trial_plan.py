@@ -51,6 +51,14 @@ def test_every_policy_meets_every_initial_state_equally_often_and_next_to_each_o
     assert len({tuple(policies[place:place + 2]) for place in range(0, 20, 2)}) == 2
 
 
+def test_a_wanted_interval_takes_the_repetitions_that_it_needs(tmp_path):
+    plan = load_plan(write(tmp_path, interval=0.3))
+    assert plan.rounds == 8  # 39 trials of five initial states
+    assert load_plan(write(tmp_path, interval=0.9)).rounds == 2
+    order = make_order(plan, tmp_path / 'run', tmp_path / 'plan_in.yaml')
+    assert len(order.trials) == 2 * 5 * 8
+
+
 def test_the_order_does_not_tell_which_policy_runs(tmp_path):
     source = write(tmp_path)
     make_order(load_plan(source), tmp_path / 'run', source)

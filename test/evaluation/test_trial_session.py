@@ -96,7 +96,7 @@ def test_a_trial_that_was_voided_while_it_ran_is_not_finished(folder):
     session.act({'action': 'void', 'trial': 1, 'reason': 'someone bumped the table'}, 2)
     assert session.phase == SETUP
     session.finish(3.0, 'stopped by the operator', 0, 3)
-    assert (session.phase, session.attempts) == (SETUP, 1)
+    assert (session.phase, session.attempt) == (SETUP, 2)
 
 
 @pytest.mark.parametrize(('body', 'words'), [

@@ -11,14 +11,17 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Blinded trials in the simulator through the real nodes, killed in the middle and resumed."""
+"""Blinded, recorded trials in the simulator, through the real nodes, killed and resumed."""
 
 import json
 import os
 import signal
 
 from faster_ros.bringup import default_checkpoint
+from faster_ros.data.dataset_validation import problems
+from faster_ros.data.lerobot_dataset import LeRobotDataset
 from faster_ros.evaluation.trial_journal import TrialJournal
+from faster_ros.evaluation.trial_recordings import read_recordings
 import pytest
 from ros_process import own_domain, Process, ROOT, wait_until
 import yaml
@@ -73,6 +76,29 @@ def test_an_unattended_comparison_that_is_killed_goes_on_and_repeats_no_trial(pl
     assert figures['policies']['blind']['trials'] == PAIRS
     assert figures['policies']['blind']['interval_95_exact'][0] >= 0.0
     assert 'mcnemar' in figures['verdict']
+    check_recordings(out, after)
+
+
+def check_recordings(out, journal):
+    """No attempt is without a recording, none has two, and each says how it ended."""
+    dataset = LeRobotDataset(out / 'recordings')
+    assert list(problems(dataset)) == []
+    keys = [(int(entry.facts.facts['trial']), int(entry.facts.facts['attempt']))
+            for entry in dataset.episodes]
+    assert len(keys) == len(set(keys))
+    recordings, page = read_recordings(out), (out / 'report.html').read_text()
+    for attempt in journal.attempts:
+        found = recordings.get((attempt.trial, attempt.number))
+        assert found is not None or attempt.recording, attempt
+        if attempt.result is not None and not attempt.recording:
+            facts = dataset.episodes[found.episode].facts
+            assert facts.outcome == ('success' if attempt.result.success else 'failure')
+            assert facts.facts['policy'] in ('shipped', 'blind')
+            assert all((out / path).is_file() and path in page for path in found.videos.values())
+    killed = [recordings[attempt.trial, attempt.number] for attempt in journal.attempts
+              if attempt.voided]
+    assert all(found.episode is not None or (out / found.files / 'facts.json').exists()
+               for found in killed)
 
 
 @pytest.mark.slow
@@ -83,3 +109,6 @@ def test_nothing_that_is_printed_tells_the_policy_before_the_end(plan, tmp_path)
     process.stop()
     assert 'shipped' not in process.output and 'blind' not in process.output
     assert not os.path.exists(out / 'trials.csv')
+    for entry in LeRobotDataset(out / 'recordings').episodes:
+        told = {**entry.facts.facts, 'robot_file': ''}
+        assert 'shipped' not in str(told) and 'policy' not in told and 'checkpoint' not in told

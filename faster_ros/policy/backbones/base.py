@@ -46,13 +46,15 @@ class PolicyInput:
 
     ``images``: (B, cameras, ...) as the backbone's preprocessing makes them; ``words``: (B, L)
     ids, padded on the left; ``state``: (B, S) normalised joints; ``committed``: see
-    ``committed_actions.py``, for a policy that takes them.
+    ``committed_actions.py``, for a policy that takes them; ``tokens``: what ``embed`` makes of
+    all this, where it is known already.
     """
 
     images: Tensor
     words: Tensor
     state: Tensor
     committed: Tensor | None = None
+    tokens: PrefixTokens | None = None
 
     def to(self, device: torch.device) -> PolicyInput:
         """Return the batch on a device."""
@@ -75,12 +77,13 @@ class PrefixTokens:
     x: Tensor
     mask: Tensor
     positions: Tensor
-    images: Tensor
-    image_count: int
+    images: Tensor | None = None
+    image_count: int = 0
     deep: list[Tensor] | None = None
 
     def image_places(self) -> Tensor:
         """Return the places (B, image_count) of the image tokens, in order."""
+        assert self.images is not None, 'tokens that a backbone embeds say which are of images'
         return self.images.int().argsort(dim=1, descending=True, stable=True)[:, :self.image_count]
 
     def next_position(self) -> Tensor:
@@ -185,7 +188,7 @@ class Backbone(nn.Module):
 
     def forward(self, batch: PolicyInput) -> Prefix:
         """Encode the observation once; see Prefix."""
-        return self.encode(self.embed(batch))
+        return self.encode(batch.tokens or self.embed(batch))
 
     def embed(self, batch: PolicyInput) -> PrefixTokens:
         """Return the observation as tokens."""
