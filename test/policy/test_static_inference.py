@@ -113,3 +113,15 @@ def test_a_cuda_graph_answers_as_the_plain_call():
     for observation in rows(batch('paligemma', 3)):
         observation = observation.to(torch.device('cuda'))
         assert torch.equal(static.generate(observation), policy.generate(observation))
+
+
+def test_what_a_device_refuses_to_record_is_called_plainly_with_a_warning():
+    def refuse(work):
+        raise RuntimeError('operation not permitted when stream is capturing')
+
+    policy = model('paligemma')
+    static = StaticInference(policy, refuse)
+    with pytest.warns(UserWarning, match='not recorded as CUDA graphs .* stream is capturing'):
+        chosen = static.generate(batch('paligemma'))
+    assert torch.equal(chosen, policy.generate(batch('paligemma')))
+    assert torch.equal(static.generate(batch('paligemma')), chosen)
