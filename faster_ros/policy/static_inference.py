@@ -122,6 +122,8 @@ class _RecordedCall:
         else:
             self._tokens = _clone(policy.embed(self._batch))
             self._see = self._copy_tokens
+        if self._tokens.deep is not None:
+            raise RuntimeError('the first layers add to the image tokens that a mask finds')
         self._think = record(self._encode)
         self._runs = [record(partial(self._run, block)) for block in range(policy.config.blocks)]
 

@@ -179,7 +179,7 @@ class Backbone(nn.Module):
 
     ``embed`` is the vision part and ``encode`` the layers; the split is what the benchmark
     measures. ``static_vision``: whether ``embed`` asks nothing of the device, so that it can be
-    recorded as a CUDA graph; ``encode`` and ``extend`` always can.
+    recorded as a CUDA graph; ``encode`` can wherever no ``deep`` is added, ``extend`` always.
     """
 
     geometry: Geometry
