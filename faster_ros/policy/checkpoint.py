@@ -42,6 +42,7 @@ from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.hub import local_folder, push
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
 from faster_ros.policy.static_inference import prepare_inference
+from faster_ros.policy.visual_tokens import FrameReuse
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 import numpy as np
@@ -115,7 +116,10 @@ class FASTerPolicy:
         self.parts = parts
         self.decode_s = 0.0
         self._device = torch.device(device)
-        self._generate = prepare_inference(parts.model, self._device)
+        tolerance = parts.model.config.reuse_tolerance
+        self._reuse = FrameReuse(parts.model.backbone, tolerance) if tolerance else None
+        self._generate = prepare_inference(parts.model, self._device, self._reuse)
+        self._instruction = ''
         self._tokenizer = parts.tokenizer.to(self._device).eval()
         self._preprocess = parts.preprocessor or PixelsAndWords(parts.model.config)
 
@@ -182,8 +186,7 @@ class FASTerPolicy:
         if positions.shape != (len(names),) or not np.isfinite(positions).all():
             raise ValueError(f'positions must be {len(names)} finite numbers '
                              f"({', '.join(names)}), got {positions}")
-        batch = self._input(images, positions, instruction)
-        batch.committed = self._committed(committed, positions)
+        batch = self._input(images, positions, instruction, committed)
         with torch.inference_mode():
             decoded = self._tokenizer.decode(self._generate(batch, deadline=deadline))
         self.decode_s = deadline.decode_s
@@ -192,8 +195,7 @@ class FASTerPolicy:
     def codes(self, images: Mapping[str, ImageArray], positions: FloatArray,
               instruction: str) -> Tensor:
         """Return what is named for an observation: codes of all levels, of shape (K, T)."""
-        batch = self._input(images, positions, instruction)
-        batch.committed = self._committed(None, positions)
+        batch = self._input(images, positions, instruction, None)
         with torch.inference_mode():
             return self._generate(batch, levels=self.parts.model.config.levels)[0]
 
@@ -224,8 +226,18 @@ class FASTerPolicy:
                                parts.action_normaliser, parts.model.config.committed_rows)
         return torch.from_numpy(rows)[None].to(self._device)
 
-    def _input(self, images: Mapping[str, ImageArray], positions: FloatArray,
-               instruction: str) -> PolicyInput:
+    def _input(self, images: Mapping[str, ImageArray], positions: FloatArray, instruction: str,
+               committed: FloatArray | None) -> PolicyInput:
+        if self._reuse and instruction != self._instruction:
+            self._reuse.forget()
+        self._instruction = instruction
+        batch = self.tensors(images, positions, instruction)
+        batch.committed = self._committed(committed, positions)
+        return batch
+
+    def tensors(self, images: Mapping[str, ImageArray], positions: FloatArray,
+                instruction: str) -> PolicyInput:
+        """Return what the model takes of uint8 RGB images, measured joints (D,) and words."""
         missing = [camera for camera in self.cameras if camera not in images]
         if missing:
             raise ValueError(f"image of camera {', '.join(missing)} is missing; the policy needs "
@@ -260,7 +272,11 @@ def load_policy(folder: str | Path, spec: Embodiment, device: str = 'cpu') -> FA
                          f'{_reason(error)}') from error
     _load_weights(parts.model, folder / 'policy.safetensors')
     _load_weights(parts.tokenizer, folder / 'tokenizer.safetensors')
-    return FASTerPolicy(parts, device)
+    try:
+        return FASTerPolicy(parts, device)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(f'checkpoint {folder}: out of GPU memory ({error}): end other programs '
+                         'on this GPU, take a smaller backbone, or device cpu') from error
 
 
 def _unfilled(config: PolicyConfig) -> FASTerVLA:

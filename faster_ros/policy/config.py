@@ -85,7 +85,9 @@ class PolicyConfig:
     ``vocabulary`` is for the backbone that has no tokenizer of its own; ``max_words`` bounds the
     tokens of a prompt, those of the images aside. ``expert``: layers with a plain or a gated MLP
     of ``expert_mlp`` units (0: four times the width), or 'none', where the backbone itself
-    decodes.
+    decodes. ``image_share`` of the image tokens reach the backbone's layers, those alike are
+    merged; one observation after another computes only image tokens anew that changed by more
+    than ``reuse_tolerance`` (0: all); see ``visual_tokens.py``.
     """
 
     cameras: tuple[str, ...]
@@ -104,6 +106,8 @@ class PolicyConfig:
     committed_rows: int = 0
     expert: str = 'plain'
     expert_mlp: int = 0
+    image_share: float = 1.0
+    reuse_tolerance: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a block size that does not divide the number of tokens, or unknown words."""
@@ -118,6 +122,9 @@ class PolicyConfig:
         if self.committed_rows and not isinstance(self.backbone, BackboneConfig):
             raise ValueError("committed_rows needs the backbone 'tiny', the only one that takes "
                              'committed actions')
+        if not 0.5 <= self.image_share <= 1 or self.reuse_tolerance < 0:
+            raise ValueError('expected image_share from 0.5 to 1 and reuse_tolerance at least 0, '
+                             f'got {self.image_share} and {self.reuse_tolerance}')
         if self.expert not in EXPERTS:
             raise ValueError(f"expert must be one of {', '.join(EXPERTS)}, got {self.expert!r}")
 

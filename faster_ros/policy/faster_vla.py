@@ -23,6 +23,7 @@ from faster_ros.policy.backbones.base import (
     KeyValueCache,
     PolicyInput,
     Prefix,
+    PrefixTokens,
     TeacherForced,
 )
 from faster_ros.policy.backbones.registry import make_backbone
@@ -35,6 +36,7 @@ from faster_ros.policy.block_decoding import (
 )
 from faster_ros.policy.config import PolicyConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
+from faster_ros.policy.visual_tokens import merge_alike
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -56,9 +58,18 @@ class FASTerVLA(nn.Module):
                              persistent=False)
         self.mask: Tensor
 
+    def embed(self, batch: PolicyInput) -> PrefixTokens:
+        """Return the observation as tokens, image tokens merged if the config says so."""
+        tokens, share = self.backbone.embed(batch), self.config.image_share
+        return tokens if share == 1 else merge_alike(tokens, share)
+
+    def prefix(self, batch: PolicyInput) -> Prefix:
+        """Encode the observation once."""
+        return self.backbone.encode(self.embed(batch))
+
     def logits(self, batch: PolicyInput, codes: Tensor, prefix: Prefix | None = None) -> Tensor:
         """Return the teacher-forced scores (B, N, V) of codes (B, K, T)."""
-        prefix = prefix or self.backbone(batch)
+        prefix = prefix or self.prefix(batch)
         flat = codes.flatten(1)
         ids = expert_input(flat, self.config.block_size, self.config.codebook_size)
         positions = action_positions(prefix.next_position, self._gaps(flat))
@@ -81,7 +92,7 @@ class FASTerVLA(nn.Module):
         config does; a ``deadline`` ends with the whole levels that are ready, one at least.
         Temperature 0 is greedy.
         """
-        return self.decode(self.backbone(batch), levels, top_k, temperature, deadline)
+        return self.decode(self.prefix(batch), levels, top_k, temperature, deadline)
 
     @torch.no_grad()
     def decode(self, prefix: Prefix, levels: int | None = None, top_k: int = 50,

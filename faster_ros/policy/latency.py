@@ -76,13 +76,13 @@ def measure_call(policy: FASTerVLA, batch: PolicyInput, to_actions: Callable[[Te
                  calls: int, record: Record = plainly) -> Stopwatch:
     """Time vision, prefix, every block pass, the whole decoding, codes to actions, and a call."""
     backbone = policy.backbone
-    tokens = backbone.embed(batch)
+    tokens = policy.embed(batch)
     prefix = backbone.encode(tokens)
     passes, codes = BlockPasses(policy, prefix), policy.decode(prefix)
     generate = policy.generate if record is plainly else StaticInference(policy, record).generate
     see = record if backbone.static_vision else plainly
     parts: dict[str, Work] = {
-        'vision': see(lambda: backbone.embed(batch)),
+        'vision': see(lambda: policy.embed(batch)),
         'prefix': record(lambda: backbone.encode(tokens)),
         'decode': record(lambda: policy.decode(prefix)),
         'actions': lambda: to_actions(codes),
@@ -113,7 +113,7 @@ def measure_in_turn(ways: Mapping[str, Callable[[], Tensor]], device: torch.devi
 @torch.inference_mode()
 def decoding(policy: FASTerVLA, batch: PolicyInput) -> Callable[[], Tensor]:
     """Return the policy's decoding, the prefix being there."""
-    return partial(policy.decode, policy.backbone(batch))
+    return partial(policy.decode, policy.prefix(batch))
 
 
 @torch.inference_mode()
@@ -125,7 +125,7 @@ def flow_decoding(policy: FASTerVLA, batch: PolicyInput, rows: int,
     ``steps`` passes of the expert's layers over one token for each of ``rows`` actions; the
     projections of noise and actions are left out.
     """
-    prefix = policy.backbone(batch)
+    prefix = policy.prefix(batch)
     weight = policy.expert.embed.weight
     x = torch.zeros(1, rows, weight.shape[1], dtype=weight.dtype, device=weight.device)
     positions = prefix.next_position[:, None] + torch.arange(rows, device=weight.device)

@@ -37,6 +37,13 @@ _PALIGEMMA_3B = {
     'text_config': {'model_type': 'gemma', 'hidden_size': 2048, 'intermediate_size': 16384,
                     'num_hidden_layers': 18, 'num_attention_heads': 8, 'num_key_value_heads': 1,
                     'head_dim': 256, 'vocab_size': 257216}}
+_PALIGEMMA_MINI = {
+    'model_type': 'paligemma', 'image_token_index': 257152, 'projection_dim': 256,
+    'vision_config': {**_SIGLIP_SO400M, 'hidden_size': 128, 'intermediate_size': 512,
+                      'num_hidden_layers': 4, 'num_attention_heads': 4, 'projection_dim': 256},
+    'text_config': {'model_type': 'gemma', 'hidden_size': 256, 'intermediate_size': 1024,
+                    'num_hidden_layers': 6, 'num_attention_heads': 4, 'num_key_value_heads': 1,
+                    'head_dim': 64, 'vocab_size': 257216}}
 
 
 def _smolvlm(width: int, layers: int, heads: int, kv_heads: int, hidden: int) -> dict[str, Any]:
@@ -63,6 +70,8 @@ SIZES = {
     'small': Size(BackboneConfig(image_width=224, image_height=168, channels=64, keypoints=64,
                                  tokens_per_camera=16, width=512, layers=8, heads=8, head_dim=64),
                   256, 1024, 'the same class, thirty times larger'),
+    'paligemma-mini': Size(VLMConfig('paligemma', _PALIGEMMA_MINI), 128, 512,
+                           "PaliGemma's classes and tokens at a size for CPUs, random weights"),
     'smolvlm-256m': Size(VLMConfig('smolvlm', _smolvlm(576, 30, 9, 3, 1536)), 288, 1152,
                          'SmolVLM 2 256M, random weights'),
     'smolvlm-500m': Size(VLMConfig('smolvlm', _smolvlm(960, 32, 15, 5, 2560)), 480, 1920,

@@ -33,6 +33,7 @@ from faster_ros.policy.config import BackboneConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.faster_vla import BlockPasses, FASTerVLA
 from faster_ros.policy.shared_products import share_products
+from faster_ros.policy.visual_tokens import FrameReuse
 import torch
 from torch import Tensor
 
@@ -56,19 +57,22 @@ def cuda_graph(work: Work) -> Work:
     return graph.replay
 
 
-def prepare_inference(policy: FASTerVLA, device: torch.device) -> Callable[..., Tensor]:
+def prepare_inference(policy: FASTerVLA, device: torch.device,
+                      reuse: FrameReuse | None = None) -> Callable[..., Tensor]:
     """
     Move a policy to where it runs and return its ``generate``; ``policy`` is changed.
 
-    On a GPU a vision-language model runs in bfloat16 with shared products, and calls are recorded.
+    On a GPU a vision-language model runs in bfloat16 with shared products, and calls are recorded;
+    with ``reuse`` they are not, as their shapes differ from frame to frame.
     """
     policy.to(device).eval()
-    if device.type != 'cuda':
-        return policy.generate
-    if not isinstance(policy.config.backbone, BackboneConfig):
-        policy.to(torch.bfloat16)
-    share_products(policy.backbone)
-    return StaticInference(policy).generate
+    if device.type == 'cuda':
+        if not isinstance(policy.config.backbone, BackboneConfig):
+            policy.to(torch.bfloat16)
+        share_products(policy.backbone)
+    if reuse:
+        return lambda batch, **how: policy.decode(reuse(policy.embed(batch)), **how)
+    return StaticInference(policy).generate if device.type == 'cuda' else policy.generate
 
 
 def compile_layers(policy: FASTerVLA) -> None:
@@ -116,8 +120,10 @@ class _RecordedCall:
         if policy.backbone.static_vision:
             self._see = record(self._embed)
         else:
-            self._tokens = _clone(policy.backbone.embed(self._batch))
+            self._tokens = _clone(policy.embed(self._batch))
             self._see = self._copy_tokens
+        if self._tokens.deep is not None:
+            raise RuntimeError('the first layers add to the image tokens that a mask finds')
         self._think = record(self._encode)
         self._runs = [record(partial(self._run, block)) for block in range(policy.config.blocks)]
 
@@ -136,10 +142,10 @@ class _RecordedCall:
                                        levels, deadline).clone()
 
     def _embed(self) -> None:
-        self._tokens = self._policy.backbone.embed(self._batch)
+        self._tokens = self._policy.embed(self._batch)
 
     def _copy_tokens(self) -> None:
-        _copy(self._policy.backbone.embed(self._batch), self._tokens)
+        _copy(self._policy.embed(self._batch), self._tokens)
 
     def _encode(self) -> None:
         self._passes = BlockPasses(self._policy, self._policy.backbone.encode(self._tokens))
@@ -151,13 +157,14 @@ class _RecordedCall:
 def _tensors(group: PolicyInput | PrefixTokens) -> Iterable[Tensor]:
     for field in fields(group):
         value = getattr(group, field.name)
-        yield from value if isinstance(value, list) else [value] if value is not None else []
+        values = value if isinstance(value, list) else [value]
+        yield from (tensor for tensor in values if isinstance(tensor, Tensor))
 
 
 def _clone(group: T) -> T:
     return type(group)(**{
         field.name: [tensor.clone() for tensor in value] if isinstance(value, list)
-        else None if value is None else value.clone()
+        else value.clone() if isinstance(value, Tensor) else value
         for field in fields(group) for value in [getattr(group, field.name)]})
 
 

@@ -14,6 +14,7 @@
 """
 One training in several processes, a GPU each: the same result as one process with all of a batch.
 
+Each holds the whole model (DDP), or a part of its weights, gradients and optimiser state (FSDP).
 `torchrun` and `accelerate launch` both start the processes and tell them their places (RANK,
 WORLD_SIZE); without either there is one.
 """
@@ -26,7 +27,10 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 import torch
-from torch import distributed, nn
+from torch import distributed, nn, Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import distribute_tensor, DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 
@@ -71,6 +75,34 @@ class DataParallel:
         # The codebooks are buffers that the quantizer keeps equal itself.
         return DistributedDataParallel(model, broadcast_buffers=False)
 
+    def shard(self, model: nn.Module, parts: list[nn.Module]) -> None:
+        """
+        Leave each process a part of the weights, in place; ``parts`` are gathered one by one.
+
+        What is gathered for a forward pass stays until the backward pass is done: of a layer of
+        the backbone the keys and values are used, not its output, on which the library waits.
+        """
+        mesh = init_device_mesh(self.device.split(':')[0], (self.size,))
+        for part in [*parts, model]:
+            fully_shard(part, mesh=mesh, reshard_after_forward=False)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean over all processes."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values / self.size
+
+    def whole(self, values: Tensor) -> Tensor:
+        """
+        Return values that may be spread over all processes, which all have to call this.
+
+        Spread ones are in the memory of the first process's CPU then, and empty in the others.
+        """
+        if not isinstance(values, DTensor):
+            return values
+        gathered = values.full_tensor()
+        return gathered.cpu() if self.first else gathered.new_empty(0)
+
     def stop(self) -> None:
         """Leave the other processes."""
         if self.size > 1:
@@ -78,3 +110,11 @@ class DataParallel:
 
 
 ALONE = DataParallel()
+
+
+def like(values: Tensor, other: Tensor) -> Tensor:
+    """Return a whole tensor on the device of another and, if that is, spread over processes."""
+    values = values.to(other.device)
+    if isinstance(other, DTensor) and values.shape == other.shape:
+        return distribute_tensor(values, other.device_mesh, other.placements)
+    return values

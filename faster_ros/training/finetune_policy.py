@@ -16,7 +16,8 @@
 
 The tokenizer is fitted to the data's delta chunks; the expert learns while the backbone is
 frozen; then both learn, the backbone (or low-rank additions to it) at a lower rate. Interrupted,
-``--resume`` goes on from the last validation. Start several processes with torchrun.
+``--resume`` goes on from the last validation. Start several processes with torchrun; each holds
+the whole model (DDP), or with ``shard`` a part of it (FSDP).
 """
 
 from __future__ import annotations
@@ -26,23 +27,24 @@ from collections.abc import Iterator
 import copy
 from dataclasses import asdict
 from pathlib import Path
+import time
 from typing import Any
 
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.checkpoint import PolicyParts
 from faster_ros.policy.embodiment import load_embodiment
 from faster_ros.policy.faster_vla import FASTerVLA
-from faster_ros.training.data_parallel import DataParallel
+from faster_ros.training.data_parallel import DataParallel, like
 from faster_ros.training.demonstrations import batches
 from faster_ros.training.finetune_data import CodedRows, collate, make_parts, PolicyRows
-from faster_ros.training.finetune_report import validate, write_report
+from faster_ros.training.finetune_report import summary_writer, validate, write_report
 from faster_ros.training.lora import add_lora, merge_lora
 from faster_ros.training.policy_recipe import PRESETS, read_recipe, Recipe
 from faster_ros.training.robot_rows import read_robot_rows
 from faster_ros.training.train_tokenizer import learning_rate_share
 import numpy as np
 import torch
-from torch import distributed, Tensor
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -61,15 +63,25 @@ class PolicyFineTuning:
         self.step = 0
         self.curve: list[dict[str, float]] = []
         self.validations: list[dict[str, Any]] = []
-        self.model: FASTerVLA = parts.model.to(processes.device)
+        self._board: Any = None
+        self._began = (0, 0.0)  # step and time
+        self.model: FASTerVLA = parts.model
         if recipe.lora_rank:
             backbone = self.model.backbone
             assert isinstance(backbone.model, torch.nn.Module)
             add_lora(backbone.model, recipe.lora_rank)
-        self.adapts = [weight for weight in self.model.backbone.parameters()
-                       if weight.requires_grad]
+        self.sharded = recipe.shard and processes.size > 1
+        # Of a model that is spread over processes, a whole copy is for validation and saving.
+        self._whole = copy.deepcopy(self.model) if self.sharded and processes.first else None
+        self.model.to(processes.device)
+        if self.sharded:
+            processes.shard(self.model, _large_parts(self.model))
         own = {id(weight) for weight in self.model.backbone.parameters()}
-        others = [weight for weight in self.model.parameters() if id(weight) not in own]
+        named = dict(self.model.named_parameters())
+        self._names = ([name for name, weight in named.items()
+                        if id(weight) in own and weight.requires_grad],
+                       [name for name, weight in named.items() if id(weight) not in own])
+        self.adapts, others = ([named[name] for name in names] for names in self._names)
         self.learning = self.adapts + others
         self.average = [weight.detach().clone() for weight in self.learning]
         self.optimizer = torch.optim.AdamW(
@@ -80,6 +92,7 @@ class PolicyFineTuning:
     def run(self) -> None:
         """Train to the end, validating and saving on the way."""
         recipe = self.recipe
+        self._began = (self.step, time.monotonic())
         bar = tqdm(range(self.step, self.updates), desc='policy', unit='step', initial=self.step,
                    total=self.updates, disable=not self.processes.first)
         for step, parts in zip(bar, self._batches()):
@@ -88,6 +101,7 @@ class PolicyFineTuning:
             if step % _CURVE_PERIOD == 0:
                 self.curve.append({'step': step, **{
                     f'level_{level}': value for level, value in enumerate(losses)}})
+                self._draw('loss', losses)
                 bar.set_postfix(loss=' '.join(f'{value:.2f}' for value in losses))
             if self.step % recipe.validate_every == 0 or self.step == self.updates:
                 self._validate_and_save()
@@ -97,13 +111,18 @@ class PolicyFineTuning:
         file = self.out / _STATE
         if not file.exists():
             raise ValueError(f'{file} is missing; expected an interrupted run of the same recipe')
-        state = torch.load(file, map_location=self.processes.device, weights_only=True)
+        state = torch.load(file, map_location='cpu', weights_only=True)
         if state['recipe'] != asdict(self.recipe):
             raise ValueError(f'{file}: the run had another recipe: {state["recipe"]}')
         with torch.no_grad():
             for weight, saved in zip(self.learning, state['learning']):
-                weight.copy_(saved)
-        self.average = state['average']
+                weight.copy_(like(saved, weight))
+            for kept, saved in zip(self.average, state['average']):
+                kept.copy_(like(saved, kept))
+        order = [weight for group in self.optimizer.param_groups for weight in group['params']]
+        for place, values in state['optimizer']['state'].items():
+            for name in ('exp_avg', 'exp_avg_sq'):
+                values[name] = like(values[name], order[place])
         self.optimizer.load_state_dict(state['optimizer'])
         torch.set_rng_state(state['random'].cpu())
         self.step = state['step']
@@ -141,6 +160,7 @@ class PolicyFineTuning:
                 losses = self.model(batch.to(device), codes.to(device))
             (losses.sum() / len(parts)).backward()
             total += losses.detach() / len(parts)
+        total = self.processes.mean(total)
         if not total.isfinite().all():
             raise ValueError(f'the loss is {total.tolist()} at step {step}; lower learning_rate')
         self._share_gradients()
@@ -154,47 +174,79 @@ class PolicyFineTuning:
 
     def _share_gradients(self) -> None:
         """Give every process the mean of all gradients; the same weights have one in each."""
-        if self.processes.size == 1:
+        if self.sharded:  # done in the backward pass
             return
         for weight in self.learning:
             if weight.grad is not None:
-                distributed.all_reduce(weight.grad)
-                weight.grad /= self.processes.size
+                weight.grad = self.processes.mean(weight.grad)
 
     def _validate_and_save(self) -> None:
+        average = [self.processes.whole(kept) for kept in self.average]
+        state = {'recipe': asdict(self.recipe), 'step': self.step, 'average': average,
+                 'learning': [self.processes.whole(weight.detach()) for weight in self.learning],
+                 'random': torch.get_rng_state(), 'optimizer': self._optimizer_state()}
         if not self.processes.first:
             return
-        with_average = self._with_average()
         parts = copy.copy(self.parts)
-        parts.model = with_average
+        parts.model = self._with(average)
         self.validations.append({'step': self.step, **validate(parts, self.rows)})
-        state = {'recipe': asdict(self.recipe), 'step': self.step, 'average': self.average,
-                 'learning': [weight.detach() for weight in self.learning],
-                 'random': torch.get_rng_state(),
-                 'optimizer': self.optimizer.state_dict(), 'curve': self.curve,
-                 'validations': self.validations}
+        self._draw('token_accuracy', self.validations[-1]['token_accuracy'])
+        self._draw('error', list(self.validations[-1]['error'].values()))
+        state |= {'curve': self.curve, 'validations': self.validations}
         partial = self.out / f'{_STATE}.partial'
         torch.save(state, partial)
         partial.replace(self.out / _STATE)
         record = {'recipe': asdict(self.recipe), 'step': self.step,
-                  'validation': self.validations[-1], 'data': self.rows.notes}
+                  'validation': self.validations[-1], 'data': self.rows.notes,
+                  'cost': self._cost()}
         parts.save(self.out / 'checkpoint', record)
         write_report(self.out, record, self.curve, self.validations)
 
-    def _with_average(self) -> FASTerVLA:
+    def _cost(self) -> dict[str, Any]:
+        """Return peak memory, and rows and codes per second, with what validating took."""
+        first, began = self._began
+        rows_s = (self.step - first) * self.recipe.batch_size / (time.monotonic() - began)
+        cuda = self.processes.device.startswith('cuda')
+        return {'processes': self.processes.size, 'rows_per_s': rows_s,
+                'codes_per_s': rows_s * self.model.config.tokens,
+                'peak_memory_gb': torch.cuda.max_memory_allocated() / 1e9 if cuda else None}
+
+    def _draw(self, name: str, values: list[float]) -> None:
+        """Give values, one a level or a group, to TensorBoard if that is wanted."""
+        if not self.recipe.tensorboard or not self.processes.first:
+            return
+        if self._board is None:
+            self._board = summary_writer(self.out / 'tensorboard', self.step)
+        for place, value in enumerate(values):
+            self._board.add_scalar(f'{name}/{place}', value, self.step)
+        self._board.flush()
+
+    def _optimizer_state(self) -> dict[str, Any]:
+        """Return what the optimiser keeps, whole."""
+        state = self.optimizer.state_dict()
+        return {**state, 'state': {
+            place: {name: self.processes.whole(value) for name, value in values.items()}
+            for place, values in state['state'].items()}}
+
+    def _with(self, average: list[Tensor]) -> FASTerVLA:
         """Return a copy of the model with averaged weights, low-rank additions merged."""
-        now = [weight.detach().clone() for weight in self.learning]
+        model = copy.deepcopy(self._whole or self.model).eval()
+        named = dict(model.named_parameters())
         with torch.no_grad():
-            for weight, kept in zip(self.learning, self.average):
-                weight.copy_(kept)
-            model = copy.deepcopy(self.model).eval()
-            for weight, kept in zip(self.learning, now):
-                weight.copy_(kept)
+            for name, kept in zip(sum(self._names, []), average):
+                named[name].copy_(kept)
         merge_lora(model)
         kind = next(model.backbone.parameters()).dtype
         for weight in model.parameters():
             weight.data = weight.data.to(kind)
-        return model
+        return model.to(self.processes.device)
+
+
+def _large_parts(model: FASTerVLA) -> list[torch.nn.Module]:
+    """Return the library's layers, vision and language, and the expert."""
+    layers = [layer for stack in model.backbone.modules() if isinstance(stack, torch.nn.ModuleList)
+              for layer in stack if type(layer).__module__.startswith('transformers')]
+    return [*layers, model.expert]
 
 
 def main(arguments: list[str]) -> int:
@@ -227,8 +279,8 @@ def main(arguments: list[str]) -> int:
         run.run()
     except torch.OutOfMemoryError as error:
         raise ValueError(
-            f'out of GPU memory ({error}): raise accumulate, set lora_rank, or take a smaller '
-            'backbone; batch_size can stay') from error
+            f'out of GPU memory ({error}): raise accumulate, set lora_rank or shard, or take a '
+            'smaller backbone; batch_size can stay') from error
     finally:
         processes.stop()
     print(f"checkpoint: {options.out / 'checkpoint'}\nreport:     {options.out / 'report.md'}")

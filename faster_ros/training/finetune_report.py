@@ -92,9 +92,19 @@ def write_report(out: Path, record: dict[str, Any], curve: list[dict[str, float]
         lines.append(f"| {point['step']} | {_shares(point['token_accuracy'])} | "
                      f"{_shares(point['token_majority'])} | "
                      + ' | '.join(f'{error:.4f}' for error in point['error'].values()) + ' |')
-    lines += ['', f"Data: {json.dumps(record['data'])}", '',
-              f"Recipe: {json.dumps(record['recipe'])}"]
+    for key in ('cost', 'data', 'recipe'):
+        lines += ['', f'{key.capitalize()}: {json.dumps(record[key])}']
     (out / 'report.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+
+
+def summary_writer(folder: Path, step: int) -> Any:
+    """Return TensorBoard's writer of a run that is at ``step``; later points are dropped."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ValueError(f'tensorboard: true needs the Python package of that name ({error}): '
+                         'pip install tensorboard') from error
+    return SummaryWriter(str(folder), purge_step=step)
 
 
 def _shares(values: list[float]) -> str:

@@ -34,8 +34,9 @@ class Recipe:
     ``steps`` is 0; in the first ``expert_steps`` the backbone is frozen, then it learns at
     ``backbone_rate`` times the rate. ``lora_rank`` above 0 trains low-rank additions to the
     backbone's layers instead of these. ``batch_size`` rows make an update, in ``accumulate``
-    parts. ``by_order`` takes the columns of the data as the robot's joints whatever they are
-    called.
+    parts. ``shard`` spreads weights, gradients and optimiser over several processes (FSDP) where
+    each would hold all of them (DDP); ``tensorboard`` writes the curves for it as well.
+    ``by_order`` takes the columns of the data as the robot's joints whatever they are called.
     """
 
     backbone: str = TINY
@@ -54,6 +55,8 @@ class Recipe:
     expert_steps: int = 0
     batch_size: int = 32
     accumulate: int = 1
+    shard: bool = False
+    tensorboard: bool = False
     learning_rate: float = 2.5e-5
     backbone_rate: float = 0.1
     weight_decay: float = 1e-10
@@ -82,6 +85,8 @@ class Recipe:
         if self.lora_rank and self.backbone == TINY:
             raise ValueError(f"lora_rank {self.lora_rank} needs a trained backbone; '{TINY}' is "
                              'trained from nothing')
+        if self.shard and self.backbone == TINY:
+            raise ValueError(f"shard is for large backbones; '{TINY}' fits every device")
         if not 0 < self.validation_share < 1:
             raise ValueError('validation_share must be between 0 and 1, got '
                              f'{self.validation_share}')

@@ -51,6 +51,21 @@ def test_a_benchmark_measures_every_part_and_way_of_decoding(tmp_path, capsys):
     assert table in capsys.readouterr().out
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('policy', [[], ['--size', 'paligemma-mini']])
+def test_savings_at_the_prefix_are_measured_on_frames_of_the_simulator(tmp_path, policy):
+    assert main(['prefix', '--episodes', '1', '--frames', '3', '--out', str(tmp_path),
+                 *policy]) == 0
+    none, *options = json.loads((tmp_path / 'prefix.json').read_text())['rows']
+    assert (none['option'], none['equal_codes'], none['image_tokens_anew']) == ('none', 1, 1)
+    merged, kept = options[1], options[-1]
+    assert merged['option'] == 'image_share 0.5'
+    assert merged['prefix_tokens'] < none['prefix_tokens']
+    assert kept['option'] == 'reuse_tolerance 0.2'
+    assert kept['image_tokens_anew'] < 1
+    assert all(0 <= row['equal_codes'] <= 1 and row['prefix_p50_ms'] > 0 for row in options)
+
+
 def test_without_a_gpu_cuda_is_refused(tmp_path):
     if torch.cuda.is_available():
         pytest.skip('there is a GPU here')

@@ -28,6 +28,10 @@ class _Recording(TorchDispatchMode):
     def __torch_dispatch__(self, operation, types, arguments=(), named=None):
         name = operation.overloadpacket.__name__
         assert name not in ASKS_THE_DEVICE, f'{name} cannot be recorded: it waits for the device'
+        if name in ('index', 'index_put', 'index_put_', '_index_put_impl_'):
+            masks = [place for place in arguments[1] if place is not None
+                     and place.dtype == torch.bool]
+            assert not masks, f'{name} with a mask cannot be recorded: it waits for the device'
         made = operation(*arguments, **(named or {}))
         self.steps.append((operation, arguments, named or {}, made))
         return made

@@ -110,6 +110,18 @@ def image_processor(name):
         patch_size=7, merge_size=2, size={'shortest_edge': 196, 'longest_edge': 3136})
 
 
+def published(name, folder):
+    """Write a model as its authors do: weights, config, tokenizer and image processor."""
+    from transformers import AutoModelForImageTextToText
+
+    weights = model(name).backbone.model
+    head = AutoModelForImageTextToText.from_config(weights.config)
+    head.model.load_state_dict(weights.state_dict())
+    for part in (head, tokenizer(), image_processor(name)):
+        part.save_pretrained(folder)
+    return weights
+
+
 def preprocessor(name, **changes):
     """Return what makes tensors of an observation."""
     return ImagesAndPrompt(config(name, **changes), image_processor(name), tokenizer())

@@ -186,3 +186,27 @@ def test_a_checkpoint_from_before_robots_had_modes_still_answers(folder, spec):
     policy = load_policy(folder, spec)
     assert policy.infer(observation(spec)).names == spec.joint_names
     assert policy.parts.robot == spec
+
+
+def test_a_checkpoint_that_keeps_image_tokens_computes_all_after_another_instruction(
+        folder, spec):
+    config = json.loads((folder / 'config.json').read_text())
+    config['policy']['reuse_tolerance'] = 1e9
+    (folder / 'config.json').write_text(json.dumps(config))
+    policy, plain = load_policy(folder, spec), load_policy(folder, spec)
+    first = policy.infer(observation(spec)).actions
+    assert policy._reuse.anew == 1.0
+    assert np.array_equal(policy.infer(observation(spec)).actions, first)
+    assert policy._reuse.anew == 0.0
+    other = observation(spec, 'pick up the cube')
+    assert np.array_equal(policy.infer(other).actions, plain.infer(other).actions)
+    assert policy._reuse.anew == 1.0
+
+
+def test_a_gpu_that_is_full_is_an_error_that_says_what_to_do(folder, spec, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError('tried to allocate 6 GiB')
+
+    monkeypatch.setattr('faster_ros.policy.checkpoint.prepare_inference', full)
+    with pytest.raises(ValueError, match='out of GPU memory .*6 GiB.*take a smaller backbone'):
+        load_policy(folder, spec)

@@ -15,7 +15,13 @@
 
 from decoding_steps import decoded_in_steps
 from faster_ros.policy.backbones.base import PolicyInput
-from faster_ros.policy.block_decoding import action_positions, block_mask, choose, expert_input
+from faster_ros.policy.block_decoding import (
+    action_positions,
+    block_mask,
+    boblk_id,
+    choose,
+    expert_input,
+)
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.faster_vla import FASTerVLA
@@ -188,3 +194,15 @@ def test_a_config_survives_json():
     assert PolicyConfig.from_dict(config().to_dict()) == config()
     with pytest.raises(ValueError, match='unknown key speed'):
         PolicyConfig.from_dict({**config().to_dict(), 'speed': 1})
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('expert', ['plain', 'none'])
+def test_blocks_of_one_are_decoding_token_by_token(expert):
+    policy = model(block_size=1, expert=expert)
+    flat = torch.zeros(2, 0, dtype=torch.long)
+    for place in range(12):  # each token from all before it, nothing cached
+        unknown = torch.full((2, 12 - place), boblk_id(16))
+        logits = policy.logits(batch(), torch.cat([flat, unknown], 1).unflatten(1, (3, 4)))
+        flat = torch.cat([flat, logits[:, place:place + 1].argmax(-1)], 1)
+    assert torch.equal(policy.generate(batch()).flatten(1), flat)

@@ -30,7 +30,7 @@ transformers = pytest.importorskip('transformers', reason='transformers is not i
 
 from faster_ros.policy.backbones.weights import load_backbone, read_vlm_config  # noqa: E402, I100
 from faster_ros.policy.vlm_preprocess import load_processor  # noqa: E402
-from small_vlms import config, FAMILIES, image_processor, model, tokenizer  # noqa: E402
+from small_vlms import config, FAMILIES, published  # noqa: E402
 
 EVERY_FAMILY = pytest.mark.parametrize('name', FAMILIES)
 SPEC = load_robot_spec('fr3')
@@ -39,17 +39,6 @@ SPEC = load_robot_spec('fr3')
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch):
     monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
-
-
-def published(name, folder):
-    """Write a model as its authors do: weights, config, tokenizer and image processor."""
-    weights = model(name).backbone.model
-    head = transformers.AutoModelForImageTextToText.from_config(weights.config)
-    head.model.load_state_dict(weights.state_dict())
-    head.save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    image_processor(name).save_pretrained(folder)
-    return weights
 
 
 def parts(name, source):

@@ -15,19 +15,7 @@ import dataclasses
 
 from faster_ros.cli.data import main as edit
 from faster_ros.cli.tokenizer import main as tokenize
-from faster_ros.data.dataset_spec import (
-    ACTION,
-    DatasetFrame,
-    EpisodeFacts,
-    robot_dataset,
-    SOURCE,
-    Source,
-    STAMP,
-    STATE,
-    TICK,
-    whole,
-)
-from faster_ros.data.lerobot_writer import LeRobotWriter
+from faster_ros.data.dataset_spec import Source
 from faster_ros.interfaces import Observation
 from faster_ros.policy.checkpoint import load_policy
 from faster_ros.robot_spec import load_robot_spec
@@ -38,49 +26,14 @@ from faster_ros.training.robot_rows import read_robot_rows
 import numpy as np
 import pytest
 from safetensors.torch import load_file
+from swinging_arm import FAST, recorded_swings, ROBOT
 import torch
 import yaml
-
-ROBOT = load_robot_spec('fr3')
-FAST = {'preset': 'cpu', 'image_width': 32, 'image_height': 24, 'steps': 6, 'batch_size': 8,
-        'tokenizer_steps': 10, 'codebook_size': 16, 'horizon': 8, 'time_patch': 2,
-        'validate_every': 3, 'learning_rate': 3e-3, 'warmup_steps': 1}
-
-
-def frame(spec, row, episode):
-    """Return a row of an arm that swings, one way or the other."""
-    stamp = 1_760_000_000_000_000_000 + row * 10**8
-    joints = ROBOT.home_positions + 0.3 * np.sin(row / 5) * (1 if episode % 2 else -1)
-    joints[-1] = 0.0
-    numbers = {STATE: joints, ACTION: joints + 0.01, SOURCE: whole(Source.HUMAN),
-               TICK: whole(stamp),
-               **{name: whole(stamp) for name in spec.numbers if name.startswith(STAMP)}}
-    return DatasetFrame(numbers, {
-        name: np.full((*size, 3), 100 + 20 * (episode % 2), np.uint8)
-        for name, size in spec.cameras.items()})
-
-
-def recorded(folder, who_leads=lambda row: Source.HUMAN):
-    """Return a data set of four episodes; ``who_leads``: of a row."""
-    cameras = {name: dataclasses.replace(camera, width=64, height=48)
-               for name, camera in ROBOT.cameras.items()}
-    spec = robot_dataset(dataclasses.replace(ROBOT, cameras=cameras), 10)
-    writer = LeRobotWriter(folder, spec, live=False)
-    for episode in range(4):
-        writer.begin_episode(EpisodeFacts('swing left' if episode % 2 else 'swing right'))
-        for row in range(20):
-            found = frame(spec, row, episode)
-            writer.add_frame(dataclasses.replace(found, numbers={
-                **found.numbers, SOURCE: whole(who_leads(row))}))
-        writer.save_episode('success')
-    writer.close()
-    return folder
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    """Return a data set that a person has recorded."""
-    return recorded(tmp_path_factory.mktemp('recorded') / 'swings')
+    return recorded_swings(tmp_path_factory.mktemp('recorded') / 'swings')
 
 
 def train(data, out, *more, **changes):
@@ -105,13 +58,14 @@ def test_training_on_a_recorded_data_set_gives_a_policy_that_answers(data, tmp_p
     first, last = (sum(point[f'level_{level}'] for level in range(3))
                    for point in (summary['curve'][0], summary['curve'][-1]))
     assert last < 0.8 * first
+    assert summary['cost']['codes_per_s'] > summary['cost']['rows_per_s'] > 0
     assert summary['validations'][-1]['error']['joints_rad'] < 1
     assert 'swing' not in (tmp_path / 'report.md').read_text()
     assert '| 40 |' in (tmp_path / 'report.md').read_text()
 
 
 def test_tokenizer_and_policy_take_the_corrections_of_a_person(data, tmp_path):
-    driven = recorded(tmp_path / 'driven', lambda row: (
+    driven = recorded_swings(tmp_path / 'driven', lambda row: (
         Source.INTERVENTION if row >= 7 else Source.POLICY))
     fixes, together = tmp_path / 'corrections', tmp_path / 'all'
     assert edit(['corrections', str(driven), '--out', str(fixes)]) == 0
@@ -158,15 +112,9 @@ def test_the_backbone_is_frozen_in_the_first_steps(data, tmp_path):
 @pytest.mark.parametrize('lora_rank, bf16', [(0, False), (2, True)])
 def test_a_vision_language_model_is_fine_tuned_from_its_folder(data, tmp_path, lora_rank, bf16):
     pytest.importorskip('transformers', reason='transformers is not installed')
-    from small_vlms import architecture, image_processor, model, tokenizer
-    from transformers import AutoModelForImageTextToText
+    from small_vlms import published
 
-    weights = model('smolvlm').backbone.model
-    head = AutoModelForImageTextToText.from_config(weights.config)
-    head.model.load_state_dict(weights.state_dict())
-    for part in (head, tokenizer(), image_processor('smolvlm')):
-        part.save_pretrained(tmp_path / 'published')
-    assert architecture('smolvlm')['model_type'] == 'smolvlm'
+    weights = published('smolvlm', tmp_path / 'published')
     train(data, tmp_path / 'run', backbone=str(tmp_path / 'published'), lora_rank=lora_rank,
           bf16=bf16, steps=2, validate_every=2, expert_steps=1, accumulate=2)
     tensors = load_file(tmp_path / 'run' / 'checkpoint' / 'policy.safetensors')
@@ -219,6 +167,7 @@ def test_a_data_set_that_does_not_fit_the_robot_is_refused(data, tmp_path):
     ({'steps': 0, 'epochs': 0.0}, 'expected either steps or epochs above 0'),
     ({'batch_size': 8, 'accumulate': 3}, 'accumulate 3 must divide batch_size 8'),
     ({'lora_rank': 4}, "lora_rank 4 needs a trained backbone; 'tiny'"),
+    ({'shard': True}, "shard is for large backbones; 'tiny' fits every device"),
     ({'preset': 'moon'}, "preset 'moon' is unknown; expected one of libero, bridge"),
 ])
 def test_a_recipe_that_cannot_be_trained_is_refused(tmp_path, changes, message):
@@ -237,3 +186,25 @@ def test_presets_have_the_batches_and_lengths_of_the_paper():
         assert PRESETS[name].weight_decay == 1e-10
         assert PRESETS[name].warmup_steps == 1000
     assert PRESETS['bridge'].updates(1280) == 40
+
+
+def test_out_of_gpu_memory_says_what_to_lower(data, tmp_path, monkeypatch):
+    def exhausted(run, step, parts):
+        raise torch.OutOfMemoryError('tried to allocate 2 GiB')
+
+    monkeypatch.setattr(PolicyFineTuning, '_update', exhausted)
+    with pytest.raises(ValueError, match='2 GiB.*: raise accumulate, set lora_rank or shard'):
+        train(data, tmp_path / 'run')
+
+
+def test_the_curves_are_written_for_tensorboard_or_its_package_is_named(data, tmp_path):
+    try:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    except ImportError:
+        with pytest.raises(ValueError, match='tensorboard: true needs .* pip install tensorboard'):
+            train(data, tmp_path / 'run', tensorboard=True)
+        return
+    train(data, tmp_path / 'run', tensorboard=True)
+    drawn = EventAccumulator(str(tmp_path / 'run' / 'tensorboard')).Reload()
+    assert [point.step for point in drawn.Scalars('token_accuracy/0')] == [3, 6]
+    assert drawn.Scalars('loss/2')[0].value > 0

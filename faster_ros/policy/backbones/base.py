@@ -69,15 +69,27 @@ class PrefixTokens:
     An observation as tokens, before the backbone's layers.
 
     ``x``: (B, P, width); ``mask``: (B, P), false where a token is padding; ``positions``: (B, P),
-    or (3, B, P) where rotary positions have three axes; ``deep``: what the first layers add to
-    the image tokens, one (image tokens, width) a layer, at ``images`` (B, P).
+    or (3, B, P) where rotary positions have three axes; ``images``: (B, P), true where a token
+    is of an image, ``image_count`` a row; ``deep``: what the first layers add to these, one
+    (B image_count, width) a layer.
     """
 
     x: Tensor
     mask: Tensor
     positions: Tensor
     images: Tensor | None = None
+    image_count: int = 0
     deep: list[Tensor] | None = None
+
+    def image_places(self) -> Tensor:
+        """Return the places (B, image_count) of the image tokens, in order."""
+        assert self.images is not None, 'tokens that a backbone embeds say which are of images'
+        return self.images.int().argsort(dim=1, descending=True, stable=True)[:, :self.image_count]
+
+    def next_position(self) -> Tensor:
+        """Return the position (B,) after the last token."""
+        last = self.positions.masked_fill(~self.mask, 0)
+        return (last if last.ndim == 2 else last.amax(0)).amax(1) + 1
 
 
 @dataclass
@@ -167,11 +179,12 @@ class Backbone(nn.Module):
 
     ``embed`` is the vision part and ``encode`` the layers; the split is what the benchmark
     measures. ``static_vision``: whether ``embed`` asks nothing of the device, so that it can be
-    recorded as a CUDA graph; ``encode`` and ``extend`` always can.
+    recorded as a CUDA graph; ``encode`` can wherever no ``deep`` is added, ``extend`` always.
     """
 
     geometry: Geometry
     static_vision = False
+    bidirectional = True  # whether the tokens of the prefix all see each other, or earlier ones
 
     def forward(self, batch: PolicyInput) -> Prefix:
         """Encode the observation once; see Prefix."""

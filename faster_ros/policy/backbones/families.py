@@ -24,7 +24,7 @@ from torch import Tensor
 class PaliGemma(PretrainedBackbone):
     """PaliGemma and PaliGemma 2: SigLIP, and Gemma or Gemma 2 over a bidirectional prefix."""
 
-    bidirectional = True
+    bidirectional = True  # the library's decoder alone would be causal
     static_vision = True
 
     def image_features(self, images: Tensor) -> tuple[Tensor, None]:

@@ -41,8 +41,7 @@ class PretrainedBackbone(Backbone):
     """
     Words are ids of the model's tokenizer with the places of image tokens among them.
 
-    ``bidirectional``: whether the tokens of the prefix all see each other (PaliGemma) or only
-    earlier ones. ``text`` is the attribute of the model that holds its decoder.
+    ``text`` is the attribute of the model that holds its decoder.
     """
 
     bidirectional = False
@@ -92,7 +91,7 @@ class PretrainedBackbone(Backbone):
             mask, images = _one_more(mask, True), _one_more(images, False)
             following = positions.amax(-1, keepdim=True) + 1
             positions = torch.cat([positions, _last_axis(following)], -1)
-        return PrefixTokens(x, mask, positions, images, deep)
+        return PrefixTokens(x, mask, positions, images, len(features) // len(x), deep)
 
     def encode(self, tokens: PrefixTokens) -> Prefix:
         """Run the decoder layers over the prefix."""
@@ -101,9 +100,7 @@ class PretrainedBackbone(Backbone):
             see = see.tril()
         kept = _Recorder()
         self._layers(tokens.x, tokens.positions, kept, see, self._deep(tokens))
-        last = tokens.positions.masked_fill(~tokens.mask, 0)
-        last = last if last.ndim == 2 else last.amax(0)
-        return Prefix(kept.keys, kept.values, tokens.mask, last.amax(1) + 1)
+        return Prefix(kept.keys, kept.values, tokens.mask, tokens.next_position())
 
     def extend(self, x: Tensor, positions: Tensor, context: Context, see: Tensor) -> Tensor:
         """Run the decoder layers over action tokens; see Backbone."""

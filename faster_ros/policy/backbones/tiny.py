@@ -110,7 +110,10 @@ class TinyBackbone(Backbone):
         x = torch.cat([torch.cat(images, 1) + self.place, words, *state], 1)  # B, P, width
         mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         mask[:, len(self.place):len(self.place) + known.shape[1]] = known
-        return PrefixTokens(x, mask, mask.cumsum(1) - 1)  # padding takes no position
+        is_image = torch.zeros_like(mask)
+        is_image[:, :len(self.place)] = True
+        positions = mask.cumsum(1) - 1  # padding takes no position
+        return PrefixTokens(x, mask, positions, is_image, len(self.place))
 
     def encode(self, tokens: PrefixTokens) -> Prefix:
         """Run the layers over the prefix; all of its tokens see each other."""
@@ -123,7 +126,7 @@ class TinyBackbone(Backbone):
             keys.append(k)
             values.append(v)
             x = layer.mix(x, q, k, v, attend)
-        return Prefix(keys, values, tokens.mask, tokens.positions[:, -1] + 1)
+        return Prefix(keys, values, tokens.mask, tokens.next_position())
 
     def extend(self, x: Tensor, positions: Tensor, context: Context, see: Tensor) -> Tensor:
         """Run the layers over action tokens; see Backbone."""
