@@ -95,6 +95,7 @@ setup(
             'libfranka_node = faster_ros.nodes.libfranka_node:main',
             'piper_sdk_node = faster_ros.nodes.piper_sdk_node:main',
             'demo_node = faster_ros.nodes.demo_node:main',
+            'demonstrator_node = faster_ros.nodes.demonstrator_node:main',
             'faster_ros = faster_ros.cli.main:main',
         ],
     },

@@ -48,6 +48,7 @@ def default_checkpoint() -> str:
     return str(Path(__file__).resolve().parent / 'checkpoints' / 'fr3_pick')
 
 
+TASKS = ('pick', 'bin', 'bin_two')  # of the simulation, whose code is not imported here
 ROBOT_ARGUMENTS = (
     Argument('robot', 'fr3', f'{", ".join(robot_names())}, or the path of a YAML file'),
     Argument('checkpoint', '', 'folder of the trained policy, or address (ws://, wss://) or YAML '
@@ -73,6 +74,9 @@ POLICY_ARGUMENTS = (
 DEMO_ARGUMENTS = (
     *ROBOT_ARGUMENTS,
     DEVICE,
+    Argument('task', TASKS[0], f'what is asked of the arm; the policy of the package knows '
+             f'{TASKS[0]}, the expert leads in others unless checkpoint names one that knows them',
+             TASKS),
     Argument(
         'trials',
         -1,
@@ -105,6 +109,8 @@ RECORD_ARGUMENTS = (
              'a person leads'),
     DEVICE,
     Argument('simulated', False, 'record the simulated robot'),
+    Argument('demonstrations', 0, 'episodes that a scripted leader records of the simulated '
+             'robot, with small images at fps; 0: a person leads'),
     Argument('fps', 30, 'rows per second'),
     Argument('operator', '', 'who leads, for the record'),
     Argument('bag', 'without_images', 'what the raw bag of each episode holds',
@@ -150,6 +156,7 @@ def demo_graph(
     robot: str = 'fr3',
     checkpoint: str = '',
     device: str = 'auto',
+    task: str = TASKS[0],
     trials: int = -1,
     seed_start: int = 1_000_000,
     out: str = 'out/demo',
@@ -158,16 +165,18 @@ def demo_graph(
     """
     Return the simulated robot, its leader and control, and demo_node that runs the trials.
 
-    The leader is a policy, or for a robot without a checkpoint the scripted expert.
+    The leader is a policy, or for a robot or a task without a checkpoint the scripted expert.
     """
     folder = Path(out).absolute()
     spec = load_robot_spec(robot)
-    policy = bool(checkpoint) or spec.joint_names == load_robot_spec('fr3').joint_names
+    shipped = task == TASKS[0] and spec.joint_names == load_robot_spec('fr3').joint_names
+    policy = bool(checkpoint) or shipped
     robot = _simulated(robot, spec, folder)
     leaders = policy_graph(robot, checkpoint, device, require_doctor=False)
     if not policy:
-        leaders[0] = Process('expert_node', {'robot': robot})
-    graph = [Process('sim_node', {'robot': robot, 'compressed_rate_hz': VIDEO_RATE_HZ}), *leaders]
+        leaders[0] = Process('expert_node', {'robot': robot, 'task': task})
+    graph = [Process('sim_node', {'robot': robot, 'task': task,
+                                  'compressed_rate_hz': VIDEO_RATE_HZ}), *leaders]
     if trials == 0:
         return graph
     if trials < 0:
@@ -225,6 +234,7 @@ def evaluate_graph(
 
 _AUTONOMY = tuple((f'policy/{name}', f'autonomy/{name}')
                   for name in ('chunk', 'problem', 'fresh_until'))
+_SCRIPTED = 'scripted_leader'
 _TELEOP_BLEND_S = 0.06  # a person feels the delay of a seam, and gives no chunks to be joined
 
 
@@ -242,9 +252,13 @@ def record_graph(
     texts = [str(given[name]) for name in ('joint_prefix', 'driver_namespace')]
     spec = load_robot_spec(robot, *texts)
     if simulated:
-        robot = _simulated(robot, spec, place.with_name(f'{place.name}_robot'))
+        robot = _simulated(robot, spec, place.with_name(f'{place.name}_robot'),
+                           int(given['fps']) if given['demonstrations'] else 0)
     named = {'robot': robot, 'joint_prefix': texts[0], 'driver_namespace': texts[1]}
     images = {'compressed': given['compressed']}
+    if given['demonstrations'] and not (simulated and teleop == _SCRIPTED):
+        raise ValueError(f"demonstrations:={given['demonstrations']} are led by a script and need "
+                         f'simulated:=true and teleop:={_SCRIPTED}')
     doctor = bool(given['require_doctor']) and not simulated
     button = load_teleop_spec(teleop).record
     control = {} if checkpoint else {'blend': _TELEOP_BLEND_S}
@@ -262,6 +276,8 @@ def record_graph(
         Process('teleop_node', {**named, 'device': _path(teleop), 'policy': bool(checkpoint)}),
         Process('recorder_node', {**named, **images, 'folder': str(place), 'task': task,
                                   'checkpoint': checkpoint, **recorder}),
+        *([Process('demonstrator_node', {'robot': robot, 'episodes': given['demonstrations']},
+                   foreground=True)] if given['demonstrations'] else []),
     ]
 
 
@@ -270,15 +286,18 @@ def _path(name: str) -> str:
     return str(Path(name).absolute()) if name.endswith(('.yaml', '.yml')) else name
 
 
-def _simulated(robot: str, spec: RobotSpec, folder: Path) -> str:
+def _simulated(robot: str, spec: RobotSpec, folder: Path, small_images_hz: int = 0) -> str:
     """
     Return the robot to simulate, for some a file of their own.
 
     A gripper that is an action takes a topic there, gates on what no simulated driver says are
     off, and joint states may be as old as the FR3's: a simulation shares its machine with the
-    other nodes.
+    other nodes. So do cameras of half the width and height at ``small_images_hz``.
     """
     data = spec.to_dict()
+    for camera in data['cameras'].values() if small_images_hz else ():
+        camera |= {'width': camera['width'] // 2, 'height': camera['height'] // 2,
+                   'rate_hz': float(small_images_hz)}
     for name, (arm, _) in spec.parts.items():
         told = data['arms'][name] if name else data
         told['driver_gates'] = {'controller_active': NO_TOPIC}

@@ -21,7 +21,7 @@ from types import ModuleType, SimpleNamespace
 from faster_ros import bringup
 from faster_ros.bringup import GRAPHS
 from faster_ros.graph_parts import as_text, command, Process
-from faster_ros.robot_spec import robot_names
+from faster_ros.robot_spec import load_robot_spec, robot_names
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +89,8 @@ def as_command(node):
     ('record', {'robot': 'cobot_magic', 'teleop': 'cobot_magic_leader', 'task': 'fold it'}),
     ('record', {'simulated': 'true', 'checkpoint': '/tmp/a policy', 'folder': '/tmp/set',
                 'bag': 'all', 'fps': '15'}),
+    ('record', {'simulated': 'true', 'teleop': 'scripted_leader', 'demonstrations': '2',
+                'folder': '/tmp/set', 'fps': '20'}),
     ('demo', {}),
     ('demo', {'trials': '0'}),
     ('demo', {'trials': '3', 'seed_start': '1000100', 'out': '/tmp/x'}),
@@ -146,6 +148,21 @@ def test_with_a_policy_the_person_stands_between_it_and_the_arm():
     alone = {process.name: process for process in GRAPHS['record'].processes({})}
     assert list(alone) == ['doctor_node', 'control_node', 'teleop_node', 'recorder_node']
     assert alone['control_node'].parameters['require_doctor'] is True
+
+
+def test_a_script_leads_only_the_simulated_robot_and_sees_small_images(tmp_path):
+    texts = {'demonstrations': '3', 'teleop': 'scripted_leader', 'folder': str(tmp_path / 'set'),
+             'fps': '20'}
+    with pytest.raises(ValueError, match='demonstrations:=3 are led by a script and need simul'):
+        GRAPHS['record'].processes(texts)
+    nodes = {process.name: process
+             for process in GRAPHS['record'].processes({**texts, 'simulated': 'true'})}
+    assert nodes['demonstrator_node'].foreground
+    assert nodes['demonstrator_node'].parameters['episodes'] == 3
+    files = {process.parameters['robot'] for process in nodes.values()}
+    assert len(files) == 1
+    camera = load_robot_spec(files.pop()).cameras['front']
+    assert (camera.width, camera.height, camera.rate_hz) == (320, 240, 20.0)
 
 
 def test_every_node_of_the_policy_graph_is_told_the_same_robot():

@@ -19,9 +19,11 @@ import re
 
 from faster_ros.nodes.control_parameters import ControlParameters
 from faster_ros.nodes.demo_node import DemoParameters
+from faster_ros.nodes.demonstrator_node import DemonstratorParameters
 from faster_ros.nodes.doctor_node import DoctorParameters
 from faster_ros.nodes.evaluation_node import EvaluationParameters
 from faster_ros.nodes.expert_node import ExpertParameters
+from faster_ros.nodes.keys_node import KeysParameters
 from faster_ros.nodes.libfranka_node import LibfrankaParameters
 from faster_ros.nodes.piper_sdk_node import PiperSdkParameters
 from faster_ros.nodes.policy_node import PolicyParameters
@@ -37,6 +39,7 @@ ROOT = Path(__file__).parents[1]
 NODES = {'control_node': ControlParameters, 'policy_node': PolicyParameters,
          'doctor_node': DoctorParameters, 'sim_node': SimParameters,
          'demo_node': DemoParameters, 'expert_node': ExpertParameters,
+         'demonstrator_node': DemonstratorParameters, 'keys_node': KeysParameters,
          'teleop_node': TeleopParameters, 'recorder_node': RecorderParameters,
          'evaluation_node': EvaluationParameters, 'replay_node': ReplayParameters,
          'libfranka_node': LibfrankaParameters, 'piper_sdk_node': PiperSdkParameters}

@@ -38,8 +38,10 @@ from faster_ros.policy.latency import (
     measure_floor,
     measure_in_turn,
     PERCENTILES,
+    plainly,
     weights_of,
 )
+from faster_ros.policy.shared_products import share_products
 from faster_ros.policy.sizes import (
     random_observation,
     random_policy,
@@ -48,6 +50,7 @@ from faster_ros.policy.sizes import (
     with_blocks_of,
     without_expert,
 )
+from faster_ros.policy.static_inference import compile_layers, cuda_graph
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from matplotlib.figure import Figure
@@ -62,7 +65,11 @@ _LAYOUTS = {  # columns, horizon, patch rows, time strides: the code shapes of t
 
 
 def main(arguments: list[str]) -> int:
-    """Run ``faster_ros benchmark policy`` and return its exit code."""
+    """Run ``faster_ros benchmark`` and return its exit code."""
+    if arguments[:1] == ['tasks']:
+        from faster_ros.cli.task_benchmark import main as benchmark_tasks
+
+        return benchmark_tasks(arguments[1:])
     options = _parser().parse_args(arguments)
     device = torch.device(_device(options.device))
     dtype = torch.bfloat16 if device.type == 'cuda' else torch.float32
@@ -88,17 +95,24 @@ def measure(options: argparse.Namespace, device: torch.device,
                          options.cameras)
     policy = random_policy(config, device, dtype)
     batch = random_observation(config, device)
-    watch = measure_call(policy, batch, tokenizer.decode, options.calls)
+    record = plainly if options.plain or device.type != 'cuda' else cuda_graph
+    if not options.plain:
+        share_products(policy.backbone)
+    if options.compile:
+        compile_layers(policy)
+    watch = measure_call(policy, batch, tokenizer.decode, options.calls, record)
     decodes = measure_in_turn({
         'BAR': decoding(policy, batch),
         'AR': decoding(with_blocks_of(policy, 1), batch),
         'FAST-style': decoding(without_expert(policy, options.fast_tokens, _FAST_CODES), batch),
         'flow': flow_decoding(policy, batch, grid.action_horizon, _FLOW_STEPS),
-    }, device, options.calls)
+    }, device, options.calls, record)
     prefix = policy.backbone(batch)
     return {
         'size': options.size, 'note': size.note, 'layout': options.layout,
         'device': _device_name(device), 'dtype': str(dtype), 'threads': torch.get_num_threads(),
+        'inference': {'shared_products': not options.plain, 'cuda_graphs': record is cuda_graph,
+                      'compiled': options.compile},
         'tokens': config.tokens, 'block_size': config.block_size, 'passes': config.blocks,
         'cameras': options.cameras, 'prefix_tokens': prefix.mask.shape[1],
         'parameters': {'backbone': _count(policy.backbone), 'expert': _count(policy.expert)},
@@ -120,7 +134,9 @@ def describe(figures: dict[str, Any]) -> str:
         f"{figures['prefix_tokens']} prefix tokens; {figures['tokens']} codes in "
         f"{figures['passes']} blocks; backbone {sizes['backbone'] / 1e6:.1f} M, expert "
         f"{sizes['expert'] / 1e6:.1f} M parameters; {figures['device']}, {figures['dtype']}, "
-        f"{figures['threads']} threads", '',
+        f"{figures['threads']} threads; " + ', '.join(
+            f"{'' if used else 'no '}{way.replace('_', ' ')}"
+            for way, used in figures['inference'].items()), '',
         '| part | p50 ms | p95 | p99 | floor |', '|---|---|---|---|---|']
     floors = {name: f'{value:.2f}' for name, value in figures['floor'].items()}
     for name, row in figures['parts_ms'].items():
@@ -155,7 +171,8 @@ def plot(figures: dict[str, Any], path: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='faster_ros benchmark', description=__doc__)
-    parser.add_argument('what', choices=['policy'], help='what to measure')
+    parser.add_argument('what', choices=['policy', 'tasks'], help='what to measure; '
+                        '``faster_ros benchmark tasks --help`` has options of its own')
     parser.add_argument('--size', choices=sorted(SIZES), default='tiny', help='; '.join(
         f'{name}: {size.note}' for name, size in SIZES.items()))
     parser.add_argument('--layout', choices=sorted(_LAYOUTS), default='single-arm',
@@ -167,6 +184,10 @@ def _parser() -> argparse.ArgumentParser:
                              'docs/tokenizers.md)')
     parser.add_argument('--device', default='auto', help='cpu, cuda or auto')
     parser.add_argument('--threads', type=int, default=0, help='torch threads (its own choice)')
+    parser.add_argument('--plain', action='store_true', help='neither CUDA graphs nor shared '
+                        'products, which are used by default (graphs on a GPU)')
+    parser.add_argument('--compile', action='store_true',
+                        help='torch.compile the layers first; takes minutes')
     parser.add_argument('--out', type=Path, default=Path('out/benchmark_policy'))
     return parser
 

@@ -76,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     split.add_argument('--parts', nargs='+', default=['train=0.9', 'test=0.1'],
                        metavar='NAME=SHARE', help='(train=0.9 test=0.1)')
     split.set_defaults(job=_split)
+
+    corrections = jobs.add_parser('corrections', help='write what a person did who took over from '
+                                  'a policy as episodes (DAgger)')
+    corrections.add_argument('folder', type=Path, help='folder of the data set')
+    corrections.add_argument('--out', type=Path, required=True, help='folder of the new data set')
+    corrections.add_argument('--shortest', type=float, default=1.0, metavar='SECONDS',
+                             help='shorter ones are left out (%(default)s)')
+    corrections.set_defaults(job=_corrections)
     return parser
 
 
@@ -173,6 +181,15 @@ def _merge(options: argparse.Namespace) -> int:
 
     selections = [everything(path) for path in options.sources]
     for line in write_dataset(options.out, selections, common_spec(selections)):
+        print(line)
+    return 0
+
+
+def _corrections(options: argparse.Namespace) -> int:
+    from faster_ros.data.dataset_rewriting import common_spec, corrections, write_dataset
+
+    selection = corrections(options.folder, options.shortest)
+    for line in write_dataset(options.out, [selection], common_spec([selection])):
         print(line)
     return 0
 

@@ -39,7 +39,8 @@ MODULES = {
     'calibrate': ('faster_ros.cli.calibrate',
                   'measure the latencies of cameras, arm and gripper; moves one joint gently'),
     'benchmark': ('faster_ros.cli.benchmark',
-                  "measure where the time of a policy's call goes, by size and device"),
+                  "measure where the time of a policy's call goes, or tokenizers and heads by "
+                  'their success at simulated tasks'),
     'evaluate-demo': ('faster_ros.training.evaluate_demo',
                       'measure the policy of the demo in process'),
     'data': ('faster_ros.cli.data',

@@ -12,10 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-One data set out of others: conversion from v2.1, merging, splitting, repair.
+One data set out of others: conversion from v2.1, merging, splitting, repair, corrections.
 
 Numbers are copied exactly. A video is cut out packet by packet, without a loss, where the new
-data set's videos are encoded alike; else its images are encoded anew.
+data set's videos are encoded alike and all of an episode is taken; else its images are encoded
+anew.
 """
 
 from __future__ import annotations
@@ -23,32 +24,53 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 import tempfile
 from typing import Any
 
 import av
 from faster_ros.data.dataset_folder import RAW
-from faster_ros.data.dataset_spec import DatasetSpec
+from faster_ros.data.dataset_spec import DatasetSpec, EpisodeFacts, SOURCE, Source
 from faster_ros.data.episode_checks import JointFacts
 from faster_ros.data.lerobot_dataset import EpisodeEntry, LeRobotDataset, video_frames
 from faster_ros.data.lerobot_writer import LeRobotWriter
 from faster_ros.data.running_episode import EpisodeContent
 from faster_ros.data.video_encoder import check_image, CODEC, EpisodeVideo, ImageStatistics
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An episode, or the rows of it from ``first`` to before ``end``, told by their ``facts``."""
+
+    entry: EpisodeEntry
+    first: int
+    end: int
+    facts: EpisodeFacts
+
+    @property
+    def whole(self) -> bool:
+        """Return whether it is all of the episode."""
+        return self.end - self.first == self.entry.length
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Some episodes of a data set."""
+    """Some episodes, or pieces of them, of a data set."""
 
     dataset: LeRobotDataset
-    entries: Sequence[EpisodeEntry]
+    pieces: Sequence[Piece]
+
+
+def _whole(entry: EpisodeEntry) -> Piece:
+    return Piece(entry, 0, entry.length, entry.facts)
 
 
 def everything(folder: Path) -> Selection:
     """Return all episodes of a data set."""
     dataset = LeRobotDataset(folder)
-    return Selection(dataset, dataset.episodes)
+    return Selection(dataset, [_whole(entry) for entry in dataset.episodes])
 
 
 def common_spec(selections: Sequence[Selection], robot: str = '') -> DatasetSpec:
@@ -71,10 +93,12 @@ def write_dataset(folder: Path, selections: Sequence[Selection], spec: DatasetSp
     writer = LeRobotWriter(folder, spec, live=False, joints=joints)
     try:
         for selection in selections:
-            for entry in selection.entries:
-                where = f'{selection.dataset.folder.name} episode {entry.number}'
+            for piece in selection.pieces:
+                where = f'{selection.dataset.folder.name} episode {piece.entry.number}'
+                if not piece.whole:
+                    where += f' rows {piece.first} to {piece.end - 1}'
                 try:
-                    number = _append(writer, selection.dataset, entry)
+                    number = _append(writer, selection.dataset, piece)
                 except ValueError as error:
                     yield f'{where}: left out: {error}'
                 else:
@@ -83,29 +107,33 @@ def write_dataset(folder: Path, selections: Sequence[Selection], spec: DatasetSp
         writer.close()
 
 
-def _append(writer: LeRobotWriter, dataset: LeRobotDataset, entry: EpisodeEntry) -> int:
+def _append(writer: LeRobotWriter, dataset: LeRobotDataset, piece: Piece) -> int:
+    entry, taken = piece.entry, slice(piece.first, piece.end)
     columns = dataset.columns(entry)
-    rows = len(columns['frame_index'])
-    tasks = dataset.row_tasks(entry, columns)
-    numbers = {name: columns[name] for name in writer.spec.numbers}
+    tasks = dataset.row_tasks(entry, columns)[taken]
+    rows = len(tasks)
+    numbers = {name: columns[name][taken] for name in writer.spec.numbers}
     with tempfile.TemporaryDirectory(dir=writer.folder) as working:
         videos, images = {}, {}
         for camera in writer.spec.cameras:
             path = Path(working) / f'{camera}.mp4'
-            images[camera] = _video(writer.spec, dataset, entry, camera, path)
+            images[camera] = _video(writer.spec, dataset, piece, camera, path)
             videos[camera] = path
             if len(images[camera].changes) + 1 != rows:
                 raise ValueError(f'{camera} has {len(images[camera].changes) + 1} frames and the '
                                  f'episode {rows} rows')
-        content = EpisodeContent(entry.facts, numbers, tasks, images, entry.dropped)
+        content = EpisodeContent(piece.facts, numbers, tasks, images,
+                                 entry.dropped if piece.whole else {})
         raw = dataset.folder / RAW / f'episode_{entry.number:06d}'
-        return writer.append_episode(content, videos, raw if raw.is_dir() else None)
+        return writer.append_episode(content, videos,
+                                     raw if piece.whole and raw.is_dir() else None)
 
 
-def _video(spec: DatasetSpec, dataset: LeRobotDataset, entry: EpisodeEntry, camera: str,
+def _video(spec: DatasetSpec, dataset: LeRobotDataset, piece: Piece, camera: str,
            path: Path) -> ImageStatistics:
     """Write the video of an episode; return what was seen in it."""
-    if camera in dataset.video_columns and dataset.codec(camera) == CODEC:
+    entry = piece.entry
+    if piece.whole and camera in dataset.video_columns and dataset.codec(camera) == CODEC:
         _cut_out(entry, camera, path, spec.fps)
         seen = ImageStatistics()
         for _, picture in video_frames(path):
@@ -113,7 +141,7 @@ def _video(spec: DatasetSpec, dataset: LeRobotDataset, entry: EpisodeEntry, came
         return seen
     video = EpisodeVideo(path, spec.fps, spec.cameras[camera], live=False)
     try:
-        for picture in dataset.images(entry, camera):
+        for picture in islice(dataset.images(entry, camera), piece.first, piece.end):
             check_image(camera, picture, spec.cameras[camera])
             video.add(picture)
         video.close()
@@ -156,8 +184,35 @@ def parts(dataset: LeRobotDataset, shares: Sequence[float]) -> list[Selection]:
     for share in shares:
         total += share
         borders.append(round(total * count))
-    found = [Selection(dataset, dataset.episodes[first:last])
+    found = [Selection(dataset, [_whole(entry) for entry in dataset.episodes[first:last]])
              for first, last in zip(borders, borders[1:])]
-    if not all(part.entries for part in found):
+    if not all(part.pieces for part in found):
         raise ValueError(f'{count} episodes are too few for the shares {list(shares)}')
     return found
+
+
+def corrections(folder: Path, shortest_s: float) -> Selection:
+    """
+    Return the parts of episodes in which a person took over from a policy, each as an episode.
+
+    What comes after a person has handed back is the policy's again and is left out, and so are
+    parts shorter than ``shortest_s``.
+    """
+    dataset = LeRobotDataset(folder)
+    if SOURCE not in dataset.info.features:
+        raise ValueError(f'{folder}: column {SOURCE}, which tells who led, is missing; '
+                         'recorder_node writes it')
+    shortest, pieces = shortest_s * dataset.info.fps, []
+    for entry in dataset.episodes:
+        led = dataset.columns(entry)[SOURCE].reshape(-1) == Source.INTERVENTION
+        borders = np.flatnonzero(np.diff(led, prepend=False, append=False)).tolist()
+        for first, end in zip(borders[::2], borders[1::2]):
+            if end - first >= shortest:
+                told = {'corrects': f'{folder.name} episode {entry.number} rows {first} to '
+                                    f'{end - 1}'}
+                pieces.append(Piece(entry, first, end, replace(
+                    entry.facts, facts={**entry.facts.facts, **told})))
+    if not pieces:
+        raise ValueError(f'{folder}: no person took over from a policy for {shortest_s:g} s or '
+                         'longer in any episode')
+    return Selection(dataset, pieces)

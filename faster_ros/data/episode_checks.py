@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MOVED = 0.02  # rad or m that count as motion of an arm
+_SEEN = 0.05  # rad or m: smaller motion may be in no image
 _STILL = 1e-6
 _SAME_IMAGE = 0.05  # grey levels: less than the noise of a camera, more than that of a codec
 _STREAMS = ('state', 'action')
@@ -99,6 +100,12 @@ class EpisodeEvidence:
     def rows(self) -> int:
         """Return N."""
         return len(next(iter(self.columns.values())))
+
+    @property
+    def grippers(self) -> list[int]:
+        """Return the columns of grippers, by the robot or by their names."""
+        return list(self.joints.grippers) if self.joints else [
+            column for column, name in enumerate(self.names) if is_gripper(name)]
 
     @property
     def streams(self) -> list[str]:
@@ -219,7 +226,7 @@ def _skew(evidence: EpisodeEvidence, limits: CheckLimits,
 
 def _frozen_images(evidence: EpisodeEvidence, limits: CheckLimits) -> Iterator[Finding]:
     """Find runs of new images that are all the same while the arm moves."""
-    state = evidence.columns[STATE]
+    state = np.delete(evidence.columns[STATE], evidence.grippers, axis=1)
     for camera, changes in evidence.changes.items():
         stream = camera.rpartition('.')[2]
         if f'{STAMP}{stream}' not in evidence.columns:
@@ -229,7 +236,7 @@ def _frozen_images(evidence: EpisodeEvidence, limits: CheckLimits) -> Iterator[F
         for first, last in _runs(same):
             rows = slice(int(new[first]) - 1, int(new[last - 1]) + 1)
             seconds = (rows.stop - rows.start) / evidence.fps
-            if seconds >= limits.frozen and np.ptp(state[rows], axis=0).max() > _MOVED:
+            if seconds >= limits.frozen and np.ptp(state[rows], axis=0).max(initial=0.0) > _SEEN:
                 yield Finding('frozen_image', f'{stream} shows the same image for {seconds:.1f} s '
                               f'from {rows.start / evidence.fps:.1f} s on while the arm moves',
                               True)
@@ -292,9 +299,7 @@ def _limit_hits(evidence: EpisodeEvidence, state: FloatArray, joints: JointFacts
 
 def _chatter(evidence: EpisodeEvidence, action: FloatArray,
              limits: CheckLimits) -> Iterator[Finding]:
-    given = evidence.joints.grippers if evidence.joints else [
-        column for column, name in enumerate(evidence.names) if is_gripper(name)]
-    for column in given:
+    for column in evidence.grippers:
         reach = float(np.ptp(action[:, column]))
         directions = np.sign(np.diff(action[:, column])) * (
             np.abs(np.diff(action[:, column])) > 0.05 * reach)

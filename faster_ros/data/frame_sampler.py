@@ -22,7 +22,9 @@ A tick's row holds what was true at that time, and each value's own stamp::
                    ^T
 
 The row is made as soon as every stream has said something newer, or when ``patience`` has passed:
-then a silent stream's last value stands there again, with its old stamp.
+then a silent stream's last value stands there again, with its old stamp. The first tick lies in
+the middle between two images: a camera of the same rate, which is never quite even, would else
+have two images between two ticks now and then, and one of them in no row.
 """
 
 from __future__ import annotations
@@ -103,7 +105,7 @@ class FrameSampler:
         if self.missing:
             return
         if self._start_ns is None:
-            self._start_ns = max(values[0][0] for values in self._streams.values())
+            self._start_ns = self._first_tick()
         while True:
             tick_ns = self._tick_ns()
             newest_ns = min(values[-1][0] for values in self._streams.values())
@@ -120,6 +122,16 @@ class FrameSampler:
             return
         count.late += self._rows > 0 and stamp_ns <= self._tick_ns(-1)
         kept.append((stamp_ns, values))
+
+    def _first_tick(self) -> int:
+        """Return the time of the first row, where the cameras' images are furthest from ticks."""
+        begin = max(values[0][0] for values in self._streams.values())
+        period = 10**9 // self._spec.fps
+        phases = sorted((self._streams[name.removeprefix(IMAGES)][0][0] - begin) % period
+                        for name in self._spec.cameras) or [0]
+        gaps = [after - phase for phase, after in zip(phases, [*phases[1:], phases[0] + period])]
+        widest = int(np.argmax(gaps))
+        return begin + (phases[widest] + gaps[widest] // 2) % period
 
     def _tick_ns(self, offset: int = 0) -> int:
         assert self._start_ns is not None

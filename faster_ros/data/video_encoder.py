@@ -27,6 +27,7 @@ import time
 from typing import Any
 
 import av
+import cv2
 from faster_ros.data.background import BackgroundQueue
 from faster_ros.interfaces import ImageArray
 import numpy as np
@@ -35,6 +36,8 @@ from numpy.typing import NDArray
 _DEPTH = 30  # images that may wait; a second at 30 Hz
 _KEYFRAME = 2  # frames from one key frame to the next at most: a trainer reads single frames
 _SAMPLE_FRAMES, _SAMPLE_PIXELS = 5, 4  # every which image, row and column goes into statistics
+_PARTS = (40, 30)  # columns and rows in which an image is compared with others
+_CODEC_CHANGE = 3.0  # grey levels, more than the mean of a part of a still image changes by
 _SYNC_S = 2.0
 CODEC = 'h264'
 _OPTIONS = {'preset': 'veryfast', 'crf': '23', 'threads': '1', 'bf': '0'}
@@ -45,28 +48,45 @@ class ImageStatistics:
     What was seen in the frames of a video.
 
     ``histogram`` (3, 256) is of sampled pixels of ``images`` sampled images. ``changes``: for
-    every frame but the first, how far a thumbnail of it is from the one before, mean absolute
-    difference in grey levels.
+    every frame but the first, how far it is from those before, in grey levels: the largest
+    difference of a part of the image from the last frame that was told apart in this way, so
+    that something small or slow is seen; below what a codec makes of still images, the mean
+    absolute difference of single pixels from the frame before, in which a camera's noise is seen.
     """
 
     def __init__(self) -> None:
         self.histogram = np.zeros((3, 256), np.int64)
         self.images = 0
         self.changes: list[float] = []
-        self._thumbnail: NDArray[np.float32] | None = None
+        self._pixels: NDArray[np.float32] | None = None
+        self._parts: NDArray[np.float32] | None = None
 
     def add(self, image: ImageArray) -> None:
         """Look at the next frame."""
-        thumbnail = image[::16, ::16, 1].astype(np.float32)
-        if self._thumbnail is not None:
-            self.changes.append(float(np.abs(thumbnail - self._thumbnail).mean()))
-        self._thumbnail = thumbnail
+        self._compare(image)
         if len(self.changes) % _SAMPLE_FRAMES:
             return
         pixels = image[::_SAMPLE_PIXELS, ::_SAMPLE_PIXELS].reshape(-1, 3)
         for channel in range(3):
             self.histogram[channel] += np.bincount(pixels[:, channel], minlength=256)
         self.images += 1
+
+    def _compare(self, image: ImageArray) -> None:
+        height, width = image.shape[:2]
+        size = min(width, _PARTS[0]), min(height, _PARTS[1])
+        green = cv2.extractChannel(image, 1)
+        parts = cv2.resize(green, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        pixels = green[::16, ::16].astype(np.float32)
+        before, self._pixels = self._pixels, pixels
+        if before is None or self._parts is None:
+            self._parts = parts
+            return
+        change = float(np.abs(parts - self._parts).max())
+        if change > _CODEC_CHANGE:
+            self._parts = parts
+        else:
+            change = float(np.abs(pixels - before).mean())
+        self.changes.append(change)
 
     def add_again(self) -> None:
         """Count the last frame once more."""

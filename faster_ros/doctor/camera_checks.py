@@ -75,6 +75,11 @@ def shared_memory(cameras: tuple[CameraFacts, ...], system: SystemFacts) -> Line
     largest = max((camera.size_bytes for camera in cameras), default=0)
     if 'fastrtps' not in system.middleware:
         return ok(check, f'{system.middleware or "another middleware"} needs no profile')
+    if not cameras:
+        return ok(check, 'no cameras')
+    if not largest:
+        return warning(check, 'no image came, so its size is not known',
+                       'start the cameras, then examine again')
     if largest <= DEFAULT_SEGMENT_BYTES:
         return ok(check, f'{largest / 1024:.0f} KiB each fit into the default shared memory')
     found = f'{largest / 1024:.0f} KiB each'

@@ -14,7 +14,7 @@
 """
 Runs the trials of the demo on the simulated robot and writes what came out.
 
-Per trial: a new layout, its instruction to the policy, the arm armed until the cube is up or the
+Per trial: a new layout, its instruction to the policy, the arm armed until the task is done or the
 time is over. Prints one line per trial; writes summary.json, report.html, video.mp4 and
 picture.png, the video's first success.
 """
@@ -63,7 +63,7 @@ class DemoParameters:
     checkpoint: str = parameter('', 'folder of the policy, for the report')
     trials: int = parameter(10, 'number of layouts', 1, 100000)
     seed_start: int = parameter(1_000_000, 'seed of the first layout', 0, 2_000_000_000)
-    time_limit: float = parameter(12.0, 'longest trial in s', 1.0, 600.0)
+    time_limit: float = parameter(0.0, "longest trial in s; 0 takes the task's", 0.0, 600.0)
     startup_limit: float = parameter(120.0, 'longest wait for the other nodes in s', 1.0, 3600.0)
     out: str = parameter('out/demo', 'folder of summary.json, report.html and video.mp4')
     video: bool = parameter(True, 'write video.mp4')
@@ -192,9 +192,13 @@ class DemoNode(Node):
                 return 'success'
             if self._client.control.get('mode') == 'holding' and record.seconds > _STATUS_DELAY_S:
                 return f'held: {self._client.control.get("reason")}'
-            if record.seconds > self._config.time_limit:
+            if record.seconds > self._time_limit_s:
                 return 'timeout'
         return 'interrupted'
+
+    @property
+    def _time_limit_s(self) -> float:
+        return self._config.time_limit or float(self._client.task['time_limit_s'])
 
     def _film(self) -> None:
         """Add the newest images to the video; called for each one of the first camera."""
@@ -225,7 +229,7 @@ class DemoNode(Node):
             'checkpoint': 'none (the scripted expert leads)' if self._expert
             else config.checkpoint,
             'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
-            'time_limit_s': config.time_limit,
+            'time_limit_s': self._time_limit_s,
             'machine': machine,
         }
         summary = summarize(self._records, context)

@@ -15,8 +15,8 @@
 Leads a simulated arm in a policy's place: the scripted expert as a source of chunks.
 
 It publishes ``policy/chunk`` as policy_node does, so all behind it is the real path. It looks at
-no image: sim_node tells it where the cube is, on a topic that no robot has. For robots without a
-trained policy.
+no image: sim_node tells it where the cube that is due is, on a topic that no robot has. For robots
+and tasks without a trained policy.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from faster_ros.nodes.spinning import run_node
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.runtime.joint_states import JointStates
 from faster_ros.sim.expert import PickExpert
+from faster_ros.sim.tasks import task_named, TASKS
 from geometry_msgs.msg import PointStamped
 import numpy as np
 from rclpy.node import Node
@@ -53,6 +54,7 @@ class ExpertParameters:
     """Parameters of expert_node."""
 
     robot: str = parameter('ur5e', 'robot name or path of its YAML file')
+    task: str = parameter('pick', f'what is asked of the arm: {", ".join(TASKS)}')
 
 
 class ExpertNode(Node):
@@ -60,8 +62,9 @@ class ExpertNode(Node):
 
     def __init__(self) -> None:
         super().__init__('expert_node')
-        spec = self._spec = load_robot_spec(declare(self, ExpertParameters).robot)
-        self._expert = PickExpert(spec, _STEP_S)
+        parameters = declare(self, ExpertParameters)
+        spec = self._spec = load_robot_spec(parameters.robot)
+        self._expert = PickExpert(spec, _STEP_S, task_named(parameters.task))
         self._joints = JointStates(spec)
         self._state: RobotState | None = None
         self._cube: PointStamped | None = None
@@ -101,7 +104,7 @@ class ExpertNode(Node):
         self._state = None  # one chunk for one observation
         start = time.monotonic()
         place = np.array([cube.point.x, cube.point.y, cube.point.z])
-        actions = self._expert.plan_from(state.positions, place, _HORIZON)
+        actions = self._expert.plan_from(state.positions, place[None], _HORIZON)
         chunk = ActionChunk(state.stamp_ns, round(_STEP_S * 1e9), actions, self._spec.action_names)
         self._chunk_topic.publish(conversions.chunk_to_message(chunk))
         self._chunks += 1

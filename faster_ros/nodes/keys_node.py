@@ -20,9 +20,12 @@ that name. Run by ``faster_ros keys``; the keys stand in docs/teleop.md.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import os
 import select
+import shlex
 import shutil
+import subprocess
 import sys
 import termios
 import tty
@@ -30,8 +33,9 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.nodes import diagnostics, qos
+from faster_ros.nodes.parameters import declare, parameter
 from faster_ros.nodes.spinning import run_node
-from faster_ros.teleop.keys import decode, KeyStick
+from faster_ros.teleop.keys import cue, decode, KeyStick
 import rclpy
 from rclpy.node import Node
 from sensor_msgs.msg import Joy
@@ -39,8 +43,18 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 _RATE_HZ = 30.0
+_BELLS = {'recording': 1, 'episode': 2}  # by the first word of a cue; others ring 3 times
 _HELP = ('tab take over / release, space rest, -> begin / save, <- discard and redo, y / n mark, '
          'Esc stop, e arm, q leave')
+
+
+@dataclass(frozen=True)
+class KeysParameters:
+    """Parameters of keys_node."""
+
+    cue: str = parameter('beep', 'how a person who looks at the arm is told that an episode '
+                         'begins, is saved or ends: none, beep, or a command that says words, '
+                         'such as spd-say')
 
 
 class KeysNode(Node):
@@ -48,6 +62,10 @@ class KeysNode(Node):
 
     def __init__(self) -> None:
         super().__init__('keys_node')
+        self._cue = shlex.split(declare(self, KeysParameters).cue)
+        if self._cue not in (['none'], ['beep']) and not shutil.which(self._cue[0]):
+            raise ValueError(f"parameter 'cue': expected none, beep or a command, got "
+                             f"'{' '.join(self._cue)}', which is not installed")
         if not sys.stdin.isatty():
             raise ValueError('keys_node reads keys; start it in a terminal of its own')
         self._terminal = termios.tcgetattr(sys.stdin)
@@ -73,10 +91,21 @@ class KeysNode(Node):
 
     def _keep(self, kept: dict[str, str]) -> Any:
         def on_status(message: DiagnosticStatus) -> None:
+            values = diagnostics.values_of(message)
+            if kept is self._recorder and (words := cue(kept, values)):
+                self._tell(words)
             kept.clear()
-            kept.update(diagnostics.values_of(message))
+            kept.update(values)
 
         return on_status
+
+    def _tell(self, words: str) -> None:
+        """Ring the terminal's bell, or have the words said; the terminal does not wait."""
+        if self._cue == ['beep']:
+            sys.stdout.write('\a' * _BELLS.get(words.split()[0], 3))
+        elif self._cue != ['none']:
+            subprocess.Popen([*self._cue, words], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _on_lead(self, message: Header) -> None:
         if message.frame_id == 'hold' and self._lead != 'hold':
@@ -156,7 +185,7 @@ def status_line(lead: str, control: dict[str, str], recorder: dict[str, str], sa
         parts += [f"{float(recorder['seconds']):.0f} s",
                   f"disk {float(recorder['disk_free_gb']):.0f} GB"]
     if rates:
-        parts += [f'Hz {rates}', f'lost {lost}']
+        parts += [f'lost {lost}', f'Hz {rates}']  # a narrow terminal cuts the end off
     return ' | '.join([*parts, said])
 
 

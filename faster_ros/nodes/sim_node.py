@@ -38,6 +38,7 @@ from faster_ros.robot_spec import load_robot_spec, NO_TOPIC, RobotSpec
 from faster_ros.sim.followers import AGX_TOPIC
 from faster_ros.sim.real_time import RealTimeSimulation
 from faster_ros.sim.simulator import Simulator
+from faster_ros.sim.tasks import task_named, TASKS
 from geometry_msgs.msg import PointStamped
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -54,6 +55,7 @@ class SimParameters:
     """Parameters of sim_node, beside ``seed``, which may change while it runs."""
 
     robot: str = parameter('fr3', 'robot name or path of its YAML file')
+    task: str = parameter('pick', f'what is asked of the arm: {", ".join(TASKS)}')
     camera_rate_hz: float = parameter(
         0.0, "images per second in Hz; 0 takes the robot file's", 0.0, 120.0
     )
@@ -72,7 +74,7 @@ class SimNode(Node):
         seed = self._declare_seed()
         parameters = declare(self, SimParameters)
         spec = self._spec = load_robot_spec(parameters.robot)
-        simulator = Simulator(spec)
+        simulator = Simulator(spec, task_named(parameters.task))
         self.simulation = RealTimeSimulation(
             simulator,
             self._now_ns,
@@ -169,7 +171,7 @@ class SimNode(Node):
             self._states[state.topic].publish(message)
 
     def _publish_truth(self) -> None:
-        """Publish what no robot knows: where the cube to pick is."""
+        """Publish what no robot knows: where the cube that is due is."""
         if self._truth.get_subscription_count() == 0:
             return
         stamp_ns, cube = self.simulation.told_cube()

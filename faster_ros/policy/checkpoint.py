@@ -41,6 +41,7 @@ from faster_ros.policy.embodiment import absolute_columns, Embodiment, represent
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.hub import local_folder, push
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
+from faster_ros.policy.static_inference import prepare_inference
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 import numpy as np
@@ -114,7 +115,7 @@ class FASTerPolicy:
         self.parts = parts
         self.decode_s = 0.0
         self._device = torch.device(device)
-        self._model = parts.model.to(self._device).eval()
+        self._generate = prepare_inference(parts.model, self._device)
         self._tokenizer = parts.tokenizer.to(self._device).eval()
         self._preprocess = parts.preprocessor or PixelsAndWords(parts.model.config)
 
@@ -184,7 +185,7 @@ class FASTerPolicy:
         batch = self._input(images, positions, instruction)
         batch.committed = self._committed(committed, positions)
         with torch.inference_mode():
-            decoded = self._tokenizer.decode(self._model.generate(batch, deadline=deadline))
+            decoded = self._tokenizer.decode(self._generate(batch, deadline=deadline))
         self.decode_s = deadline.decode_s
         return self._to_actions(decoded, positions)
 
@@ -194,7 +195,7 @@ class FASTerPolicy:
         batch = self._input(images, positions, instruction)
         batch.committed = self._committed(None, positions)
         with torch.inference_mode():
-            return self._model.generate(batch, levels=self.parts.model.config.levels)[0]
+            return self._generate(batch, levels=self.parts.model.config.levels)[0]
 
     def codes_of(self, actions: FloatArray, positions: FloatArray) -> tuple[Tensor, FloatArray]:
         """Return the codes (K, T) of joint targets (H, D), and the targets that they decode to."""

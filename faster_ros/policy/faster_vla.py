@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from faster_ros.policy.action_expert import make_decoder
 from faster_ros.policy.backbones.base import (
     Backbone,
@@ -85,26 +87,24 @@ class FASTerVLA(nn.Module):
     def decode(self, prefix: Prefix, levels: int | None = None, top_k: int = 50,
                temperature: float = 0.0, deadline: DecodeDeadline | None = None) -> Tensor:
         """Return codes (B, k, T) that continue a prefix; see ``generate``."""
+        passes = BlockPasses(self, prefix, top_k, temperature)
+        return self.run_passes(passes.run, passes.codes, levels, deadline)
+
+    def run_passes(self, run: Callable[[int], None], codes: Tensor, levels: int | None = None,
+                   deadline: DecodeDeadline | None = None) -> Tensor:
+        """Run passes 0, 1, ... that fill ``codes`` (B, N); return those wanted; see ``decode``."""
         config = self.config
         wanted = (levels or config.decode_levels or config.levels) * config.codes_per_level
-        start = prefix.next_position
-        ids = start.new_full((len(start), config.block_size), boblk_id(config.codebook_size))
-        positions = action_positions(
-            start, start.new_full((len(start), config.tokens), config.gap))
-        cache = KeyValueCache(prefix, config.tokens)
-        decoded: list[Tensor] = []
         if deadline:
             deadline.begin()
-        while cache.length < wanted:
-            here = slice(cache.length, cache.length + config.block_size)
-            logits = self.expert(ids, positions[:, here], cache, self.mask[here, :here.stop])
-            cache.advance(config.block_size)
-            ids = choose(logits, top_k, temperature)
-            decoded.append(ids)
-            level_ends = cache.length % config.codes_per_level == 0
+        ready = 0
+        while ready < wanted:
+            run(ready // config.block_size)
+            ready += config.block_size
+            level_ends = ready % config.codes_per_level == 0
             if deadline and level_ends and deadline.passed():
-                wanted = min(wanted, cache.length)
-        return torch.cat(decoded, 1)[:, :wanted].unflatten(1, (-1, config.codes_per_level))
+                wanted = min(wanted, ready)
+        return codes[:, :wanted].unflatten(1, (-1, config.codes_per_level))
 
     def _gaps(self, flat: Tensor) -> Tensor:
         """Return position gaps (B, N): drawn in training, fixed otherwise."""
@@ -112,3 +112,36 @@ class FASTerVLA(nn.Module):
             return torch.full_like(flat, self.config.gap)
         low, high = self.config.train_gap
         return torch.randint_like(flat, low, high + 1)
+
+
+class BlockPasses:
+    """
+    The J passes that decode a chunk, each of a fixed shape, over buffers that stay.
+
+    Pass j reads its block of the input and writes the next one, the codes that it chooses; run
+    again it does the same again.
+    """
+
+    def __init__(self, policy: FASTerVLA, prefix: Prefix, top_k: int = 50,
+                 temperature: float = 0.0) -> None:
+        config, start = policy.config, prefix.next_position
+        self._policy, self._sampling = policy, (top_k, temperature)
+        self._ids = start.new_full((len(start), config.block_size + config.tokens),
+                                   boblk_id(config.codebook_size))
+        self._positions = action_positions(
+            start, start.new_full((len(start), config.tokens), config.gap))
+        self._cache = KeyValueCache(prefix, config.tokens)
+
+    @property
+    def codes(self) -> Tensor:
+        """Return the codes (B, N); those of passes that have not run are BoBlk."""
+        return self._ids[:, self._policy.config.block_size:]
+
+    def run(self, block: int) -> None:
+        """Run pass ``block``; the ones before it have run."""
+        size = self._policy.config.block_size
+        here = slice(block * size, (block + 1) * size)
+        self._cache.length = here.start
+        logits = self._policy.expert(self._ids[:, here], self._positions[:, here], self._cache,
+                                     self._policy.mask[here, :here.stop])
+        self._ids[:, here.stop:here.stop + size] = choose(logits, *self._sampling)

@@ -23,12 +23,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
 import time
 from typing import TypeVar
 
 from faster_ros.policy.backbones.base import KeyValueCache, PolicyInput, visible
-from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.faster_vla import BlockPasses, FASTerVLA
+from faster_ros.policy.static_inference import Record, StaticInference, Work
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -66,30 +66,46 @@ class Stopwatch:
                 for name, times in self.times.items()}
 
 
+def plainly(work: Work) -> Work:
+    """Return the work as it is, where ``cuda_graph`` would record it."""
+    return work
+
+
 @torch.inference_mode()
 def measure_call(policy: FASTerVLA, batch: PolicyInput, to_actions: Callable[[Tensor], Tensor],
-                 calls: int) -> Stopwatch:
+                 calls: int, record: Record = plainly) -> Stopwatch:
     """Time vision, prefix, every block pass, the whole decoding, codes to actions, and a call."""
+    backbone = policy.backbone
+    tokens = backbone.embed(batch)
+    prefix = backbone.encode(tokens)
+    passes, codes = BlockPasses(policy, prefix), policy.decode(prefix)
+    generate = policy.generate if record is plainly else StaticInference(policy, record).generate
+    see = record if backbone.static_vision else plainly
+    parts: dict[str, Work] = {
+        'vision': see(lambda: backbone.embed(batch)),
+        'prefix': record(lambda: backbone.encode(tokens)),
+        'decode': record(lambda: policy.decode(prefix)),
+        'actions': lambda: to_actions(codes),
+        'call': lambda: to_actions(generate(batch)),
+        **{f'pass {block + 1}': record(partial(passes.run, block))
+           for block in range(policy.config.blocks)}}
     watch = Stopwatch(batch.state.device)
     for call in range(_WARM_UP + calls):
         if call == _WARM_UP:
             watch.times.clear()
-        tokens = watch.time('vision', policy.backbone.embed, batch)
-        prefix = watch.time('prefix', policy.backbone.encode, tokens)
-        codes = watch.time('decode', policy.decode, prefix)
-        watch.time('actions', to_actions, codes)
-        watch.time('call', lambda: to_actions(policy.generate(batch)))
-    _time_passes(policy, batch, watch, calls)
+        for name, part in parts.items():
+            watch.time(name, part)
     return watch
 
 
 @torch.inference_mode()
-def measure_in_turn(ways: Mapping[str, Callable[[], Tensor]], device: torch.device,
-                    calls: int) -> dict[str, list[float]]:
+def measure_in_turn(ways: Mapping[str, Callable[[], Tensor]], device: torch.device, calls: int,
+                    record: Record = plainly) -> dict[str, list[float]]:
     """Return durations in ms of ways to decode, taken in turn: the machine is one for all."""
     watch = Stopwatch(device)
+    works = {name: record(way) for name, way in ways.items()}
     for _ in range(_WARM_UP + calls):
-        for name, way in ways.items():
+        for name, way in works.items():
             watch.time(name, way)
     return {name: times[_WARM_UP:] for name, times in watch.times.items()}
 
@@ -123,22 +139,6 @@ def flow_decoding(policy: FASTerVLA, batch: PolicyInput, rows: int,
         return out
 
     return integrate
-
-
-def _time_passes(policy: FASTerVLA, batch: PolicyInput, watch: Stopwatch, calls: int) -> None:
-    """Time each pass of the decoder, one name for each block."""
-    prefix = policy.backbone(batch)
-    forward, blocks = policy.expert.forward, cycle(range(1, policy.config.blocks + 1))
-
-    def timed(*arguments: object) -> Tensor:
-        return watch.time(f'pass {next(blocks)}', forward, *arguments)
-
-    policy.expert.forward = timed  # type: ignore[method-assign, assignment]
-    try:
-        for _ in range(calls):
-            policy.decode(prefix)
-    finally:
-        policy.expert.forward = forward  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)

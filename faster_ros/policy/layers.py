@@ -94,9 +94,16 @@ class JointAttentionLayer(nn.Module):
         return q, k, heads[:, self._rotated:]
 
     def mix(self, x: Tensor, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """Attend where ``mask`` (B, 1, T, keys) is true and return the layer's tokens."""
+        """
+        Attend where ``mask`` (B, 1, T, keys) is true and return the layer's tokens.
+
+        Query heads that share keys are rows of one head, so that every kernel takes them.
+        """
+        shared = q.shape[1] // keys.shape[1]
+        rows = q.unflatten(1, (-1, shared)).flatten(2, 3)  # B, kv_heads, shared T, head_dim
         seen = functional.scaled_dot_product_attention(
-            q, keys, values, attn_mask=mask, enable_gqa=q.shape[1] != keys.shape[1])
+            rows, keys, values, attn_mask=mask.repeat(1, 1, shared, 1) if shared > 1 else mask)
+        seen = seen.unflatten(2, (shared, -1)).flatten(1, 2)
         x = x + self.out(seen.transpose(1, 2).flatten(2))
         out: Tensor = x + self.mlp(self.norm_mlp(x))
         return out

@@ -36,6 +36,7 @@ class LatencyWindow:
                              f'and {warm_up}')
         self._warm_up = warm_up
         self._values: deque[float] = deque(maxlen=size)
+        self._quantiles: dict[float, float] = {}  # of these values; asked for much more than added
         self.count = 0
 
     def add(self, seconds: float) -> None:
@@ -43,10 +44,13 @@ class LatencyWindow:
         self.count += 1
         if self.count > self._warm_up:
             self._values.append(seconds)
+            self._quantiles.clear()
 
     def quantile(self, q: float) -> float | None:
         """Return the quantile ``q`` in [0, 1] in seconds, or None before any value."""
-        return float(np.quantile(self._values, q)) if self._values else None
+        if self._values and q not in self._quantiles:
+            self._quantiles[q] = float(np.quantile(self._values, q))
+        return self._quantiles.get(q)
 
     @property
     def p50(self) -> float | None:

@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-The scripted expert of the task ``pick``: a chunk of actions from any state of the simulator.
+The scripted expert of the tasks: a chunk of actions from any state of the simulator.
 
-The expert keeps no memory: what it does next follows from the measured joints and the cube's
-pose alone, so that any state, also one that a policy or a disturbance led to, gets a clean label.
-Of several arms, the one in front of which the cube lies picks; the others hold.
+The expert keeps no memory: what it does next follows from the measured joints and the cubes'
+places alone, so that any state, also one that a policy or a disturbance led to, gets a clean
+label. Of several arms, the one in front of which the cube lies picks; the others hold.
 """
 
 from __future__ import annotations
@@ -26,9 +26,17 @@ import math
 from faster_ros.interfaces import FloatArray
 from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import RobotSpec
-from faster_ros.sim.scene import build_model, CUBE_HALF_SIZE, fingertip_depth
+from faster_ros.sim.scene import (
+    BIN_HALF_WIDTH,
+    BIN_HEIGHT,
+    bin_place,
+    build_model,
+    CUBE_HALF_SIZE,
+    fingertip_depth,
+)
 from faster_ros.sim.sim_arm import arms_of, SimArm
 from faster_ros.sim.simulator import Simulator
+from faster_ros.sim.tasks import PICK, Task
 from faster_ros.sim.workspace import CUBE_AREA, tool_place
 import numpy as np
 
@@ -36,6 +44,10 @@ _CLEARANCE = 0.015  # m between the fingertips and the table when they close
 _LEANING_CLEARANCE = 0.005  # m, of fingers that lean: only their lowest edge comes so close
 _HOVER_HEIGHT = 0.10  # m, travel height above the table
 _LIFT_HEIGHT = 0.17  # m
+_CARRY_HEIGHT = 0.14  # m, over the walls of the bin
+_CARRY_FROM = 0.10  # m, lower than that a held cube only goes up
+_OVER_BIN = 0.04  # m from its middle, along x and along y, at which a cube is let go
+_LET_GO = 0.012  # m between a finger and a cube that is no longer held
 _FUNNEL_SLOPE = 4.0  # m of height per m of horizontal distance, around the cube
 _FUNNEL_RADIUS = 0.005  # m, horizontal error at which the descent goes to the bottom
 _ALIGNED = 0.012  # m, largest horizontal error at which the fingers close
@@ -55,10 +67,10 @@ _UPRIGHT = 0.6  # cosine; a tool that leans more is first brought over the table
 class PickExpert:
     """Plans the next chunk for the present state of a simulator; a row has ``action_names``."""
 
-    def __init__(self, spec: RobotSpec, step_s: float) -> None:
+    def __init__(self, spec: RobotSpec, step_s: float, task: Task = PICK) -> None:
         self._arms = arms_of(spec)
         model = build_model(spec, self._arms)
-        self._experts = [_ArmExpert(arm, step_s, fingertip_depth(model, arm))
+        self._experts = [_ArmExpert(arm, step_s, fingertip_depth(model, arm), task.into_bin)
                          for arm in self._arms]
         self._columns = len(spec.action_names)
         self._lower, self._upper = spec.limit_array('lower'), spec.limit_array('upper')
@@ -66,29 +78,30 @@ class PickExpert:
     def plan(self, simulator: Simulator, horizon: int) -> FloatArray:
         """Return joint targets (horizon, C) for the simulator's state; row 0 is that pose."""
         positions, _ = simulator.state()
-        return self.plan_from(positions, simulator.cube_position(simulator.layout.colour), horizon)
+        return self.plan_from(positions, simulator.told_cubes(), horizon)
 
-    def plan_from(self, positions: FloatArray, cube: FloatArray, horizon: int) -> FloatArray:
+    def plan_from(self, positions: FloatArray, cubes: FloatArray, horizon: int) -> FloatArray:
         """
-        Return joint targets (horizon, C) from measured joints (D,) and the cube's centre.
+        Return joint targets (horizon, C) from measured joints (D,) and the told cubes (K, 3).
 
         C is D, and two columns more for a mobile base, which stands still.
         """
         actions = np.zeros((horizon, self._columns))
         actions[:, :len(positions)] = np.clip(positions, self._lower, self._upper)
-        gaps = [np.linalg.norm(arm.from_world(cube)[:2] - arm.workspace.scale * _MIDDLE)
+        gaps = [np.linalg.norm(arm.from_world(cubes[0])[:2] - arm.workspace.scale * _MIDDLE)
                 for arm in self._arms]
         chosen = int(np.argmin(gaps))
         arm = self._arms[chosen]
         actions[:, arm.part] = self._experts[chosen].plan(
-            positions[arm.part], arm.from_world(cube), horizon)
+            positions[arm.part], [arm.from_world(cube) for cube in cubes], horizon)
         return actions
 
 
 class _ArmExpert:
     """Plans for one arm; all places are in its base frame."""
 
-    def __init__(self, arm: SimArm, step_s: float, fingertip_depth: float) -> None:
+    def __init__(self, arm: SimArm, step_s: float, fingertip_depth: float,
+                 into_bin: bool) -> None:
         spec = self._spec = arm.spec
         self._kinematics = Kinematics(spec)
         self._step_s = step_s
@@ -101,22 +114,33 @@ class _ArmExpert:
         self._gap = float(np.clip(_GRASP_S * speed, *_GRASP_GAP))
         clearance = _LEANING_CLEARANCE if self._workspace.lean else _CLEARANCE
         self._grasp_height = clearance + fingertip_depth
+        self._bin = arm.from_world(bin_place(arm)) if into_bin else None
 
-    def plan(self, positions: FloatArray, cube: FloatArray, horizon: int) -> FloatArray:
-        """Return joint targets (horizon, D) from measured joints (D,) and the cube's centre."""
+    def plan(self, positions: FloatArray, cubes: list[FloatArray], horizon: int) -> FloatArray:
+        """Return joint targets (horizon, D) from measured joints (D,) and the told cubes."""
         gripper = self._spec.gripper
         joints, finger = positions[:-1], self._hand.half_opening(float(positions[-1]))
         grip, rotation = self._grip(joints)
-        holding = _holds(grip, finger, cube, self._gap)
+        due = [cube for cube in cubes if not self._over_bin(cube)]
+        held = [cube for cube in cubes if _holds(grip, finger, cube, self._gap)]
+        letting_go = any(self._over_bin(cube) for cube in held)
+        holding = bool(due) and any(cube is due[0] for cube in held)
         actions = np.empty((horizon, len(positions)))
         closing = holding
         for row in range(horizon):
             actions[row, :-1] = joints
             actions[row, -1] = gripper.closed if closing else gripper.open
-            if holding:
-                goal = np.array([grip[0], grip[1], max(_LIFT_HEIGHT, grip[2])])
+            if holding and self._over_bin(grip):
+                due, holding, letting_go, closing = due[1:], False, True, False
+                actions[row, -1] = gripper.open
+            if letting_go:
+                finger += self._finger_speed * self._step_s
+                letting_go = finger < CUBE_HALF_SIZE + _LET_GO
+                continue
+            if holding or not due:
+                goal = self._carry(grip)
             else:
-                goal, closing = self._approach(grip, finger, cube)
+                goal, closing = self._approach(grip, finger, due[0])
                 if closing:
                     actions[row, -1] = gripper.closed
                     finger -= self._finger_speed * self._step_s
@@ -126,6 +150,20 @@ class _ArmExpert:
             joints = self._step(joints, grip, rotation, goal)
             grip, rotation = self._grip(joints)
         return actions
+
+    def _over_bin(self, place: FloatArray) -> bool:
+        """Tell whether what is let go at ``place`` falls into the bin, or lies there."""
+        if self._bin is None:
+            return False
+        gap = np.abs(place - self._bin)
+        low = gap[2] < BIN_HEIGHT + CUBE_HALF_SIZE
+        return bool(gap[:2].max() < (BIN_HALF_WIDTH if low else _OVER_BIN))
+
+    def _carry(self, grip: FloatArray) -> FloatArray:
+        """Return where to go with a cube: up, and then over the bin if there is one."""
+        if self._bin is None or grip[2] < _CARRY_FROM:
+            return np.array([grip[0], grip[1], max(_LIFT_HEIGHT, grip[2])])
+        return np.array([*self._bin[:2], _CARRY_HEIGHT])
 
     def _grip(self, joints: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the middle of what the fingers would hold (3,), and the tool's attitude."""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-Collects labelled steps of the task ``pick``: what was seen, and what the expert would do next.
+Collects labelled steps of a task: what was seen, and what the expert would do next.
 
 The arm is led by the expert under disturbances, or by a policy (DAgger); every visited state is
 labelled by the expert, so labels stay clean however bad the motion is.
@@ -28,8 +28,8 @@ from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.sim.expert import PickExpert
-from faster_ros.sim.scene import CUBE_COLOURS
 from faster_ros.sim.simulator import CameraRenderer, Simulator
+from faster_ros.sim.tasks import CUBE_COLOURS, PICK, Task
 import mujoco
 import numpy as np
 
@@ -67,11 +67,11 @@ class PickSettings:
     ``longest_delay``: steps between an observation and the policy's answer, at most; 0 draws none.
     """
 
+    task: Task = PICK
     step_s: float = 0.1
     action_horizon: int = 16
     image_width: int = 128
     image_height: int = 96
-    max_steps: int = 34
     disturbance: float = 0.012
     random_start_share: float = 0.5
     execution_horizon: int = 4
@@ -85,8 +85,8 @@ class PickCollector:
         self._spec = spec
         self._settings = settings
         self._kinematics = Kinematics(spec)
-        self._simulator = Simulator(spec)
-        self._expert = PickExpert(spec, settings.step_s)
+        self._simulator = Simulator(spec, settings.task)
+        self._expert = PickExpert(spec, settings.step_s, settings.task)
         self._renderer = CameraRenderer(self._simulator, _RENDER_SCALE * settings.image_width,
                                         _RENDER_SCALE * settings.image_height)
 
@@ -105,13 +105,13 @@ class PickCollector:
         set_point, _ = simulator.state()
         target = set_point
         offset = np.zeros(len(set_point) - 1)
-        left = settings.max_steps
+        left = settings.task.longest_steps
         if act is not None:
             delay = 0
             if settings.longest_delay and rng.random() < 0.5:
                 delay = int(rng.integers(settings.longest_delay + 1))
             policy = _LatePolicy(act, delay, settings.execution_horizon)
-        for step in range(settings.max_steps):
+        for step in range(settings.task.longest_steps):
             positions, _ = simulator.state()
             images = self._images()
             chunk = self._expert.plan(simulator, settings.action_horizon)
@@ -157,7 +157,7 @@ class PickCollector:
         """Start with the tool anywhere over the table, or near one of the cubes."""
         place = rng.uniform((0.33, -0.25, 0.06), (0.67, 0.25, 0.36))
         if rng.random() < 0.6:
-            colour = self._simulator.layout.colour
+            colour = self._simulator.target
             if rng.random() < 0.3:
                 colour = str(rng.choice(list(CUBE_COLOURS)))
             place[:2] = self._simulator.cube_position(colour)[:2] + rng.normal(0.0, 0.025, 2)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-Trials of the task ``pick`` in process: simulated time, no ROS.
+Trials of a task in process: simulated time, no ROS.
 
 Chunks pass the same scheduler and MotionController as on a robot. A chunk arrives after a delay of
 simulated time that is given, whatever the policy takes, so the result is the same on any machine.
@@ -20,7 +20,7 @@ simulated time that is given, whatever the policy takes, so the result is the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 from faster_ros.interfaces import ActionChunk, FloatArray, Observation, RobotState
@@ -29,12 +29,14 @@ from faster_ros.runtime.chunk_scheduler import ChunkScheduler
 from faster_ros.runtime.controller import MotionConfig, MotionController
 from faster_ros.runtime.supervisor import Gates
 from faster_ros.sim.simulator import CameraRenderer, Simulator
+from faster_ros.sim.tasks import PICK, Task, TRAINED, Variant
 import numpy as np
 
-TIME_LIMIT_S = 12.0
 _STEPS_PER_TICK = 2  # physics steps per control period
 
 Infer = Callable[[Observation], ActionChunk]
+InferMany = Callable[[list[Observation]], list[ActionChunk]]
+Play = Generator[Observation, ActionChunk, 'PickTrial']
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,10 @@ class PickTrials:
     """Runs trials one after the other on one simulator."""
 
     def __init__(self, spec: RobotSpec, image_size: tuple[int, int] | None,
-                 execution: Execution | None = None) -> None:
+                 execution: Execution | None = None, task: Task = PICK,
+                 variant: Variant = TRAINED) -> None:
         """``image_size``: width, height of rendered images, or None for a policy without eyes."""
-        self.simulator = Simulator(spec)
+        self.simulator = Simulator(spec, task, variant)
         self.execution = execution or Execution()
         self._spec = spec
         self._renderer = CameraRenderer(self.simulator, *image_size) if image_size else None
@@ -89,6 +92,17 @@ class PickTrials:
 
     def run(self, seed: int, infer: Infer) -> PickTrial:
         """Run one trial until success, fault or the time limit."""
+        play = self.play(seed)
+        try:
+            observation = next(play)
+            while True:
+                observation = play.send(infer(observation))
+        except StopIteration as end:
+            trial: PickTrial = end.value
+            return trial
+
+    def play(self, seed: int) -> Play:
+        """Run one trial: yields what the policy sees, is sent its chunk, returns the trial."""
         simulator, how = self.simulator, self.execution
         layout = simulator.reset(seed)
         # A long delay is what is measured here, so it may not close the gate for starvation.
@@ -96,15 +110,16 @@ class PickTrials:
             self._spec, MotionConfig(how.merge, how.blend_s,
                                      gates=Gates(starve_grace_s=0.5 + 2 * how.delay_s)),
             rate_hz=1e9 / self._tick_ns)
-        chunks = _DelayedPolicy(infer, how)
+        chunks = _DelayedChunks(how)
         now_ns = 0
         fault, wrong = controller.arm(now_ns, self._state(now_ns)), False
         accelerations = [np.zeros(len(self._spec.joints))] * 2
-        while not fault and not simulator.succeeded() and now_ns < TIME_LIMIT_S * 1e9:
+        limit_ns = simulator.task.time_limit_s * 1e9
+        while not fault and not simulator.succeeded() and now_ns < limit_ns:
             status = controller.status(now_ns)
             if chunks.due(now_ns, status.remaining_s):
-                chunks.ask(self._observation(now_ns, layout.instruction),
-                           controller.plan(now_ns))
+                observation = self._observation(now_ns, layout.instruction)
+                chunks.answer((yield chunks.completed(observation, controller.plan(now_ns))))
             chunk = chunks.arrived(now_ns)
             if chunk is not None:
                 controller.accept(chunk, now_ns)
@@ -141,11 +156,37 @@ class PickTrials:
         return command.accelerations
 
 
-class _DelayedPolicy:
-    """A policy whose chunks arrive a fixed time after their observation, one at a time."""
+def run_together(players: Sequence[PickTrials], seeds: Sequence[int],
+                 infer: InferMany) -> list[PickTrial]:
+    """Run the trials of some seeds side by side, so that one batch answers all that ask."""
+    left = list(enumerate(seeds))
+    results: dict[int, PickTrial] = {}
+    idle = list(players)
+    asking: list[tuple[int, PickTrials, Play, Observation]] = []
 
-    def __init__(self, infer: Infer, execution: Execution) -> None:
-        self._infer = infer
+    def go_on(place: int, player: PickTrials, play: Play, chunk: ActionChunk | None) -> None:
+        try:
+            observation = next(play) if chunk is None else play.send(chunk)
+            asking.append((place, player, play, observation))
+        except StopIteration as end:
+            results[place] = end.value
+            idle.append(player)
+
+    while left or asking:
+        while left and idle:
+            (place, seed), player = left.pop(0), idle.pop()
+            go_on(place, player, player.play(seed), None)
+        answered, asking = asking, []
+        chunks = infer([observation for *_, observation in answered]) if answered else []
+        for (place, player, play, _), chunk in zip(answered, chunks):
+            go_on(place, player, play, chunk)
+    return [results[place] for place in sorted(results)]
+
+
+class _DelayedChunks:
+    """Chunks of a policy that arrive a fixed time after their observation, one at a time."""
+
+    def __init__(self, execution: Execution) -> None:
         self._execution = execution
         self._delay_ns = round(execution.delay_s * 1e9)
         self._waits = execution.merge == 'synchronous'
@@ -158,12 +199,15 @@ class _DelayedPolicy:
             return False
         return remaining_s == 0.0 if self._waits else self._scheduler.should_request(now_ns)
 
-    def ask(self, observation: Observation, plan: ActionChunk | None) -> None:
-        """Answer an observation, given what the arm follows; the chunk arrives later."""
+    def completed(self, observation: Observation, plan: ActionChunk | None) -> Observation:
+        """Return the observation with what the arm follows, for a policy that is told."""
         if self._execution.conditioned:
             observation = replace(observation, committed=self._scheduler.committed(
                 plan, observation.stamp_ns))
-        chunk = self._infer(observation)
+        return observation
+
+    def answer(self, chunk: ActionChunk) -> None:
+        """Take the policy's chunk, which arrives later."""
         if self._waits:
             chunk = replace(chunk, actions=chunk.actions[:self._execution.horizon + 1])
         self._chunk = chunk

@@ -29,7 +29,7 @@ import time
 from faster_ros.interfaces import FloatArray, RobotState
 from faster_ros.runtime.scheduling import request_real_time
 from faster_ros.sim.followers import Channel, channels_of
-from faster_ros.sim.simulator import PickLayout, Simulator
+from faster_ros.sim.simulator import Layout, Simulator
 import mujoco
 import numpy as np
 
@@ -44,7 +44,8 @@ class TaskStatus:
     """
     How the running episode goes.
 
-    ``success`` and ``wrong`` stay true once they were; ``success_s`` is when success came.
+    ``success`` and ``wrong`` stay true once they were; ``success_s`` is when success came,
+    ``time_limit_s`` when a trial of the task is over.
     ``physics_overruns`` counts wake-ups that found more than one step due since the start.
     """
 
@@ -56,6 +57,7 @@ class TaskStatus:
     success_s: float | None
     lifted_height_m: float
     physics_overruns: int
+    time_limit_s: float
 
 
 class RealTimeSimulation:
@@ -108,7 +110,7 @@ class RealTimeSimulation:
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout=2.0)
 
-    def reset(self, seed: int) -> PickLayout:
+    def reset(self, seed: int) -> Layout:
         """Start the episode of ``seed``; all controllers hold its start pose."""
         with self._lock:
             layout = self._simulator.reset(seed)
@@ -125,10 +127,10 @@ class RealTimeSimulation:
             self._hold(self.channels[0])
 
     def told_cube(self) -> tuple[int, FloatArray]:
-        """Return the ROS time in ns and the centre (3,) of the cube to pick, base frame, in m."""
+        """Return the ROS time in ns and where the cube that is due is, (3,), base frame, in m."""
         with self._lock:
             simulator = self._simulator
-            return self._stamp_ns, simulator.cube_position(simulator.layout.colour)
+            return self._stamp_ns, simulator.cube_position(simulator.target)
 
     def trigger_cameras(self, rate_hz: float) -> None:
         """Expose a frame for ``next_frame`` at that rate, all cameras at one instant."""
@@ -169,6 +171,7 @@ class RealTimeSimulation:
                 None if self._success_steps is None else self._seconds(self._success_steps),
                 self._simulator.lifted_height(),
                 self._overruns,
+                self._simulator.task.time_limit_s,
             )
 
     def _hold(self, channel: Channel) -> None:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-The MuJoCo model of one robot in its small world: its URDF, a table, three cubes and its cameras.
+The MuJoCo model of one robot in its small world: its URDF, a table, cubes, cameras, maybe a bin.
 
 The table is as high as the bases of the arms.
 
@@ -30,16 +30,17 @@ from faster_ros.interfaces import FloatArray
 from faster_ros.robot_spec import CameraSpec, config_path, RobotSpec
 from faster_ros.sim.hand import Hand
 from faster_ros.sim.sim_arm import SimArm
+from faster_ros.sim.tasks import Rgba, TRAINED, Variant
 from faster_ros.sim.workspace import Workspace
 import mujoco
 import numpy as np
 
-CUBE_COLOURS = {
-    'red': (0.80, 0.10, 0.08, 1.0),
-    'green': (0.10, 0.55, 0.16, 1.0),
-    'blue': (0.10, 0.22, 0.80, 1.0),
-}
 CUBE_HALF_SIZE = 0.02  # m
+BIN_PLACE = (0.45, 0.36)  # m, of its middle at scale 1, beside the cubes
+BIN_HALF_WIDTH = 0.08  # m, inside
+BIN_HEIGHT = 0.05  # m
+_BIN_WALL = 0.004  # m, half as thick as a wall
+_BIN_COLOUR = (0.35, 0.37, 0.40, 1.0)
 TIMESTEP_S = 0.004
 DAMPING_RATIO = 0.04  # damping gain / stiffness, s; the feed-forward term cancels its lag
 _STIFFNESS = {'fr3.urdf': (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)}  # N m / rad
@@ -57,7 +58,8 @@ _WRIST_CAMERA_POSITION = (0.09, 0.0, -0.0934)
 _WRIST_CAMERA_TILT = 0.349066  # rad
 
 
-def build_model(spec: RobotSpec, arms: Sequence[SimArm]) -> mujoco.MjModel:
+def build_model(spec: RobotSpec, arms: Sequence[SimArm], with_bin: bool = False,
+                variant: Variant = TRAINED) -> mujoco.MjModel:
     """Return the compiled model; for each arm an actuator of each joint and of both fingers."""
     scene = _load(spec, [arm.hand.stroke for arm in arms if arm.hand.stroke])
     scene.option.timestep = TIMESTEP_S
@@ -76,9 +78,14 @@ def build_model(spec: RobotSpec, arms: Sequence[SimArm]) -> mujoco.MjModel:
     _tune_bodies(scene, [finger.joint for arm in arms for finger in arm.hand.fingers])
     for arm in arms:
         _tune_arm(scene, arm.spec, arm.hand)
-    _add_world(scene, float(arms[0].origin[2]))
+    table = float(arms[0].origin[2])
+    _add_world(scene, table)
+    for name, rgba in {**variant.colours, **variant.distractors}.items():
+        _add_cube(scene, name, rgba, table)
+    if with_bin:
+        _add_bin(scene, arms[0])
     for name, camera in spec.cameras.items():
-        _add_camera(scene, name, camera, arms[0])
+        _add_camera(scene, name, camera, arms[0], variant)
     model = scene.compile()
     if spec.urdf not in _STIFFNESS:
         _stiffen_by_inertia(model, arms)
@@ -201,14 +208,31 @@ def _add_world(scene: mujoco.MjSpec, table: float) -> None:
                     specular=(0.0, 0.0, 0.0))
     world.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=(2.0, 2.0, 0.1), pos=(0.0, 0.0, table),
                    rgba=(0.62, 0.58, 0.52, 1.0), friction=(1.0, 0.02, 0.001))
-    for colour, rgba in CUBE_COLOURS.items():
-        cube = world.add_body(name=f'cube_{colour}', pos=(0.5, 0.0, table + CUBE_HALF_SIZE))
-        cube.add_freejoint(name=f'cube_{colour}')
-        cube.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=(CUBE_HALF_SIZE,) * 3, rgba=rgba,
-                      mass=0.06, friction=(1.2, 0.02, 0.001), condim=4)
 
 
-def _add_camera(scene: mujoco.MjSpec, name: str, camera: CameraSpec, arm: SimArm) -> None:
+def _add_cube(scene: mujoco.MjSpec, name: str, rgba: Rgba, table: float) -> None:
+    cube = scene.worldbody.add_body(name=f'cube_{name}', pos=(0.5, 0.0, table + CUBE_HALF_SIZE))
+    cube.add_freejoint(name=f'cube_{name}')
+    cube.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=(CUBE_HALF_SIZE,) * 3, rgba=rgba,
+                  mass=0.06, friction=(1.2, 0.02, 0.001), condim=4)
+
+
+def bin_place(arm: SimArm) -> FloatArray:
+    """Return where the middle of the bin stands on the table, shape (3,), in the world."""
+    return arm.to_world(arm.workspace.scale * np.array([*BIN_PLACE, 0.0]))
+
+
+def _add_bin(scene: mujoco.MjSpec, arm: SimArm) -> None:
+    body = scene.worldbody.add_body(name='bin', pos=bin_place(arm))
+    reach, half = BIN_HALF_WIDTH + _BIN_WALL, BIN_HEIGHT / 2
+    for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        size = (_BIN_WALL if x else reach + _BIN_WALL, _BIN_WALL if y else reach + _BIN_WALL, half)
+        body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=size, pos=(x * reach, y * reach, half),
+                      rgba=_BIN_COLOUR)
+
+
+def _add_camera(scene: mujoco.MjSpec, name: str, camera: CameraSpec, arm: SimArm,
+                variant: Variant) -> None:
     """Add a camera to its frame in the URDF, to the arm's tool, or in front of the table."""
     workspace = arm.workspace
     # An optical frame looks along +z with y down; a MuJoCo camera along -z with y up.
@@ -225,7 +249,8 @@ def _add_camera(scene: mujoco.MjSpec, name: str, camera: CameraSpec, arm: SimArm
         scene.body(arm.spec.tool_frame).add_camera(
             name=name, pos=position, quat=_quaternion(rotation), fovy=_WRIST_FOVY)
     else:
-        position = arm.to_world(workspace.scale * np.array(_FRONT_CAMERA_POSITION))
+        position = arm.to_world(workspace.scale * np.array(_FRONT_CAMERA_POSITION)
+                                + variant.camera_shift)
         forward = arm.to_world(workspace.scale * np.array(_FRONT_CAMERA_LOOKS_AT)) - position
         forward /= np.linalg.norm(forward)
         right = np.cross(forward, (0.0, 0.0, 1.0))

@@ -28,13 +28,16 @@ import math
 from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.sim.scene import (
+    BIN_HALF_WIDTH,
+    BIN_HEIGHT,
+    bin_place,
     build_model,
-    CUBE_COLOURS,
     CUBE_HALF_SIZE,
     DAMPING_RATIO,
     TIMESTEP_S,
 )
 from faster_ros.sim.sim_arm import arms_of, SimArm
+from faster_ros.sim.tasks import CUBE_COLOURS, PICK, Task, TRAINED, Variant
 from faster_ros.sim.workspace import CUBE_AREA
 import mujoco
 import numpy as np
@@ -47,27 +50,30 @@ _START_NOISE = 0.05  # rad, standard deviation around the home pose
 
 
 @dataclass(frozen=True)
-class PickLayout:
-    """One seeded start: which cube to pick and how the task is told."""
+class Layout:
+    """One seeded start: which cubes are told, in their order, and how the task is told."""
 
     seed: int
-    colour: str
+    colours: tuple[str, ...]
     instruction: str
 
 
 class Simulator:
     """
-    The arms, three cubes and the task ``pick``.
+    The arms, the cubes and a task.
 
     Set points and states are (D,) vectors in RobotSpec order. One thread may advance it.
     """
 
     timestep_s = TIMESTEP_S
 
-    def __init__(self, spec: RobotSpec) -> None:
-        self.spec = spec
+    def __init__(self, spec: RobotSpec, task: Task = PICK, variant: Variant = TRAINED) -> None:
+        self.spec, self.task, self.variant = spec, task, variant
         self.arms = arms_of(spec)
-        self.model = build_model(spec, self.arms)
+        if task.into_bin and len(self.arms) > 1:
+            raise ValueError(f'task {task.name} needs a robot with one arm, got {spec.robot} with '
+                             f'{len(self.arms)}')
+        self.model = build_model(spec, self.arms, task.into_bin, variant)
         self.data = mujoco.MjData(self.model)
         leaders, seconds = zip(*(arm.hand.fingers for arm in self.arms))
         joints = [name for arm, leader in zip(self.arms, leaders)
@@ -83,7 +89,9 @@ class Simulator:
         self._offset[self._grippers] = [finger.offset for finger in leaders]
         self._table = float(self.arms[0].origin[2])
         self._shown = {arm.spec.state_topic: self._shown_joints(arm) for arm in self.arms}
-        self._cubes = {colour: self.model.body(f'cube_{colour}').id for colour in CUBE_COLOURS}
+        self._bin = bin_place(self.arms[0])
+        self._cubes = {colour: self.model.body(f'cube_{colour}').id
+                       for colour in (*CUBE_COLOURS, *variant.distractors)}
         self.layout = self.reset(0)
 
     def _addresses(self, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -118,7 +126,7 @@ class Simulator:
         return {topic: ((self.data.qpos[qpos] - offset) / scale, self.data.qvel[qvel] / scale)
                 for topic, (_, qpos, qvel, scale, offset) in self._shown.items()}
 
-    def reset(self, seed: int) -> PickLayout:
+    def reset(self, seed: int) -> Layout:
         """Lay out the cubes, the start pose and the task that belong to ``seed``."""
         rng = np.random.default_rng(seed)
         arm, moves = self.spec.home_positions, self.spec.arm_mask
@@ -126,15 +134,24 @@ class Simulator:
         arm = np.clip(arm, self.spec.limit_array('lower'), self.spec.limit_array('upper'))
         mujoco.mj_resetData(self.model, self.data)
         self.place_arm(arm)
-        for colour, (x, y) in zip(CUBE_COLOURS, _spread_points(rng, self.arms)):
-            yaw = rng.uniform(-_CUBE_YAW, _CUBE_YAW)
-            height = self._table + CUBE_HALF_SIZE
-            pose = (x, y, height, math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
-            self.data.joint(f'cube_{colour}').qpos[:] = pose
-        colour = str(rng.choice(list(CUBE_COLOURS)))
+        places = _spread_points(rng, self.arms, self.variant.outside)
+        for colour, place in zip(CUBE_COLOURS, places):
+            self._place_cube(colour, place, rng)
+        told = [str(rng.choice(list(CUBE_COLOURS)))]
+        while len(told) < self.task.cubes:
+            told.append(str(rng.choice([name for name in CUBE_COLOURS if name not in told])))
+        for name in self.variant.distractors:
+            places = np.vstack([places, _free_point(rng, self.arms[0], places)])
+            self._place_cube(name, places[-1], rng)
         mujoco.mj_forward(self.model, self.data)
-        self.layout = PickLayout(seed, colour, f'pick up the {colour} cube')
+        self.layout = Layout(seed, tuple(told), self.task.instruction(told))
         return self.layout
+
+    def _place_cube(self, name: str, place: FloatArray, rng: np.random.Generator) -> None:
+        yaw = rng.uniform(-_CUBE_YAW, _CUBE_YAW)
+        height = self._table + CUBE_HALF_SIZE
+        pose = (*place, height, math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
+        self.data.joint(f'cube_{name}').qpos[:] = pose
 
     def place_arm(self, positions: FloatArray) -> None:
         """Put the arm at rest at ``positions`` (D,) with the same set point."""
@@ -164,29 +181,47 @@ class Simulator:
         """Return the centre of a cube in the base frame, shape (3,), in m."""
         return np.array(self.data.xpos[self._cubes[colour]])
 
+    @property
+    def target(self) -> str:
+        """Return the colour of the told cube that is due: the first that is not in the bin."""
+        left = [colour for colour in self.layout.colours if not self.in_bin(colour)]
+        return left[0] if left else self.layout.colours[-1]
+
+    def told_cubes(self) -> FloatArray:
+        """Return the centres of the told cubes in their order, shape (cubes, 3), in m."""
+        return np.stack([self.cube_position(colour) for colour in self.layout.colours])
+
+    def in_bin(self, colour: str) -> bool:
+        """Tell whether a cube lies in the bin, maybe on another; never without a bin."""
+        gap = np.abs(self.cube_position(colour) - self._bin)
+        inside = max(gap[:2]) < BIN_HALF_WIDTH and gap[2] < BIN_HEIGHT + CUBE_HALF_SIZE
+        return self.task.into_bin and bool(inside)
+
     def drift_cube(self, speed: float) -> None:
         """Move the told cube at ``speed`` in m/s across the table until the hand is near it."""
-        cube = self.cube_position(self.layout.colour)
+        cube = self.cube_position(self.target)
         hands = [self.data.body(arm.spec.tool_frame).xpos for arm in self.arms]
         if min(np.linalg.norm(hand - cube) for hand in hands) > _NEAR:
             side = 1.0 if self.layout.seed % 2 else -1.0
-            self.data.joint(f'cube_{self.layout.colour}').qvel[:] = (0, side * speed, 0, 0, 0, 0)
+            self.data.joint(f'cube_{self.target}').qvel[:] = (0, side * speed, 0, 0, 0, 0)
 
     def lifted_height(self) -> float:
-        """Return how far the told cube is above the table, in m."""
-        return self._height(self.layout.colour)
+        """Return how far the cube that is due is above the table, in m."""
+        return self._height(self.target)
 
     def _height(self, colour: str) -> float:
         return float(self.cube_position(colour)[2] - CUBE_HALF_SIZE - self._table)
 
     def succeeded(self) -> bool:
-        """Tell whether the told cube is lifted by 8 cm or more."""
+        """Tell whether the told cube is lifted by 8 cm or more, or all told are in the bin."""
+        if self.task.into_bin:
+            return all(map(self.in_bin, self.layout.colours))
         return self.lifted_height() > 0.08
 
     def wrong_lifted(self) -> bool:
-        """Tell whether a cube that was not asked for is off the table by 4 cm or more."""
-        return any(self._height(colour) > 0.04
-                   for colour in CUBE_COLOURS if colour != self.layout.colour)
+        """Tell whether a cube that is not due is off the table by 4 cm or more."""
+        return any(self._height(colour) > 0.04 and not self.in_bin(colour)
+                   for colour in self._cubes if colour != self.target)
 
     def camera_intrinsics(self, camera: str, width: int,
                           height: int) -> tuple[float, float, float, float]:
@@ -219,7 +254,8 @@ class CameraRenderer:
         self._renderer.close()
 
 
-def _spread_points(rng: np.random.Generator, arms: Sequence[SimArm]) -> FloatArray:
+def _spread_points(rng: np.random.Generator, arms: Sequence[SimArm],
+                   outside: float) -> FloatArray:
     """Return places on the table, each in front of an arm; shape (cubes, 2)."""
     count = len(CUBE_COLOURS)
     chosen = [arms[0]] * count
@@ -228,9 +264,21 @@ def _spread_points(rng: np.random.Generator, arms: Sequence[SimArm]) -> FloatArr
     low, high = min(arm.workspace.scale for arm in arms) * np.array(CUBE_AREA).T
     while True:
         points = rng.uniform(low, high, (count, 2))
+        if outside:
+            share = 2.0 * (points[:, 0] - low[0]) / (high[0] - low[0]) - 1.0
+            points[:, 0] = np.where(share < 0, low[0], high[0]) + outside * share
         points = np.array([arm.to_world(np.array([*point, 0.0]))[:2]
                            for arm, point in zip(chosen, points)])
         gaps = [np.linalg.norm(points[i] - points[j])
                 for i in range(len(points)) for j in range(i)]
         if min(gaps) > _CUBE_SPACING:
             return points
+
+
+def _free_point(rng: np.random.Generator, arm: SimArm, taken: FloatArray) -> FloatArray:
+    """Return a place (2,) in front of an arm that is away from those that are ``taken``."""
+    low, high = arm.workspace.scale * np.array(CUBE_AREA).T
+    while True:
+        point = arm.to_world(np.array([*rng.uniform(low, high), 0.0]))[:2]
+        if min(np.linalg.norm(taken - point, axis=1)) > _CUBE_SPACING:
+            return point

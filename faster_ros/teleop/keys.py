@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 # Bytes that a terminal sends for keys that are no letters.
 _NAMED = {'\x1b[C': 'right', '\x1b[D': 'left', '\x1b[A': 'up', '\x1b[B': 'down', '\t': 'tab',
           ' ': 'space', '\x1b': 'escape', '\x03': 'q'}
@@ -61,3 +63,19 @@ class KeyStick:
                 axis, deflection = AXES[key]
                 axes[axis] += deflection
         return axes, buttons
+
+
+def cue(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return what a person is told who looks at the arm, between two statuses of recorder_node."""
+    if 'recording' not in before or 'recording' not in now:
+        return ''
+    if int(now['episodes']) > int(before['episodes']):
+        return f"episode {int(now['episodes']) - 1} saved"
+    again = float(now.get('seconds', 0.0)) < float(before.get('seconds', 0.0))
+    if now['recording'] == before['recording'] and not again:
+        return ''
+    if now['recording'] == 'recording':
+        return 'recording'
+    if now['recording'] == 'stopped':
+        return f"stopped {now['reason'].removeprefix('stopped: ')}".strip()
+    return 'episode lost' if now['reason'] else 'discarded'

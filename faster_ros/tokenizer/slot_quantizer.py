@@ -28,7 +28,7 @@ from faster_ros.tokenizer.residual_quantizer import Quantized
 import torch
 from torch import nn, Tensor
 
-_SEARCHED = 64  # latents that are searched at once: more do not fit into the caches of a CPU
+_SEARCHED = 512  # sums of codes that are held at once: more do not fit into the caches of a CPU
 _REFIT_PULL = 1.0  # chunks' worth by which a refitted code is held to where it was
 
 
@@ -65,23 +65,27 @@ class SlotQuantizer(nn.Module):
     @torch.no_grad()
     def search(self, latent: Tensor) -> Tensor:
         """Return the codes (B, K, slots) of the best sums that the beam finds."""
-        if len(latent) > _SEARCHED:
-            return torch.cat([self.search(part) for part in latent.split(_SEARCHED)])
+        at_once = max(1, _SEARCHED // self.config.beam)
+        if len(latent) > at_once:
+            return torch.cat([self.search(part) for part in latent.split(at_once)])
         size, levels = self.config.codebook_size, self.config.levels
-        rest = latent[:, :, None]  # B, slots, beam, latent_dim
+        rest = latent.transpose(0, 1)[:, :, None]  # slots, B, beam, latent_dim
         codes = latent.new_zeros((*rest.shape[:3], 0), dtype=torch.long)
         for level in range(levels):
             book = self.codebooks[level]  # slots, V, latent_dim
-            distance = (rest.square().sum(-1, keepdim=True) - 2 * rest @ book.mT[None]
-                        + book.square().sum(-1)[:, None])
-            wanted = min(self.config.beam, distance[0, 0].numel()) if level < levels - 1 else 1
-            best = distance.flatten(2).topk(wanted, largest=False).indices
+            distance = (rest.flatten(1, 2) @ (-2 * book.mT)).unflatten(1, rest.shape[1:3])
+            distance += rest.square().sum(-1, keepdim=True)
+            distance += book.square().sum(-1)[:, None, None]
+            sums = distance.flatten(2)  # slots, B, beam * V
+            wanted = min(self.config.beam, sums.shape[2])
+            best = (sums.topk(wanted, largest=False).indices if level < levels - 1
+                    else sums.argmin(-1, keepdim=True))
             parent, code = best // size, best % size
             rest = rest.gather(2, parent[..., None].expand(-1, -1, -1, rest.shape[-1]))
-            rest = rest - book[self.place[:, None], code]
+            rest = rest - book[self.place[:, None, None], code]
             codes = codes.gather(2, parent[..., None].expand(-1, -1, -1, level))
             codes = torch.cat([codes, code[..., None]], -1)
-        return codes[:, :, 0].mT
+        return codes[:, :, 0].permute(1, 2, 0)
 
     @torch.no_grad()
     def refit(self, latent: Tensor) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import FloatArray
@@ -94,8 +95,9 @@ class CodedRows(Dataset[tuple[PolicyInput, Tensor]]):
 
 def collate(rows: list[tuple[PolicyInput, Tensor]]) -> tuple[PolicyInput, Tensor]:
     """Join batches of one."""
-    joined = {field.name: torch.cat([getattr(batch, field.name) for batch, _ in rows])
-              for field in fields(PolicyInput) if getattr(rows[0][0], field.name) is not None}
+    joined: dict[str, Any] = {
+        field.name: torch.cat([getattr(batch, field.name) for batch, _ in rows])
+        for field in fields(PolicyInput) if getattr(rows[0][0], field.name) is not None}
     return PolicyInput(**joined), torch.cat([codes for _, codes in rows])
 
 
@@ -104,17 +106,18 @@ def make_parts(recipe: Recipe, rows: RobotRows, spec: Embodiment, out: Path,
     """Fit normalisation and tokenizer, and make the policy as it begins; the same on resuming."""
     grippers = gripper_ranges(spec)
     training, validation = _split(rows, recipe.validation_share)
-    targets = rows.chunks(recipe.horizon)
+    targets = rows.chunks(recipe.horizon, recipe.stride)
+    step_s = rows.step_s * recipe.stride
     deltas = to_deltas(targets, rows.positions, absolute_columns(spec))
     actions = Normaliser.from_quantiles(
         deltas[training].reshape(-1, deltas.shape[-1]), _ACTION_QUANTILE, grippers)
     states = Normaliser.from_quantiles(rows.positions[training], _STATE_QUANTILE, grippers)
     chunks = torch.from_numpy(actions.normalise(deltas)).float()
-    tokenizer = _tokenizer(recipe, chunks[training], spec, actions, rows.step_s, out, processes)
+    tokenizer = _tokenizer(recipe, chunks[training], spec, actions, step_s, out, processes)
     codes = torch.cat([tokenizer.encode(part.to(processes.device)).cpu()
                        for part in chunks.split(_CODE_BATCH)])
     model, preprocess = _policy(recipe, rows, spec, tokenizer.config)
-    parts = PolicyParts(model, tokenizer, actions, states, spec, rows.step_s,
+    parts = PolicyParts(model, tokenizer, actions, states, spec, step_s,
                         None if recipe.backbone == TINY else preprocess)
     return parts, PolicyRows(rows, states.normalise(rows.positions), codes, targets, training,
                              validation, preprocess)

@@ -28,12 +28,14 @@ class Recipe:
     Everything that a training run is told, besides data and robot.
 
     ``backbone``: tiny, or the folder or hub id of a vision-language model. ``horizon``: H, rows
-    of a chunk; ``time_patch`` and ``time_strides`` cut them down to the code grid. A run has
-    ``steps`` updates, or as many as ``epochs`` passes need where ``steps`` is 0; in the first
-    ``expert_steps`` the backbone is frozen, then it learns at ``backbone_rate`` times the rate.
-    ``lora_rank`` above 0 trains low-rank additions to the backbone's layers instead of these.
-    ``batch_size`` rows make an update, in ``accumulate`` parts. ``by_order`` takes the columns of
-    the data as the robot's joints whatever they are called.
+    of a chunk, each ``stride`` rows of the data after the one before, so that a chunk of data at
+    30 Hz may last longer than half a second; ``time_patch`` and ``time_strides`` cut them down to
+    the code grid. A run has ``steps`` updates, or as many as ``epochs`` passes need where
+    ``steps`` is 0; in the first ``expert_steps`` the backbone is frozen, then it learns at
+    ``backbone_rate`` times the rate. ``lora_rank`` above 0 trains low-rank additions to the
+    backbone's layers instead of these. ``batch_size`` rows make an update, in ``accumulate``
+    parts. ``by_order`` takes the columns of the data as the robot's joints whatever they are
+    called.
     """
 
     backbone: str = TINY
@@ -42,6 +44,7 @@ class Recipe:
     state_input: str = 'text'
     expert_width: int = 64
     horizon: int = 16
+    stride: int = 1
     time_patch: int = 4
     time_strides: list[int] | None = None
     codebook_size: int = 256
@@ -69,7 +72,8 @@ class Recipe:
         if (self.steps > 0) == (self.epochs > 0):
             raise ValueError(f'expected either steps or epochs above 0, got steps {self.steps}, '
                              f'epochs {self.epochs}')
-        for key in ('batch_size', 'accumulate', 'horizon', 'validate_every', 'warmup_steps'):
+        for key in ('batch_size', 'accumulate', 'horizon', 'stride', 'validate_every',
+                    'warmup_steps'):
             if getattr(self, key) < 1:
                 raise ValueError(f'{key} must be at least 1, got {getattr(self, key)}')
         if self.batch_size % self.accumulate:

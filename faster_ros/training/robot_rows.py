@@ -54,10 +54,15 @@ class RobotRows:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def chunks(self, horizon: int) -> FloatArray:
-        """Return the actions (N, H, D) from each row on; an episode's last is repeated."""
+    def chunks(self, horizon: int, stride: int = 1) -> FloatArray:
+        """
+        Return the actions (N, H, D) from each row on, every ``stride``-th.
+
+        An episode's last is repeated.
+        """
         last = np.searchsorted(self.episode, self.episode, side='right') - 1
-        index = np.minimum(np.arange(len(self))[:, None] + np.arange(horizon), last[:, None])
+        index = np.minimum(np.arange(len(self))[:, None] + stride * np.arange(horizon),
+                           last[:, None])
         chunks: FloatArray = self.actions[index]
         return chunks
 

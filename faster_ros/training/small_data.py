@@ -14,8 +14,8 @@
 """
 FASTerVQ for a user's own 20 to 200 episodes, within minutes on a CPU.
 
-It starts from PCA and residual k-means over augmented chunks, refits each slot's codes together
-by least squares, then trains the decoder's conv-transformer on the codes. What a stage does is
+It starts from PCA and residual k-means over augmented chunks, in the metric of seam_metric.py where
+chunks would jump at their seams, refits each slot's codes together by least squares, then trains the decoder's conv-transformer on the codes. What a stage does is
 kept only where it lowers the error on held-out chunks, the last tenth of what is given.
 """
 
@@ -31,6 +31,7 @@ from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.tokenizer.protocol import check_ids, IntArray, LIMIT, TokenizerSpec
 from faster_ros.training.augmentation import augmented
+from faster_ros.training.seam_metric import end_error, SeamMetric
 from faster_ros.training.small_data_stages import (
     BATCH,
     held_out_error,
@@ -41,6 +42,7 @@ from faster_ros.training.small_data_stages import (
 )
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 _HELD_OUT = 0.1
@@ -49,6 +51,9 @@ _LARGEST_CODEBOOK = 512
 _SMALLEST_CODEBOOK = 32
 _LATENT = 96
 _FEW_COLUMNS = 9
+_BEAM = 16
+_SEAM_WEIGHT = 1.0
+_LARGEST_END_ERROR = 0.5  # of the recording's p99 step; above it chunks jump two to three such steps
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class SmallDataSettings:
     ``seconds`` is the budget of the fit, which ends with the step that is running then; ``chunks``
     is the number of recorded chunks that codes are fitted to, beside ``augmented`` times as many
     made from them. ``slot_width``: latent numbers of a slot, more where there are few slots.
+    ``seam_weight``: what the ends and steps of a chunk weigh more; None is chosen from the data.
     """
 
     slots: int
@@ -70,6 +76,7 @@ class SmallDataSettings:
     seed: int = 0
     slot_width: int = 16
     augmented: int = 3
+    seam_weight: float | None = None
 
 
 def code_layout(columns: int) -> tuple[int, int]:
@@ -119,9 +126,9 @@ class SmallDataFasterVq:
         rng = np.random.default_rng(self.settings.seed)
         held_out = max(1, round(_HELD_OUT * len(chunks)))
         train, judge = chunks[:-held_out], to_tensor(chunks[-held_out:])
-        model = self._initial(train, rng)
+        model = self._chosen_start(train, judge, rng)
         best = held_out_error(model, judge)
-        self.log = [f'PCA and k-means: held-out MSE {best:.2e}']
+        self.log.append(f'PCA and k-means: held-out MSE {best:.2e}')
         some = train[rng.permutation(len(train))[:self.settings.chunks]]
         pool = self._with_augmented(train, some, rng)
         with tqdm(total=self.settings.seconds, unit='s', desc='FASTerVQ', leave=False,
@@ -169,7 +176,23 @@ class SmallDataFasterVq:
         made = augmented(train, self.settings.augmented * len(some), self._groups, rng)
         return np.concatenate([some, made])
 
-    def _initial(self, train: FloatArray, rng: np.random.Generator) -> FASTerVQ:
+    def _chosen_start(self, train: FloatArray, judge: Tensor,
+                      rng: np.random.Generator) -> FASTerVQ:
+        """Return the initial model; its ends and steps weigh more where chunks would jump."""
+        weight = self.settings.seam_weight
+        self.log = []
+        model = self._initial(train, rng, weight or 0.0)
+        if weight is not None:
+            return model
+        error = end_error(model.decode(model.encode(judge)).double().numpy(),
+                          judge.double().numpy())
+        if error <= _LARGEST_END_ERROR:
+            return model
+        self.log = [f'the ends of chunks erred by {error:.2f} of a large step of the recording: '
+                    'ends and steps weigh more']
+        return self._initial(train, rng, _SEAM_WEIGHT)
+
+    def _initial(self, train: FloatArray, rng: np.random.Generator, seams: float) -> FASTerVQ:
         """Return a model whose linear path and codebooks are PCA and residual k-means."""
         settings, (horizon, columns) = self.settings, train.shape[1:]
         size = settings.codebook_size or codebook_size(len(train))
@@ -177,19 +200,21 @@ class SmallDataFasterVq:
                     horizon * columns // settings.slots)
         start = PcaResidualKMeans(settings.slots, settings.levels, size, width, settings.seed)
         some = train[rng.permutation(len(train))[:settings.chunks]]
-        start.fit(self._with_augmented(train, some, rng))
+        metric = SeamMetric.of(horizon, seams)
+        start.fit(metric.root @ self._with_augmented(train, some, rng))
         model = FASTerVQ(TokenizerConfig(
             action_horizon=horizon, groups=self._groups, time_patch=_time_patch(horizon),
             time_strides=_strides(horizon), width=48, layers=1, latent_dim=width,
-            levels=settings.levels, codebook_size=size, slots=settings.slots, beam=8,
+            levels=settings.levels, codebook_size=size, slots=settings.slots, beam=_BEAM,
             conv_transformer=False, output_limit=LIMIT, mse_weight=50.0, dct_weight=0.3))
         encoder, quantizer, decoder = slot_parts(model)
-        axes, mean = to_tensor(start.pca.axes), to_tensor(start.pca.mean)
+        axes, mean = (part.reshape(-1, horizon, columns)
+                      for part in (start.pca.axes, start.pca.mean))
         with torch.no_grad():
-            encoder.linear.weight.copy_(axes)
-            encoder.linear.bias.copy_(-axes @ mean)
-            decoder.linear.weight.copy_(axes.T)
-            decoder.linear.bias.copy_(mean)
+            encoder.linear.weight.copy_(to_tensor(metric.root @ axes).flatten(1))
+            encoder.linear.bias.copy_(to_tensor(-start.pca.axes @ start.pca.mean))
+            decoder.linear.weight.copy_(to_tensor(metric.inverse @ axes).flatten(1).T)
+            decoder.linear.bias.copy_(to_tensor(metric.inverse @ mean).flatten())
             quantizer.codebooks.copy_(to_tensor(start.books))
         return model.eval()
 

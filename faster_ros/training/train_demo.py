@@ -21,33 +21,38 @@ leads, the expert labels), more policy training, then trials on layouts never tr
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 import json
 from pathlib import Path
 import shutil
 import time
 from typing import Any
 
-from faster_ros.data.normalisation import Normaliser
 from faster_ros.policy.action_representation import to_deltas
 from faster_ros.policy.checkpoint import PolicyParts
-from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.faster_vla import FASTerVLA
-from faster_ros.policy.vocabulary import WordVocabulary
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.sim.pick_episodes import PickSettings
-from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
+from faster_ros.training.demo_inputs import (
+    code_grid,
+    fit_normalisers,
+    policy_config,
+    words_and_state,
+)
 from faster_ros.training.demonstrations import collect, Demonstrations
 from faster_ros.training.evaluate_demo import describe, evaluate
-from faster_ros.training.train_policy import PolicyData, PolicyTrainer, PolicyTraining
+from faster_ros.training.train_policy import (
+    PolicyData,
+    PolicyTrainer,
+    PolicyTraining,
+    token_accuracy,
+)
 from faster_ros.training.train_report import write_report
 from faster_ros.training.train_tokenizer import TokenizerTraining, train_tokenizer
 import numpy as np
 import torch
 
-ACTION_QUANTILE = 0.002  # share of the largest and smallest deltas that is clipped
-STATE_QUANTILE = 0.001
 # The policy names the finest level right too seldom for it to help: on 300 layouts of seeds from
 # 3,000,000 two levels succeeded in 295 and all three in 286.
 _DECODE_LEVELS = 2
@@ -100,7 +105,7 @@ class DemoTraining:
         torch.manual_seed(plan.seed)
         demonstrations = self._timed('demonstrations', collect, spec, self.settings,
                                      range(plan.episodes), 'demonstrations')
-        self._fit_normalisers(demonstrations)
+        self.normalisers = fit_normalisers(spec, demonstrations)
         chunks, committed = self._versions(demonstrations)
         tokenizer, tokenizer_curve = self._timed('tokenizer', self._tokenizer, chunks)
         self._make_policy(tokenizer, demonstrations)
@@ -115,8 +120,8 @@ class DemoTraining:
             'plan': asdict(plan), 'threads': self.threads, 'seconds': self.seconds,
             'labelled_steps': {'demonstrations': len(demonstrations), 'DAgger': len(corrections)},
             'tokenizer': self._tokenizer_figures(chunks[:, 0], held_out),
-            'token_accuracy': self.trainer.token_accuracy(data, held_out, 0),
-            'token_accuracy_committed': (self.trainer.token_accuracy(data, held_out, 1)
+            'token_accuracy': token_accuracy(self.trainer.average, data, held_out, 0),
+            'token_accuracy_committed': (token_accuracy(self.trainer.average, data, held_out, 1)
                                          if self._committed_rows else None),
             'token_majority': _majority_accuracy(training, data, held_out),
             'tokenizer_curve': tokenizer_curve, 'policy_curve': self.trainer.curve,
@@ -129,15 +134,6 @@ class DemoTraining:
         self.seconds[stage] = round(time.monotonic() - start, 1)
         return result
 
-    def _fit_normalisers(self, demonstrations: Demonstrations) -> None:
-        gripper = self.spec.gripper_index
-        ends = {gripper: (self.spec.gripper.closed, self.spec.gripper.open)}
-        deltas = to_deltas(demonstrations.actions, demonstrations.positions, gripper)
-        self.action_normaliser = Normaliser.from_quantiles(
-            deltas.reshape(-1, deltas.shape[-1]), ACTION_QUANTILE, ends)
-        self.state_normaliser = Normaliser.from_quantiles(
-            demonstrations.positions, STATE_QUANTILE, ends)
-
     def _versions(self, demonstrations: Demonstrations) -> tuple[torch.Tensor, torch.Tensor]:
         """Return chunks (N, V, H, D) and what is committed of them (N, V, C, D + 1)."""
         longest, count = self.settings.longest_delay, len(demonstrations)
@@ -148,7 +144,7 @@ class DemoTraining:
             drawn = np.ceil(longest * self._rng.random(count)**2).astype(int) * (version > 0)
             actions, delays = demonstrations.continued(drawn)
             deltas = to_deltas(actions, demonstrations.positions, self.spec.gripper_index)
-            rows = self.action_normaliser.normalise(deltas)
+            rows = self.normalisers.actions.normalise(deltas)
             known = (given_rows <= delays[:, None]) & (delays > 0)[:, None]
             given = np.append(rows[:, given_rows], np.ones((*known.shape, 1)), 2)
             chunks.append(torch.from_numpy(rows).float())
@@ -156,42 +152,27 @@ class DemoTraining:
         return torch.stack(chunks, 1), torch.stack(committed, 1)
 
     def _tokenizer(self, chunks: torch.Tensor) -> tuple[FASTerVQ, list[Any]]:
-        config = TokenizerConfig(
-            action_horizon=self.settings.action_horizon,
-            groups={'arm': list(range(self.spec.gripper_index)),
-                    'gripper': [self.spec.gripper_index]})
+        config = code_grid(self.spec, self.settings.action_horizon)
         return train_tokenizer(config, chunks.flatten(0, 1),
                                TokenizerTraining(self.plan.tokenizer_steps), self.plan.seed)
 
     def _make_policy(self, tokenizer: FASTerVQ, demonstrations: Demonstrations) -> None:
         """Make the untrained policy; its words are those of the demonstrations."""
-        words = [WordVocabulary.words_of(str(text))
-                 for text in np.unique(demonstrations.instructions)]
-        vocabulary = tuple(sorted({word for text in words for word in text}))
-        code_grid = tokenizer.config
-        config = PolicyConfig(
-            cameras=tuple(self.spec.cameras), vocabulary=vocabulary,
-            max_words=max(map(len, words)) + 2, state_dim=len(self.spec.joint_names),
-            levels=code_grid.levels, codes_per_level=code_grid.codes_per_level,
-            codebook_size=code_grid.codebook_size, block_size=code_grid.codes_per_level,
-            decode_levels=_DECODE_LEVELS, committed_rows=self._committed_rows,
-            backbone=BackboneConfig(image_width=self.settings.image_width,
-                                    image_height=self.settings.image_height))
+        config = replace(
+            policy_config(self.spec, self.settings, demonstrations, tokenizer.config),
+            decode_levels=_DECODE_LEVELS, committed_rows=self._committed_rows)
         training = PolicyTraining(self.plan.policy_steps)
         self.trainer = PolicyTrainer(FASTerVLA(config), training, self.plan.seed)
-        self.parts = PolicyParts(self.trainer.average, tokenizer, self.action_normaliser,
-                                 self.state_normaliser, self.spec, self.settings.step_s)
+        self.parts = PolicyParts(self.trainer.average, tokenizer, self.normalisers.actions,
+                                 self.normalisers.state, self.spec, self.settings.step_s)
 
     def _policy_data(self, demonstrations: Demonstrations, chunks: torch.Tensor,
                      committed: torch.Tensor) -> PolicyData:
-        config = self.parts.model.config
-        vocabulary = WordVocabulary(config.vocabulary, config.max_words)
-        texts, which = np.unique(demonstrations.instructions, return_inverse=True)
-        words = torch.tensor([vocabulary.encode(str(text)) for text in texts])[which]
-        state = self.state_normaliser.normalise(demonstrations.positions)
+        words, state = words_and_state(self.parts.model.config, self.normalisers.state,
+                                       demonstrations)
         codes = torch.cat([self.parts.tokenizer.encode(part)
                            for part in chunks.flatten(0, 1).split(_CODE_BATCH)])
-        return PolicyData(demonstrations.images, words, torch.from_numpy(state).float(),
+        return PolicyData(demonstrations.images, words, state,
                           codes.unflatten(0, (-1, self._versions_of_each)), committed)
 
     def _dagger(self) -> Demonstrations:
@@ -235,8 +216,7 @@ class DemoTraining:
 
 
 def _rows(data: PolicyData, rows: np.ndarray) -> PolicyData:
-    return PolicyData(data.images[rows], data.words[rows], data.state[rows], data.codes[rows],
-                      data.committed[rows])
+    return data.only(rows, data.codes[rows])
 
 
 def _join(first: PolicyData, second: PolicyData) -> PolicyData:

@@ -17,17 +17,19 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
-from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.backbones.base import PolicyInput, PrefixTokens
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.preprocess import image_tensor
 from faster_ros.training.demonstrations import batches
 from faster_ros.training.train_tokenizer import learning_rate_share
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn, Tensor
 from tqdm import tqdm
 
+Model = TypeVar('Model', bound=nn.Module)
 _CURVE_PERIOD = 20
 _EMA_DECAY = 0.998
 
@@ -57,7 +59,8 @@ class PolicyData:
     Training rows of one kind each, in V versions that differ in what is committed.
 
     ``images``: uint8 (N, cameras, height, width, 3); ``words``: (N, L); ``state``: (N, S);
-    ``codes``: (N, V, K, T); ``committed``: (N, V, C, D + 1), all zero in version 0.
+    ``codes``: (N, V, K, T), or what else a model learns; ``committed``: (N, V, C, D + 1), all
+    zero in version 0. ``tokens``: of a vision that does not learn, of all rows.
     """
 
     images: np.ndarray
@@ -65,20 +68,34 @@ class PolicyData:
     state: Tensor
     codes: Tensor
     committed: Tensor
+    tokens: PrefixTokens | None = None
 
     def __len__(self) -> int:
         return len(self.words)
 
+    def only(self, rows: np.ndarray, codes: Tensor) -> PolicyData:
+        """Return some rows, with the codes that belong to them."""
+        return PolicyData(self.images[rows], self.words[rows], self.state[rows], codes,
+                          self.committed[rows], self._tokens(rows))
+
     def tensors(self, rows: np.ndarray, versions: np.ndarray | int = 0) -> PolicyInput:
         """Return some rows as tensors, each in its version."""
         return PolicyInput(image_tensor(self.images[rows]), self.words[rows], self.state[rows],
-                           self.committed[rows, versions])
+                           self.committed[rows, versions], self._tokens(rows))
+
+    def _tokens(self, rows: np.ndarray) -> PrefixTokens | None:
+        tokens = self.tokens
+        return tokens and PrefixTokens(tokens.x[rows], tokens.mask[rows], tokens.positions[rows])
 
 
-class PolicyTrainer:
-    """Holds model, averaged weights and optimiser, so that training can go on with more data."""
+class PolicyTrainer(Generic[Model]):
+    """
+    Holds model, averaged weights and optimiser, so that training can go on with more data.
 
-    def __init__(self, model: FASTerVLA, training: PolicyTraining, seed: int) -> None:
+    The model returns its losses (K,) for a batch of inputs and codes, one for each level.
+    """
+
+    def __init__(self, model: Model, training: PolicyTraining, seed: int) -> None:
         self.model = model
         self.average = copy.deepcopy(model).eval()
         self.training = training
@@ -107,13 +124,6 @@ class PolicyTrainer:
                 bar.set_postfix(loss=' '.join(f'{float(value):.2f}' for value in losses))
         self._step = until
 
-    @torch.no_grad()
-    def token_accuracy(self, data: PolicyData, rows: np.ndarray, version: int) -> list[float]:
-        """Return the share of right codes per level, decoded as at run time."""
-        codes = self.average.generate(data.tensors(rows, version),
-                                      levels=self.model.config.levels)
-        return [float(x) for x in (codes == data.codes[rows, version]).float().mean((0, 2))]
-
     def _update(self, batch: PolicyInput, codes: Tensor, step: int) -> Tensor:
         training = self.training
         for group in self._optimizer.param_groups:
@@ -136,3 +146,11 @@ class PolicyTrainer:
         shift = training.brightness * torch.randn(size)
         state = batch.state + training.state_noise * torch.randn_like(batch.state)
         return replace(batch, images=batch.images.mul_(scale).add_(shift), state=state)
+
+
+@torch.no_grad()
+def token_accuracy(model: FASTerVLA, data: PolicyData, rows: np.ndarray,
+                   version: int) -> list[float]:
+    """Return the share of right codes per level, decoded as at run time."""
+    codes = model.generate(data.tensors(rows, version), levels=model.config.levels)
+    return [float(x) for x in (codes == data.codes[rows, version]).float().mean((0, 2))]

@@ -19,7 +19,7 @@ import os
 import re
 
 from faster_ros.cli.data import main
-from faster_ros.data.dataset_spec import ACTION, IMAGES, STATE
+from faster_ros.data.dataset_spec import ACTION, IMAGES, SOURCE, Source, STATE, whole
 from faster_ros.data.lerobot_dataset import LeRobotDataset
 from faster_ros.data.lerobot_reader import read_lerobot
 from faster_ros.data.lerobot_writer import LeRobotWriter
@@ -114,6 +114,50 @@ def test_parts_of_a_split_together_are_the_data_set(folder, tmp_path):
     for name, pairs in (('train', [(0, 0), (1, 1)]), ('test', [(2, 0)])):
         assert main(['validate', str(tmp_path / 'parts' / name)]) == 0
         same(folder, tmp_path / 'parts' / name, pairs)
+
+
+def led_by(tmp_path, *episodes):
+    """Return a data set of episodes, each a list of who led for how many rows."""
+    writer = LeRobotWriter(tmp_path / 'led', SPEC, min_free_bytes=0, live=False)
+    for parts in episodes:
+        writer.begin_episode(FACTS)
+        sources = [source for source, rows in parts for _ in range(rows)]
+        for row, source in enumerate(sources):
+            writer.add_frame(frame(row, source=whole(source)))
+        writer.save_episode('success')
+    writer.close()
+    return tmp_path / 'led'
+
+
+def test_each_takeover_of_a_person_becomes_an_episode(tmp_path, capsys):
+    policy, person, held = Source.POLICY, Source.INTERVENTION, Source.NOBODY
+    led = led_by(tmp_path, [(policy, 15), (person, 21), (held, 5), (person, 4), (policy, 6)],
+                 [(policy, 30)], [(person, 12), (policy, 9), (person, 17)])
+    out = tmp_path / 'corrections'
+    assert main(['corrections', str(led), '--out', str(out)]) == 0
+    assert 'led episode 0 rows 15 to 35 -> 0' in capsys.readouterr().out
+    assert main(['validate', str(out), '--decode']) == 0
+    source, found = LeRobotDataset(led), LeRobotDataset(out)
+    assert [entry.length for entry in found.episodes] == [21, 12, 17]
+    for entry, (number, first) in zip(found.episodes, [(0, 15), (2, 0), (2, 21)]):
+        rows = slice(first, first + entry.length)
+        ours, theirs = found.columns(entry), source.columns(source.episodes[number])
+        for name in (STATE, ACTION, SOURCE, 'stamp_ns', 'stamp_ns.front'):
+            np.testing.assert_array_equal(ours[name], theirs[name][rows])
+        assert entry.facts.facts == FACTS.facts | {
+            'corrects': f'led episode {number} rows {first} to {first + entry.length - 1}'}
+        images = list(source.images(source.episodes[number], f'{IMAGES}front'))[rows]
+        for one, other in zip(found.images(entry, f'{IMAGES}front'), images):
+            assert np.abs(one.astype(int) - other).mean() < 4  # encoded anew
+
+
+def test_a_data_set_without_corrections_is_refused(tmp_path, folder):
+    short = led_by(tmp_path, [(Source.POLICY, 15), (Source.INTERVENTION, 9)])
+    for nothing in (folder, short):
+        with pytest.raises(ValueError, match='no person took over from a policy for 1 s'):
+            main(['corrections', str(nothing), '--out', str(tmp_path / 'none')])
+    assert main(['corrections', str(short), '--out', str(tmp_path / 'nine'),
+                 '--shortest', '0.9']) == 0
 
 
 def test_a_page_shows_every_episode(folder, tmp_path):

@@ -17,6 +17,8 @@ from dataclasses import replace
 
 from faster_ros.data.dataset_spec import ACTION, IMAGES, STAMP, STATE, TICK
 from faster_ros.data.episode_checks import check_episode, EpisodeEvidence, JointFacts
+from faster_ros.data.lerobot_dataset import video_frames
+from faster_ros.data.video_encoder import EpisodeVideo, ImageStatistics
 import numpy as np
 import pytest
 
@@ -110,6 +112,60 @@ def test_a_short_episode_is_refused():
 def test_images_that_stay_the_same_while_the_arm_moves_are_found():
     frozen = [1.5] * 100 + [0.0] * 60 + [1.5] * (ROWS - 161)
     assert found(replace(good(), changes={f'{IMAGES}front': frozen})) == [('frozen_image', True)]
+
+
+def test_images_may_stay_the_same_while_only_the_gripper_moves():
+    evidence = good()
+    held = {name: np.column_stack([np.tile(values[:1, :2], (ROWS, 1)), values[:, 2]])
+            for name, values in evidence.columns.items() if name in (STATE, ACTION)}
+    evidence = replace(evidence, columns={**evidence.columns, **held},
+                       changes={f'{IMAGES}front': [0.0] * (ROWS - 1)})
+    assert 'frozen_image' not in [check for check, _ in found(evidence)]
+
+
+def seen(pictures, folder):
+    """Return the changes of pictures, as recorded and as decoded from their video."""
+    video = EpisodeVideo(folder / 'video.mp4', FPS, pictures[0].shape[:2], live=False)
+    for picture in pictures:
+        video.add(picture)
+    video.close()
+    decoded = ImageStatistics()
+    for _, picture in video_frames(folder / 'video.mp4'):
+        decoded.add(picture)
+    return video.statistics.changes, decoded.changes
+
+
+def judged(pictures, folder):
+    """Return the findings of an episode of which one camera sees these pictures."""
+    return [found(replace(good(), changes={f'{IMAGES}front': changes}))
+            for changes in seen(pictures, folder)]
+
+
+@pytest.mark.parametrize(('noise', 'in_video'), [
+    (0.0, [('frozen_image', True)]),
+    (6.0, [])])  # the codec makes something else of the same noise each time
+def test_a_frozen_camera_is_found_live_and_without_noise_in_its_video(tmp_path, noise, in_video):
+    rows, columns = np.mgrid[0:240, 0:320]
+    rng = np.random.default_rng(0)
+
+    def picture(row):
+        wave = 128 + 80 * np.sin(0.05 * columns + 0.03 * rows + 0.2 * row)[..., None]
+        return np.clip(wave + rng.normal(0, noise, (240, 320, 3)), 0, 255).astype(np.uint8)
+
+    pictures = [picture(row) for row in range(ROWS)]
+    assert judged(pictures, tmp_path) == [[], []]
+    pictures[100:150] = [pictures[100]] * 50
+    assert judged(pictures, tmp_path) == [[('frozen_image', True)], in_video]
+
+
+def test_a_small_thing_that_moves_slowly_in_clean_images_is_seen(tmp_path):
+    pictures = []
+    for row in range(ROWS):
+        picture = np.full((240, 320, 3), 90, np.uint8)
+        left = 40 + row // 6  # pixels: the arm is small in the image, and slow
+        picture[100:124, left:left + 6] = 200
+        pictures.append(picture)
+    assert judged(pictures, tmp_path) == [[], []]
 
 
 @pytest.mark.parametrize(('count', 'expected'), [

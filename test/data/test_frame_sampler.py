@@ -52,7 +52,8 @@ def test_each_row_holds_what_was_true_at_its_tick():
     rows = feed(FrameSampler(SPEC), [(stamp, stamp, *rest) for stamp, *rest in messages()])
     ticks = np.array([row.numbers[TICK][0] for row in rows])
     assert len(rows) >= 18
-    assert ticks[0] == START_NS + 12 * MS  # the first image of the camera that began last
+    # All have spoken at 12 ms; images come at 3 and 12 ms of a period of 33, rows every 100 ms.
+    assert START_NS + 12 * MS <= ticks[0] < START_NS + 112 * MS
     np.testing.assert_array_equal(np.diff(ticks), 10**9 // FPS)
     for row, tick in zip(rows, ticks):
         seconds = (tick - START_NS) / 1e9
@@ -89,6 +90,25 @@ def test_a_camera_that_falls_silent_is_shown_with_its_old_stamp():
     assert last[TICK][0] - last[f'{STAMP}front'][0] > 900 * MS
     assert rows[-1].images[f'{IMAGES}front'] is rows[-2].images[f'{IMAGES}front']
     assert last[TICK][0] - last[f'{STAMP}wrist'][0] < 33 * MS
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 99.9), min_size=2, max_size=2), st.integers(0, 2**31))
+def test_every_image_of_uneven_cameras_of_the_same_rate_stands_in_a_row(phases, seed):
+    rng, period = np.random.default_rng(seed), 1000 / FPS
+    gaps = np.diff(sorted(phases))[0]
+    uneven_ms = 0.4 * max(gaps, period - gaps) / 2
+    images = [(START_NS + round((phase + k * period + rng.uniform(-0.5, 0.5) * uneven_ms) * MS),
+               name, PICTURE)
+              for name, phase in zip(('front', 'wrist'), phases) for k in range(1, 60)]
+    others = [entry for entry in messages(7.0) if entry[1] in ('state', 'action')]
+    arrivals = sorted(images + others, key=lambda item: item[:2])
+    rows = feed(FrameSampler(SPEC), [(entry[0], *entry) for entry in arrivals])
+    for name in ('front', 'wrist'):
+        shown = [int(row.numbers[f'{STAMP}{name}'][0]) for row in rows]
+        between = [stamp for stamp, camera, _ in images
+                   if camera == name and shown[0] <= stamp <= shown[-1]]
+        assert sorted(shown)[:len(between)] == sorted(between)
 
 
 def test_nothing_is_made_up_before_every_stream_has_spoken():

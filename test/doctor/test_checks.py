@@ -190,6 +190,7 @@ def test_lost_frames_are_counted_between_the_stamps():
     (921_600, replace(FAST_DDS, profile='/mine.xml', segment_bytes=1 << 20), 'warning'),
     (921_600, replace(FAST_DDS, profile='/large.xml', segment_bytes=1 << 26), 'ok'),
     (57_600, FAST_DDS, 'ok'),
+    (0, FAST_DDS, 'warning'),
     (921_600, SystemFacts(middleware='rmw_cyclonedds_cpp'), 'ok'),
 ])
 def test_large_images_need_more_shared_memory_under_fast_dds(size_bytes, system, state):

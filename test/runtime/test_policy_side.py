@@ -41,6 +41,8 @@ def test_latency_ignores_the_warm_up_and_forgets_old_values():
     for value in (9.0, 5.0, 1.0, 2.0, 3.0):
         window.add(value)
     assert (window.p50, window.maximum, window.count) == (2.0, 3.0, 5)
+    window.add(10.0)
+    assert window.p50 == 3.0
 
 
 def test_the_first_chunk_is_asked_for_at_once():

@@ -20,8 +20,8 @@ from faster_ros.robot_spec import load_robot_spec
 from faster_ros.sim.expert import PickExpert
 from faster_ros.sim.pick_episodes import PickCollector, PickSettings
 from faster_ros.sim.pick_trials import PickTrials
-from faster_ros.sim.scene import CUBE_COLOURS
 from faster_ros.sim.simulator import CameraRenderer, Simulator, TEST_SEED_START
+from faster_ros.sim.tasks import CUBE_COLOURS
 import numpy as np
 import pytest
 
@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_layout_and_other_seeds_others(simulator):
     assert layouts[0][0] == layouts[2][0]
     assert np.array_equal(layouts[0][1], layouts[2][1])
     assert not np.array_equal(layouts[0][1], layouts[1][1])
-    colours = {simulator.reset(seed).colour for seed in range(30)}
+    colours = {simulator.reset(seed).colours[0] for seed in range(30)}
     assert colours == set(CUBE_COLOURS)
 
 

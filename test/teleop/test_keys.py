@@ -13,8 +13,9 @@
 # limitations under the License.
 """Keys of a terminal: arrows and letters, and presses that end by themselves."""
 
-from faster_ros.teleop.keys import AXES, BUTTONS, decode, KeyStick
+from faster_ros.teleop.keys import AXES, BUTTONS, cue, decode, KeyStick
 from faster_ros.teleop.teleop_spec import load_teleop_spec
+import pytest
 
 MS = 1_000_000
 
@@ -48,3 +49,26 @@ def test_the_keyboard_file_reads_every_axis_and_button():
     last = leader.joy.joints['7']
     used = {leader.joy.mode, leader.gripper.close, last.plus, last.minus}
     assert used == set(BUTTONS.values())
+
+
+def status(recording, episodes=3, seconds=None, reason=''):
+    """Return what recorder_node tells."""
+    timed = {} if seconds is None else {'seconds': str(seconds)}
+    return {'recording': recording, 'episodes': str(episodes), 'reason': reason, **timed}
+
+
+@pytest.mark.parametrize(('before', 'now', 'words'), [
+    ({}, status('idle'), ''),
+    (status('idle'), status('recording', seconds=0.0), 'recording'),
+    (status('recording', seconds=1.0), status('recording', seconds=1.2), ''),
+    (status('recording', seconds=9.0), status('recording', seconds=0.1), 'recording'),
+    (status('recording', seconds=9.0), status('idle', 4), 'episode 3 saved'),
+    (status('recording', seconds=9.0), status('recording', 4, 0.1), 'episode 3 saved'),
+    (status('recording', seconds=9.0), status('idle'), 'discarded'),
+    (status('recording', seconds=9.0), status('stopped', 3, 9.0, 'stopped: 0.9 GB are left'),
+     'stopped 0.9 GB are left'),
+    (status('recording', seconds=9.0), status('idle', reason='the episode is lost: ...'),
+     'episode lost'),
+])
+def test_a_person_who_looks_at_the_arm_is_told_what_becomes_of_the_recording(before, now, words):
+    assert cue(before, now) == words

@@ -178,6 +178,7 @@ def test_chunks_end_with_the_last_action_of_their_episode(data, tmp_path):
     chunks = rows.chunks(4)
     assert np.array_equal(chunks[5], rows.actions[5:9])
     assert np.array_equal(chunks[18], rows.actions[[18, 19, 19, 19]])
+    assert np.array_equal(rows.chunks(4, 3)[11], rows.actions[[11, 14, 17, 19]])
     assert rows.tasks[0] == 'swing right'
 
 

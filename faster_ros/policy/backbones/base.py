@@ -46,13 +46,15 @@ class PolicyInput:
 
     ``images``: (B, cameras, ...) as the backbone's preprocessing makes them; ``words``: (B, L)
     ids, padded on the left; ``state``: (B, S) normalised joints; ``committed``: see
-    ``committed_actions.py``, for a policy that takes them.
+    ``committed_actions.py``, for a policy that takes them; ``tokens``: what ``embed`` makes of
+    all this, where it is known already.
     """
 
     images: Tensor
     words: Tensor
     state: Tensor
     committed: Tensor | None = None
+    tokens: PrefixTokens | None = None
 
     def to(self, device: torch.device) -> PolicyInput:
         """Return the batch on a device."""
@@ -123,7 +125,7 @@ class KeyValueCache:
     Prefix and action keys of every layer in buffers of their final size.
 
     A pass writes its own keys and sees a view, so that the prefix is copied once and not once per
-    pass. ``advance`` after a pass makes its tokens earlier ones.
+    pass; ``length`` is set before each pass.
     """
 
     def __init__(self, prefix: Prefix, tokens: int) -> None:
@@ -141,10 +143,6 @@ class KeyValueCache:
         keys[:, :, first:stop] = k
         values[:, :, first:stop] = v
         return keys[:, :, :stop], values[:, :, :stop]
-
-    def advance(self, tokens: int) -> None:
-        """Go on to the next pass."""
-        self.length += tokens
 
     def _buffer(self, prefix: Tensor, tokens: int) -> Tensor:
         buffer = torch.cat([prefix, prefix.new_zeros(
@@ -168,14 +166,16 @@ class Backbone(nn.Module):
     A vision-language model as the policy sees it: prefix tokens in, keys and values out.
 
     ``embed`` is the vision part and ``encode`` the layers; the split is what the benchmark
-    measures.
+    measures. ``static_vision``: whether ``embed`` asks nothing of the device, so that it can be
+    recorded as a CUDA graph; ``encode`` and ``extend`` always can.
     """
 
     geometry: Geometry
+    static_vision = False
 
     def forward(self, batch: PolicyInput) -> Prefix:
         """Encode the observation once; see Prefix."""
-        return self.encode(self.embed(batch))
+        return self.encode(batch.tokens or self.embed(batch))
 
     def embed(self, batch: PolicyInput) -> PrefixTokens:
         """Return the observation as tokens."""

@@ -25,6 +25,7 @@ class PaliGemma(PretrainedBackbone):
     """PaliGemma and PaliGemma 2: SigLIP, and Gemma or Gemma 2 over a bidirectional prefix."""
 
     bidirectional = True
+    static_vision = True
 
     def image_features(self, images: Tensor) -> tuple[Tensor, None]:
         """Return the tokens of images (B, cameras, 3, height, width)."""

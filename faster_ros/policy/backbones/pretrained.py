@@ -81,9 +81,9 @@ class PretrainedBackbone(Backbone):
         images = batch.words == self.model.config.image_token_id
         words = self.decoder.get_input_embeddings()(ids.masked_fill(images, 0))
         features, deep = self.image_features(batch.images)
-        if int(images.sum()) != len(features):
-            raise ValueError(f'words hold {int(images.sum())} places of image tokens, the images '
-                             f'give {len(features)}')
+        # Asserted on the device: asking it for the number would make every call wait.
+        torch._assert_async(images.sum() == len(features),
+                            f'words must hold the places of {len(features)} image tokens')
         x = words.masked_scatter(images[..., None], features.to(words.dtype))
         positions = self.rotary_positions(ids, mask, batch)
         if self.state_token is not None:

@@ -73,6 +73,8 @@ class KeypointEncoder(nn.Module):
 class TinyBackbone(Backbone):
     """Prefix order: image tokens of each camera, words, committed actions, one state token."""
 
+    static_vision = True
+
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
         size = config.backbone

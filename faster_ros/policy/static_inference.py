@@ -1,0 +1,166 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+A policy's call in static shapes: each part is recorded once as a CUDA graph, then replayed.
+
+Launching the kernels of a pass one by one from Python takes longer than they run. Every
+observation of a policy has one shape (see ``ImagesAndPrompt``), so the parts are recorded at the
+first call: vision where the backbone allows it, the prefix's layers, and each block pass, so that
+a deadline may still end decoding between two of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from functools import partial
+from typing import TypeVar
+import warnings
+
+from faster_ros.policy.backbones.base import PolicyInput, PrefixTokens
+from faster_ros.policy.config import BackboneConfig
+from faster_ros.policy.decode_deadline import DecodeDeadline
+from faster_ros.policy.faster_vla import BlockPasses, FASTerVLA
+from faster_ros.policy.shared_products import share_products
+import torch
+from torch import Tensor
+
+Work = Callable[[], object]
+Record = Callable[[Work], Work]
+_WARM_UP = 3
+T = TypeVar('T', PolicyInput, PrefixTokens)
+
+
+def cuda_graph(work: Work) -> Work:
+    """Return what repeats ``work`` on the GPU, with the tensors that it uses and makes now."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):  # libraries set themselves up in the first runs
+        for _ in range(_WARM_UP):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode='thread_local'):
+        work()
+    return graph.replay
+
+
+def prepare_inference(policy: FASTerVLA, device: torch.device) -> Callable[..., Tensor]:
+    """
+    Move a policy to where it runs and return its ``generate``; ``policy`` is changed.
+
+    On a GPU a vision-language model runs in bfloat16 with shared products, and calls are recorded.
+    """
+    policy.to(device).eval()
+    if device.type != 'cuda':
+        return policy.generate
+    if not isinstance(policy.config.backbone, BackboneConfig):
+        policy.to(torch.bfloat16)
+    share_products(policy.backbone)
+    return StaticInference(policy).generate
+
+
+def compile_layers(policy: FASTerVLA) -> None:
+    """Have torch.compile make kernels of the expert's layers and those over the prefix."""
+    for module in (policy.expert, getattr(policy.backbone, 'decoder', None)):
+        if module is not None:
+            module.compile(dynamic=False)
+
+
+class StaticInference:
+    """
+    ``FASTerVLA.generate``, greedy, by recorded parts; other shapes are recorded anew.
+
+    What a device refuses to record is called plainly from then on, with a warning.
+    """
+
+    def __init__(self, policy: FASTerVLA, record: Record = cuda_graph) -> None:
+        self._policy, self._record = policy, record
+        self._recorded: _RecordedCall | None = None
+        self._refused = False
+
+    @torch.inference_mode()
+    def generate(self, batch: PolicyInput, levels: int | None = None,
+                 deadline: DecodeDeadline | None = None) -> Tensor:
+        """Return codes (B, k, T); see ``FASTerVLA.generate``."""
+        if not self._refused and (self._recorded is None or not self._recorded.fits(batch)):
+            try:
+                self._recorded = _RecordedCall(self._policy, batch, self._record)
+            except RuntimeError as error:
+                self._refused, self._recorded = True, None
+                warnings.warn(f'calls are not recorded as CUDA graphs and take longer: {error}',
+                              stacklevel=2)
+        if self._recorded is None:
+            return self._policy.generate(batch, levels, deadline=deadline)
+        return self._recorded(batch, levels, deadline)
+
+
+class _RecordedCall:
+    """The parts of a call on buffers of one set of shapes."""
+
+    def __init__(self, policy: FASTerVLA, batch: PolicyInput, record: Record) -> None:
+        self._policy, self._batch = policy, _clone(batch)
+        self._tokens: PrefixTokens
+        self._passes: BlockPasses
+        if policy.backbone.static_vision:
+            self._see = record(self._embed)
+        else:
+            self._tokens = _clone(policy.backbone.embed(self._batch))
+            self._see = self._copy_tokens
+        self._think = record(self._encode)
+        self._runs = [record(partial(self._run, block)) for block in range(policy.config.blocks)]
+
+    def fits(self, batch: PolicyInput) -> bool:
+        """Return whether a batch has the recorded shapes."""
+        return [tensor.shape for tensor in _tensors(batch)] == [
+            tensor.shape for tensor in _tensors(self._batch)]
+
+    def __call__(self, batch: PolicyInput, levels: int | None,
+                 deadline: DecodeDeadline | None) -> Tensor:
+        """Return the codes of a batch."""
+        _copy(batch, self._batch)
+        self._see()
+        self._think()
+        return self._policy.run_passes(lambda block: self._runs[block](), self._passes.codes,
+                                       levels, deadline).clone()
+
+    def _embed(self) -> None:
+        self._tokens = self._policy.backbone.embed(self._batch)
+
+    def _copy_tokens(self) -> None:
+        _copy(self._policy.backbone.embed(self._batch), self._tokens)
+
+    def _encode(self) -> None:
+        self._passes = BlockPasses(self._policy, self._policy.backbone.encode(self._tokens))
+
+    def _run(self, block: int) -> None:
+        self._passes.run(block)
+
+
+def _tensors(group: PolicyInput | PrefixTokens) -> Iterable[Tensor]:
+    for field in fields(group):
+        value = getattr(group, field.name)
+        yield from value if isinstance(value, list) else [value] if value is not None else []
+
+
+def _clone(group: T) -> T:
+    return type(group)(**{
+        field.name: [tensor.clone() for tensor in value] if isinstance(value, list)
+        else None if value is None else value.clone()
+        for field in fields(group) for value in [getattr(group, field.name)]})
+
+
+def _copy(source: T, target: T) -> None:
+    for new, kept in zip(_tensors(source), _tensors(target)):
+        kept.copy_(new)

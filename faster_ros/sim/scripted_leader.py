@@ -1,0 +1,72 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""
+ScriptedLeader: a leader arm in a hand that knows the task ``pick``.
+
+It moves as the expert would, at a person's pace and not quite steadily. What it does next follows
+from where it is itself, from the measured gripper and from the cube, so what the hand's
+unsteadiness spoils it repairs, and recordings hold such repairs.
+"""
+
+from __future__ import annotations
+
+from faster_ros.interfaces import FloatArray
+from faster_ros.robot_spec import RobotSpec
+from faster_ros.sim.expert import PickExpert
+import numpy as np
+
+_PACE = 0.5  # of the expert's: an arm that follows 0.1 s behind still has the cube in its fingers
+_SWAY_S = 0.4  # for which a hand strays one way
+_SWAY_SHARE = 0.5  # of the time in which it strays
+
+
+class ScriptedLeader:
+    """The pose of the leader arm, one period after the other."""
+
+    def __init__(self, spec: RobotSpec, period_s: float, unsteadiness: float) -> None:
+        """``unsteadiness``: standard deviation of a joint's stray speed, rad/s."""
+        if spec.arms or spec.base is not None:
+            raise ValueError(f"robot '{spec.robot}': the scripted leader leads robots with one "
+                             'arm and no base')
+        self._spec, self._period_s, self._unsteadiness = spec, period_s, unsteadiness
+        self._expert = PickExpert(spec, _PACE * period_s)
+        self._lower, self._upper = spec.limit_array('lower'), spec.limit_array('upper')
+        self._arm = spec.arm_mask
+        self.pose = spec.home_positions
+        self._steps = 0
+        self._sway = np.zeros_like(self.pose)
+
+    def begin(self, positions: FloatArray, seed: int) -> None:
+        """Bring the leader to the arm's measured ``positions`` (D,)."""
+        self.pose = np.clip(positions, self._lower, self._upper)
+        self.pose[~self._arm] = self._spec.gripper.open
+        self._rng = np.random.default_rng([seed, 3])
+        self._steps = 0
+
+    def step(self, positions: FloatArray, cube: FloatArray) -> FloatArray:
+        """
+        Return where the leader is a period later, (D,).
+
+        ``positions``: measured joints (D,), of which the gripper counts; ``cube``: its centre
+        (3,) in the base frame.
+        """
+        if self._steps % round(_SWAY_S / self._period_s) == 0:
+            strays = self._rng.random() < _SWAY_SHARE
+            self._sway = strays * self._unsteadiness * self._rng.normal(size=len(self.pose))
+        self._steps += 1
+        here = np.where(self._arm, self.pose, positions)
+        following = self._expert.plan_from(here, cube[None], 2)[1] + self._arm * self._sway * (
+            self._period_s)
+        self.pose = np.clip(following, self._lower, self._upper)
+        return self.pose

@@ -1,0 +1,115 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""Fused products and recorded parts compute what the plain policy does, for every backbone."""
+
+import copy
+
+from decoding_steps import decoded_in_steps
+from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.decode_deadline import DecodeDeadline
+from faster_ros.policy.shared_products import share_products
+from faster_ros.policy.sizes import random_observation, random_policy, size_config, SIZES
+from faster_ros.policy.static_inference import StaticInference
+import pytest
+from recorded_graph import recorded
+import torch
+
+pytest.importorskip('transformers', reason='transformers is not installed')
+
+from small_vlms import batch, codes, FAMILIES, model  # noqa: E402, I100
+
+EVERY_FAMILY = pytest.mark.parametrize('name', FAMILIES)
+EVERY_DECODER = pytest.mark.parametrize('expert', ['gated', 'none'])
+
+
+def rows(observations):
+    """Return the observations of a batch, one by one."""
+    return [PolicyInput(observations.images[row:row + 1], observations.words[row:row + 1],
+                        observations.state[row:row + 1])
+            for row in range(len(observations.state))]
+
+
+@torch.no_grad()
+@EVERY_FAMILY
+@EVERY_DECODER
+def test_products_that_are_shared_compute_the_same(name, expert):
+    plain = model(name, expert=expert)
+    fused = copy.deepcopy(plain)
+    assert share_products(fused.backbone) >= 15  # query, key, value, gate and value of 3 layers
+    torch.testing.assert_close(fused.logits(batch(name), codes()),
+                               plain.logits(batch(name), codes()), atol=1e-4, rtol=1e-4)
+
+
+def test_shared_products_are_saved_as_the_layers_they_were():
+    plain = model('smolvlm')
+    fused = copy.deepcopy(plain)
+    share_products(fused)
+    saved = fused.state_dict()
+    assert list(saved) == list(plain.state_dict())
+    assert all(torch.equal(saved[key], weight) for key, weight in plain.state_dict().items())
+
+
+@torch.no_grad()
+@EVERY_FAMILY
+@EVERY_DECODER
+@pytest.mark.parametrize('block_size', [1, 4])
+def test_a_recorded_call_answers_each_observation_as_the_plain_one(name, expert, block_size):
+    policy = model(name, expert=expert, block_size=block_size)
+    static, made = StaticInference(policy, recorded), []
+    forward = policy.expert.forward
+
+    def kept(*arguments):
+        made.append(forward(*arguments))
+        return made[-1]
+
+    policy.expert.forward = kept
+    static.generate(rows(batch(name))[0])
+    policy.expert.forward = forward
+    recorded_logits = made[1::2]  # each pass runs once before it is recorded
+    for observation in rows(batch(name, 3)):
+        chosen, logits = decoded_in_steps(policy, observation)
+        assert torch.equal(static.generate(observation), chosen)
+        torch.testing.assert_close(torch.cat(recorded_logits, 1), torch.cat(logits, 1),
+                                   atol=1e-5, rtol=1e-5)
+
+
+def test_the_tiny_backbone_is_recorded_too_and_new_shapes_anew():
+    policy = random_policy(size_config(SIZES['tiny'], 3, 7, 64, 2), torch.device('cpu'),
+                           torch.float32)
+    static = StaticInference(policy, recorded)
+    one, two = (random_observation(policy.config, torch.device('cpu')) for _ in range(2))
+    both = PolicyInput(*(torch.cat([getattr(one, name), getattr(two, name)])
+                         for name in ('images', 'words', 'state')))
+    for observation in (one, two, both, two):
+        assert torch.equal(static.generate(observation), policy.generate(observation))
+
+
+def test_a_deadline_ends_a_recorded_call_between_two_levels():
+    policy = model('paligemma')
+    static = StaticInference(policy, recorded)
+    whole = policy.generate(batch('paligemma'))
+    assert torch.equal(static.generate(batch('paligemma'), deadline=DecodeDeadline(-1)),
+                       whole[:, :1])
+    assert torch.equal(static.generate(batch('paligemma'), levels=2), whole[:, :2])
+
+
+@pytest.mark.gpu
+def test_a_cuda_graph_answers_as_the_plain_call():
+    if not torch.cuda.is_available():
+        pytest.skip('torch finds no CUDA device here')
+    policy = model('paligemma').cuda()
+    static = StaticInference(policy)
+    for observation in rows(batch('paligemma', 3)):
+        observation = observation.to(torch.device('cuda'))
+        assert torch.equal(static.generate(observation), policy.generate(observation))

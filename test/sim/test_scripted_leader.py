@@ -1,0 +1,64 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""A leader arm in a scripted hand: what follows it late still lifts the cube."""
+
+from faster_ros.robot_spec import load_robot_spec
+from faster_ros.sim.scripted_leader import ScriptedLeader
+from faster_ros.sim.simulator import Simulator
+import numpy as np
+import pytest
+
+PERIOD_S = 0.02
+LATE = 5  # periods by which the arm follows
+LONGEST_S = 15.0
+
+
+def led(spec, seed, unsteadiness):
+    """Let an arm follow the leader; returns seconds until the cube is up, and the leader's way."""
+    simulator = Simulator(spec)
+    simulator.reset(seed)
+    leader = ScriptedLeader(spec, PERIOD_S, unsteadiness)
+    leader.begin(simulator.state()[0], seed)
+    poses = [leader.pose.copy()] * (LATE + 2)
+    while not simulator.succeeded() and len(poses) * PERIOD_S < LONGEST_S:
+        cube = simulator.cube_position(simulator.layout.colour)
+        poses.append(leader.step(simulator.state()[0], cube).copy())
+        before, target = poses[-2 - LATE:len(poses) - LATE]
+        for share in np.linspace(0.2, 1.0, round(PERIOD_S / simulator.timestep_s)):
+            simulator.advance(before + share * (target - before),
+                              spec.arm_mask * (target - before) / PERIOD_S)
+    return len(poses) * PERIOD_S, np.array(poses)
+
+
+@pytest.mark.parametrize('robot', ['fr3', 'ur5e'])
+def test_an_arm_that_follows_late_lifts_the_cube(robot):
+    spec = load_robot_spec(robot)
+    for seed in range(3):
+        seconds, poses = led(spec, seed, 0.08)
+        assert seconds < LONGEST_S
+        speed = np.abs(np.diff(poses[:, spec.arm_mask], axis=0)).max() / PERIOD_S
+        assert speed < 1.5  # rad/s
+
+
+def test_the_hand_strays_the_same_way_for_the_same_seed():
+    spec = load_robot_spec('fr3')
+    ways = [led(spec, 4, unsteadiness)[1] for unsteadiness in (0.08, 0.08, 0.0)]
+    np.testing.assert_array_equal(ways[0], ways[1])
+    some = min(len(way) for way in ways)
+    assert np.abs(ways[0][:some] - ways[2][:some]).max() > 0.01
+
+
+def test_a_robot_of_two_arms_has_no_scripted_leader():
+    with pytest.raises(ValueError, match="robot 'cobot_magic': the scripted leader leads robots "):
+        ScriptedLeader(load_robot_spec('cobot_magic'), PERIOD_S, 0.1)
