@@ -64,7 +64,7 @@ test: lint test-fast ## lint and the fast tests
 
 test-fast: $(READY) rendering
 	@mkdir -p "$$HOME"
-	$(PYTEST) -m 'not slow' -n 2 --timeout=120 $(ARGS)
+	$(PYTEST) -m 'not slow and not browser' -n 2 --timeout=120 $(ARGS)
 
 test-slow: $(READY) $(READY_TOOLS) rendering ## the slow tests: colcon install, training, demo
 	@mkdir -p "$$HOME"

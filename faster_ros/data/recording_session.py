@@ -124,10 +124,7 @@ class RecordingSession:
         """
         if self.state != IDLE:
             raise ValueError(f'an episode is {self.state}; save or discard it first')
-        silent = [name for name, meter in self.meters.items()
-                  if (meter.heard_ns is None or now_ns - meter.heard_ns > _FRESH_NS)
-                  and not (self._plan.policy_leads and name == 'action')]
-        if silent:
+        if silent := self.silent(now_ns):
             raise ValueError(f"nothing comes of {', '.join(silent)} (state: joint states, action: "
                              'what control_node sends while it is armed); expected all streams')
         known = {**self._plan.facts, **(facts or {})}
@@ -139,6 +136,12 @@ class RecordingSession:
         for meter in self.meters.values():
             meter.restart()
         self.state, self.outcome, self.reason = RECORDING, '', ''
+
+    def silent(self, now_ns: int) -> list[str]:
+        """Return the streams that were not heard for a second, though they should be."""
+        return [name for name, meter in self.meters.items()
+                if (meter.heard_ns is None or now_ns - meter.heard_ns > _FRESH_NS)
+                and not (self._plan.policy_leads and name == 'action')]
 
     def stop(self, reason: str = '') -> None:
         """Take no more rows; ``reason``: why, if nobody asked for it."""

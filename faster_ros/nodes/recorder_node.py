@@ -237,8 +237,9 @@ class RecorderNode(Node):
 
     def _publish_status(self) -> None:
         with self._lock:
-            values = self._session.figures() | {'task': self._task,
-                                                'folder': self._config.folder}
+            values = self._session.figures() | {
+                'task': self._task, 'folder': self._config.folder,
+                'silent': ', '.join(self._session.silent(self._now_ns()))}
         wrong = values['reason'] and values['recording'] in (IDLE, STOPPED)
         self._status_topic.publish(diagnostics.status_message(
             'recorder_node', self._spec.robot, diagnostics.WARN if wrong else diagnostics.OK,

@@ -49,6 +49,7 @@ class TrialRecorder:
         services['facts'] = (SetParameters, 'recorder_node/set_parameters')
         self._calls = ServiceCalls(node, stopping, services)
         self._status: dict[str, str] = {}
+        self._lost: set[str] = set()  # streams that fell silent while an episode was recorded
         node.create_subscription(DiagnosticStatus, 'recorder_node/status', self._on_status,
                                  qos.STATUS)
 
@@ -64,6 +65,7 @@ class TrialRecorder:
                                string_value=json.dumps(dict(facts)))
         told = self._calls.call('facts', SetParameters.Request(
             parameters=[Parameter(name='facts', value=value)]), repeatable=True).results[0]
+        self._lost = set()
         return self._ask('start') if told.successful else str(told.reason)
 
     def keep(self) -> str:
@@ -72,8 +74,9 @@ class TrialRecorder:
 
         One without a row, as nothing was sent to the arm, is no episode; its files are kept.
         """
-        stopped, saved = self._ask('stop'), self._ask('save')
-        return '; '.join(dict.fromkeys(filter(None, (stopped, saved))))
+        lost = f"nothing came of {', '.join(sorted(self._lost))} for a time" if self._lost else ''
+        found = self._ask('stop'), self._ask('save'), lost
+        return '; '.join(dict.fromkeys(filter(None, found)))
 
     @staticmethod
     def label(folder: Path) -> str:
@@ -92,6 +95,8 @@ class TrialRecorder:
         status = self._status
         if status.get('reason'):
             return f'{status["recording"]}: {status["reason"]}', False
+        if status.get('silent'):
+            return f'nothing comes of {status["silent"]}', False
         if status.get('recording') != RECORDING:
             return 'ready', True
         dropped = sum(int(value) for name, value in status.items() if name.endswith('_dropped'))
@@ -105,3 +110,5 @@ class TrialRecorder:
 
     def _on_status(self, message: DiagnosticStatus) -> None:
         self._status = values_of(message)
+        if self._status['recording'] == RECORDING and self._status['silent']:
+            self._lost |= set(self._status['silent'].split(', '))

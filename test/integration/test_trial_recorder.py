@@ -99,6 +99,8 @@ def begins(robot):
 
 
 def records(robot, seconds):
+    robot.recorder._status['seconds'] = '0'  # of the episode before
+
     def recorded():
         first, *rest = robot.recorder.state[0].split()
         return rest[:2] == ['s', 'recorded'] and int(first) >= seconds
@@ -118,6 +120,7 @@ def test_an_episode_begins_before_the_arm_and_says_which_attempt_it_is(start, tm
     records(robot, 1)
     # An evaluation_node that was killed comes back: what it left is saved, not forgotten.
     assert robot.recorder.begin(FACTS | {'attempt': '3'}) == ''
+    records(robot, 1)
     assert robot.recorder.keep() == ''
     entries = LeRobotDataset(tmp_path / 'set').episodes
     assert [entry.facts.facts['attempt'] for entry in entries] == ['1', '2', '3']
@@ -127,7 +130,7 @@ def test_an_episode_begins_before_the_arm_and_says_which_attempt_it_is(start, tm
 
 
 @pytest.mark.slow
-def test_a_camera_that_is_lost_stops_the_next_trial_in_words(start):
+def test_a_camera_that_is_lost_stops_the_next_trial_and_is_named_in_this_one(start):
     robot = start()
     begins(robot)
     assert 'no rows' in robot.recorder.keep()  # nothing was sent to the arm
@@ -136,6 +139,12 @@ def test_a_camera_that_is_lost_stops_the_next_trial_in_words(start):
                lambda: robot.recorder.state)
     robot.cameras = list(SPEC.cameras)
     begins(robot)
+    robot.sends = True
+    records(robot, 1)
+    robot.cameras = ['wrist']
+    wait_until(lambda: robot.recorder.state == ('nothing comes of front', False), 30.0,
+               lambda: robot.recorder.state)
+    assert robot.recorder.keep() == 'nothing came of front for a time'
 
 
 @pytest.mark.slow
