@@ -14,9 +14,10 @@
 """
 FASTerVQ for a user's own 20 to 200 episodes, within minutes on a CPU.
 
-It starts from PCA and residual k-means over augmented chunks, in the metric of seam_metric.py where
-chunks would jump at their seams, refits each slot's codes together by least squares, then trains the decoder's conv-transformer on the codes. What a stage does is
-kept only where it lowers the error on held-out chunks, the last tenth of what is given.
+It starts from PCA and residual k-means over augmented chunks, in a metric of its own where chunks
+would jump at their seams, refits each slot's codes together by least squares, then trains the
+decoder's conv-transformer on the codes. What these two stages do is kept only where it lowers the
+error on held-out chunks, the last tenth of what is given.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _LATENT = 96
 _FEW_COLUMNS = 9
 _BEAM = 16
 _SEAM_WEIGHT = 1.0
-_LARGEST_END_ERROR = 0.5  # of the recording's p99 step; above it chunks jump two to three such steps
+_LARGEST_END_ERROR = 0.5  # of the recording's p99 step; above it chunks jump two such steps
 
 
 @dataclass(frozen=True)
