@@ -39,8 +39,8 @@ from faster_ros.training.small_data import (
 from faster_ros.training.train_tokenizer import TokenizerTraining
 import numpy as np
 
-_PCA_WIDTHS = (12, 24)
-_SLOT_WIDTHS = (8, 16, 32, 48)
+_PCA_WIDTHS = (12, 16, 24)
+_SLOT_WIDTHS = (8, 12, 16, 24, 32, 48)
 _AUGMENTED = (0, 1, 10)  # for each recorded chunk; the variants above have three
 _CODES = (2, 4)  # times as many
 _SEAM_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)

@@ -53,7 +53,7 @@ _SMALLEST_CODEBOOK = 32
 _LATENT = 96
 _FEW_COLUMNS = 9
 _BEAM = 16
-_SEAM_WEIGHT = 1.0
+_SEAM_WEIGHT = 0.5
 _LARGEST_END_ERROR = 0.5  # of the recording's p99 step; above it chunks jump two such steps
 
 
@@ -128,7 +128,9 @@ class SmallDataFasterVq:
         held_out = max(1, round(_HELD_OUT * len(chunks)))
         train, judge = chunks[:-held_out], to_tensor(chunks[-held_out:])
         model = self._chosen_start(train, judge, rng)
+        judging = perf_counter()
         best = held_out_error(model, judge)
+        seconds_a_chunk = (perf_counter() - judging) / len(judge)
         self.log.append(f'PCA and k-means: held-out MSE {best:.2e}')
         some = train[rng.permutation(len(train))[:self.settings.chunks]]
         pool = self._with_augmented(train, some, rng)
@@ -140,7 +142,8 @@ class SmallDataFasterVq:
                 bar.set_postfix_str(f'{stage}, held-out MSE {error:.2e}')
                 return self.settings.seconds - elapsed
 
-            model, best = refitted(model, to_tensor(pool), judge, best, show)
+            model, best = refitted(model, to_tensor(pool), judge, best, show,
+                                   seconds_a_chunk * len(pool))
             self.log.append(f'codes refitted: held-out MSE {best:.2e}')
             if self.settings.conv_transformer:
                 model, best = trained(model, to_tensor(pool), judge, best, show)
