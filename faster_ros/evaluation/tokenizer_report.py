@@ -55,8 +55,8 @@ _ABLATION_COLUMNS = (
     ('name', 'variant', '{}'), ('tokens_mean', 'tokens', '{:.0f}'), ('vocabulary', 'K', '{}'),
     ('mse', 'MSE', '{:.2e}'), ('mse_low', 'from', '{:.2e}'), ('mse_high', 'to', '{:.2e}'),
     ('l1', 'L1', '{:.4f}'), ('vrr_0.05', 'VRR .05', '{:.2f}'), ('vrr_0.1', 'VRR .10', '{:.2f}'),
-    ('jerk_ratio', 'jerk', '{:.2f}'), ('use_1', 'use of level 1', '{:.0%}'),
-    ('fit_s', 'fit s', '{:.0f}'),
+    ('jerk_ratio', 'jerk', '{:.2f}'), ('border_jump', 'border', '{:.2f}'),
+    ('use_1', 'use of level 1', '{:.0%}'), ('fit_s', 'fit s', '{:.0f}'),
 )
 _TEMPLATE = jinja2.Template(
     """<!doctype html>

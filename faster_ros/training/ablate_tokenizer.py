@@ -16,8 +16,8 @@ The ablations of FASTerVQ on given data: encoder, K, levels, DCT loss, grouping.
 
 Each variant of the paper's form (grid of codes, EMA codebooks, all of it trained) differs from the
 first in one thing and gets as many steps. Those of the form for small data vary the width of
-slots and the augmentation, beside PCA k-means of the same tokens and codes. Seeds differ in the
-split and the initialisation.
+slots, the augmentation, the codes and what seams weigh, beside PCA k-means of the same tokens and
+codes. Seeds differ in the split and the initialisation.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ import numpy as np
 _PCA_WIDTHS = (12, 16, 24)
 _SLOT_WIDTHS = (8, 12, 16, 24, 32, 48)
 _AUGMENTED = (0, 1, 10)  # for each recorded chunk; the variants above have three
+_CODES = (2, 4)  # times as many
+_SEAM_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)
 _BUDGET_S = 600.0  # of a fit: more than it takes
 _PATCH_ROWS = 4  # at most; one row of codes for each chunk is left, as in the paper
 
@@ -82,7 +84,11 @@ def small_data_makers(recording: Recording, horizon_s: float) -> list[Maker]:
             *(faster(f'FASTerVQ, slots of {width}', replace(base, slot_width=width))
               for width in _SLOT_WIDTHS),
             *(faster(f'FASTerVQ, {count} augmented', replace(base, augmented=count))
-              for count in _AUGMENTED)]
+              for count in _AUGMENTED),
+            *(faster(f'FASTerVQ, {times} times the codes', replace(
+                base, codebook_size=times * size)) for times in _CODES),
+            *(faster(f'FASTerVQ, seams {weight:g}', replace(base, seam_weight=weight))
+              for weight in _SEAM_WEIGHTS)]
 
 
 class _Named:

@@ -14,9 +14,10 @@
 """
 FASTerVQ for a user's own 20 to 200 episodes, within minutes on a CPU.
 
-It starts from PCA and residual k-means over augmented chunks, in the metric of seam_metric.py where
-chunks would jump at their seams, refits each slot's codes together by least squares, then trains the decoder's conv-transformer on the codes. What a stage does is
-kept only where it lowers the error on held-out chunks, the last tenth of what is given.
+It starts from PCA and residual k-means over augmented chunks, in a metric of its own where chunks
+would jump at their seams, refits each slot's codes together by least squares, then trains the
+decoder's conv-transformer on the codes. What these two stages do is kept only where it lowers the
+error on held-out chunks, the last tenth of what is given.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ _SMALLEST_CODEBOOK = 32
 _LATENT = 96
 _FEW_COLUMNS = 9
 _BEAM = 16
-_SEAM_WEIGHT = 1.0
-_LARGEST_END_ERROR = 0.5  # of the recording's p99 step; above it chunks jump two to three such steps
+_SEAM_WEIGHT = 0.5
+_LARGEST_END_ERROR = 0.5  # of the recording's p99 step; above it chunks jump two such steps
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,9 @@ class SmallDataFasterVq:
         held_out = max(1, round(_HELD_OUT * len(chunks)))
         train, judge = chunks[:-held_out], to_tensor(chunks[-held_out:])
         model = self._chosen_start(train, judge, rng)
+        judging = perf_counter()
         best = held_out_error(model, judge)
+        seconds_a_chunk = (perf_counter() - judging) / len(judge)
         self.log.append(f'PCA and k-means: held-out MSE {best:.2e}')
         some = train[rng.permutation(len(train))[:self.settings.chunks]]
         pool = self._with_augmented(train, some, rng)
@@ -139,7 +142,8 @@ class SmallDataFasterVq:
                 bar.set_postfix_str(f'{stage}, held-out MSE {error:.2e}')
                 return self.settings.seconds - elapsed
 
-            model, best = refitted(model, to_tensor(pool), judge, best, show)
+            model, best = refitted(model, to_tensor(pool), judge, best, show,
+                                   seconds_a_chunk * len(pool))
             self.log.append(f'codes refitted: held-out MSE {best:.2e}')
             if self.settings.conv_transformer:
                 model, best = trained(model, to_tensor(pool), judge, best, show)

@@ -40,11 +40,14 @@ Show = Callable[[str, float], float]  # (stage, held-out error) -> seconds left
 
 
 def refitted(model: FASTerVQ, pool: Tensor, judge: Tensor, best: float,
-             show: Show) -> tuple[FASTerVQ, float]:
-    """Search and refit the codes in turn while that lowers the held-out error."""
+             show: Show, longest: float) -> tuple[FASTerVQ, float]:
+    """
+    Search and refit the codes in turn while that lowers the held-out error.
+
+    A round of ``longest`` seconds, or of what one took, is begun only where the budget has them.
+    """
     with torch.no_grad():
         latent = model.latent(pool)
-    longest = 0.0  # seconds of a round
     for _ in range(_REFITS):
         if show('codes', best) < longest:
             break
