@@ -188,7 +188,11 @@ class FASTerPolicy:
                              f"({', '.join(names)}), got {positions}")
         batch = self._input(images, positions, instruction, committed)
         with torch.inference_mode():
-            decoded = self._tokenizer.decode(self._generate(batch, deadline=deadline))
+            if self.parts.model.config.mean_latent:
+                decoded = self._tokenizer.decode_mean(
+                    self._generate(batch, deadline=deadline, shares=True))
+            else:
+                decoded = self._tokenizer.decode(self._generate(batch, deadline=deadline))
         self.decode_s = deadline.decode_s
         return self._to_actions(decoded, positions)
 

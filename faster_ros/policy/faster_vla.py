@@ -84,26 +84,30 @@ class FASTerVLA(nn.Module):
 
     @torch.no_grad()
     def generate(self, batch: PolicyInput, levels: int | None = None, top_k: int = 50,
-                 temperature: float = 0.0, deadline: DecodeDeadline | None = None) -> Tensor:
+                 temperature: float = 0.0, deadline: DecodeDeadline | None = None,
+                 shares: bool = False) -> Tensor:
         """
         Return codes (B, k, T) decoded block by block with the prefix computed once.
 
         ``levels`` below N_c stops early with the coarse levels, as ``decode_levels`` of the
         config does; a ``deadline`` ends with the whole levels that are ready, one at least.
-        Temperature 0 is greedy.
+        Temperature 0 is greedy. With ``shares``, which need ``mean_latent``, how likely each code
+        was, (B, k, T, V), given those that were chosen in the blocks before.
         """
-        return self.decode(self.prefix(batch), levels, top_k, temperature, deadline)
+        return self.decode(self.prefix(batch), levels, top_k, temperature, deadline, shares)
 
     @torch.no_grad()
     def decode(self, prefix: Prefix, levels: int | None = None, top_k: int = 50,
-               temperature: float = 0.0, deadline: DecodeDeadline | None = None) -> Tensor:
-        """Return codes (B, k, T) that continue a prefix; see ``generate``."""
+               temperature: float = 0.0, deadline: DecodeDeadline | None = None,
+               shares: bool = False) -> Tensor:
+        """Return codes (B, k, T) that continue a prefix, or shares; see ``generate``."""
         passes = BlockPasses(self, prefix, top_k, temperature)
-        return self.run_passes(passes.run, passes.codes, levels, deadline)
+        return self.run_passes(passes.run, passes.shares if shares else passes.codes, levels,
+                               deadline)
 
-    def run_passes(self, run: Callable[[int], None], codes: Tensor, levels: int | None = None,
+    def run_passes(self, run: Callable[[int], None], found: Tensor, levels: int | None = None,
                    deadline: DecodeDeadline | None = None) -> Tensor:
-        """Run passes 0, 1, ... that fill ``codes`` (B, N); return those wanted; see ``decode``."""
+        """Run passes 0, 1, ... that fill ``found`` (B, N, ...); return what is wanted of it."""
         config = self.config
         wanted = (levels or config.decode_levels or config.levels) * config.codes_per_level
         if deadline:
@@ -115,7 +119,7 @@ class FASTerVLA(nn.Module):
             level_ends = ready % config.codes_per_level == 0
             if deadline and level_ends and deadline.passed():
                 wanted = min(wanted, ready)
-        return codes[:, :wanted].unflatten(1, (-1, config.codes_per_level))
+        return found[:, :wanted].unflatten(1, (-1, config.codes_per_level))
 
     def _gaps(self, flat: Tensor) -> Tensor:
         """Return position gaps (B, N): drawn in training, fixed otherwise."""
@@ -130,7 +134,8 @@ class BlockPasses:
     The J passes that decode a chunk, each of a fixed shape, over buffers that stay.
 
     Pass j reads its block of the input and writes the next one, the codes that it chooses; run
-    again it does the same again.
+    again it does the same again. ``shares`` (B, N, V): how likely each code was, where V is 0
+    unless the config asks for a ``mean_latent``.
     """
 
     def __init__(self, policy: FASTerVLA, prefix: Prefix, top_k: int = 50,
@@ -142,6 +147,8 @@ class BlockPasses:
         self._positions = action_positions(
             start, start.new_full((len(start), config.tokens), config.gap))
         self._cache = KeyValueCache(prefix, config.tokens)
+        codes = config.codebook_size if config.mean_latent else 0
+        self.shares = torch.zeros((len(start), config.tokens, codes), device=start.device)
 
     @property
     def codes(self) -> Tensor:
@@ -156,3 +163,5 @@ class BlockPasses:
         logits = self._policy.expert(self._ids[:, here], self._positions[:, here], self._cache,
                                      self._policy.mask[here, :here.stop])
         self._ids[:, here.stop:here.stop + size] = choose(logits, *self._sampling)
+        if self._policy.config.mean_latent:
+            self.shares[:, here] = logits.float().softmax(-1)

@@ -96,8 +96,8 @@ class StaticInference:
 
     @torch.inference_mode()
     def generate(self, batch: PolicyInput, levels: int | None = None,
-                 deadline: DecodeDeadline | None = None) -> Tensor:
-        """Return codes (B, k, T); see ``FASTerVLA.generate``."""
+                 deadline: DecodeDeadline | None = None, shares: bool = False) -> Tensor:
+        """Return codes (B, k, T), or shares; see ``FASTerVLA.generate``."""
         if not self._refused and (self._recorded is None or not self._recorded.fits(batch)):
             try:
                 self._recorded = _RecordedCall(self._policy, batch, self._record)
@@ -106,8 +106,8 @@ class StaticInference:
                 warnings.warn(f'calls are not recorded as CUDA graphs and take longer: {error}',
                               stacklevel=2)
         if self._recorded is None:
-            return self._policy.generate(batch, levels, deadline=deadline)
-        return self._recorded(batch, levels, deadline)
+            return self._policy.generate(batch, levels, deadline=deadline, shares=shares)
+        return self._recorded(batch, levels, deadline, shares)
 
 
 class _RecordedCall:
@@ -133,13 +133,14 @@ class _RecordedCall:
             tensor.shape for tensor in _tensors(self._batch)]
 
     def __call__(self, batch: PolicyInput, levels: int | None,
-                 deadline: DecodeDeadline | None) -> Tensor:
-        """Return the codes of a batch."""
+                 deadline: DecodeDeadline | None, shares: bool) -> Tensor:
+        """Return the codes of a batch, or their shares."""
         _copy(batch, self._batch)
         self._see()
         self._think()
-        return self._policy.run_passes(lambda block: self._runs[block](), self._passes.codes,
-                                       levels, deadline).clone()
+        found = self._passes.shares if shares else self._passes.codes
+        return self._policy.run_passes(lambda block: self._runs[block](), found, levels,
+                                       deadline).clone()
 
     def _embed(self) -> None:
         self._tokens = self._policy.embed(self._batch)

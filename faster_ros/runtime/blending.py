@@ -22,7 +22,7 @@ Rules that merge a new chunk into the executing trajectory, ours and those of ot
     average       0.3 x executing + 0.7 x new wherever both have a row (LeRobot)
     ensemble      mean of all chunks that have a row, the oldest weighs most (ACT)
     crossfade     linear fade from the executing to the new chunk within the seam
-    smooth        fade with zero speed and acceleration at both ends, on a C2 curve
+    smooth        fade with zero speed and acceleration at both ends, on a C2 curve, half of it slow
 
 Only the arm is merged like this; the gripper never is (``action_timeline.py``).
 """
@@ -42,6 +42,7 @@ import numpy as np
 
 _PAST_STEPS = 20  # of the grid: a control tick that is late still reads there
 _SOFT_START = 3.0  # times as long is the seam from standing
+_KEPT, _KEPT_SEAMS = 0.5, 6.0  # share of a gap that fades slowly, and in how many seams
 _FADE = 0.85  # of a slope left after each step of the grid, a time constant of 60 ms
 
 
@@ -158,6 +159,11 @@ class SmoothSeam(MergeRule):
     A fade over ``blend_s`` between courses a gap ``g`` apart takes ``5.77 g / blend_s^2`` of
     acceleration at its worst. From standing it takes three times as long. Where the executing
     course ends before, the gap keeps the size and loses the slope that it has there.
+
+    In motion half of the gap fades six times as slowly. A late chunk answers an observation from before the
+    executing one took effect: were it followed wholly, each chunk would go on from the last but
+    one, and the arm would swing between two courses that nothing brings together. What is kept of
+    the executing course couples them, and averages what contradicts itself.
     """
 
     def __init__(self, blend_s: float) -> None:
@@ -178,11 +184,17 @@ class SmoothSeam(MergeRule):
         # What shapes the target up to now, control points up to two steps ahead, stays.
         start = max(now_ns, chunk.begin_ns) // GRID_NS + 2
         standing = not isinstance(executing, SmoothCourse)
-        seam_s = self._blend_s * (_SOFT_START if standing else 1.0)
-        share = np.clip((steps - start) / max(seam_s * 1e9 / GRID_NS, 1.0), 0.0, 1.0)
-        fade = (share**3 * (10 - 15 * share + 6 * share**2))[:, None]
+        kept, seam_s = (0.0, _SOFT_START * self._blend_s) if standing else (_KEPT, self._blend_s)
+        left = (1.0 - kept) * _left(steps - start, seam_s)
+        left += kept * _left(steps - start, _KEPT_SEAMS * seam_s)
         begin_ns = max(executing.begin_ns, (first + 1) * GRID_NS)
-        return SmoothCourse(first, points + (1 - fade) * gap, begin_ns, chunk.end_ns)
+        return SmoothCourse(first, points + left[:, None] * gap, begin_ns, chunk.end_ns)
+
+
+def _left(steps: Times, seconds: float) -> FloatArray:
+    """Return how much of a gap is left, 1 to 0, at grid ``steps`` (T,) after its seam began."""
+    share = np.clip(steps / max(seconds * 1e9 / GRID_NS, 1.0), 0.0, 1.0)
+    return np.asarray(1.0 - share**3 * (10 - 15 * share + 6 * share**2))
 
 
 def _joined(executing: Trajectory, now_ns: int, times: Times, rows: FloatArray) -> StraightLines:

@@ -97,6 +97,17 @@ class FASTerVQ(nn.Module):
         decoded = self._decode_latent(self.quantizer.lookup(codes))
         return decoded.clamp(-config.output_limit, config.output_limit)
 
+    @torch.no_grad()
+    def decode_mean(self, shares: Tensor) -> Tensor:
+        """
+        Return chunks (B, H, D) of the mean latent, k = 1..K levels.
+
+        ``shares`` (B, k, T, V): how likely each code is. Where no code is sure, the mean is nearer
+        to what was meant than the likeliest one: residual codes that are wrong are mere noise.
+        """
+        limit = self.config.output_limit
+        return self._decode_latent(self.quantizer.mean(shares)).clamp(-limit, limit)
+
     def latent(self, chunks: Tensor) -> Tensor:
         """Return z (B, T, latent_dim), what the quantizer sees."""
         if self.config.slots:

@@ -93,6 +93,12 @@ class ResidualQuantizer(nn.Module):
         out: Tensor = self.project_out(total)
         return out
 
+    def mean(self, shares: Tensor) -> Tensor:
+        """Return the mean latent (B, T, latent_dim) of codes with shares (B, k, T, V)."""
+        total = torch.einsum('bktv,kvc->btc', shares, self.codebooks[:shares.shape[1]])
+        out: Tensor = self.project_out(total)
+        return out
+
     def _nearest(self, level: int, residual: Tensor) -> Tensor:
         book = self.codebooks[level]
         # The residual's own square is the same for every code and does not decide.

@@ -62,6 +62,10 @@ class SlotQuantizer(nn.Module):
         known = (codes >= 0)[..., None]
         return (self._chosen(codes.clamp(min=0)) * known).sum(1)
 
+    def mean(self, shares: Tensor) -> Tensor:
+        """Return the mean latent (B, slots, latent_dim) of codes with shares (B, k, slots, V)."""
+        return torch.einsum('bktv,ktvc->btc', shares, self.codebooks[:shares.shape[1]])
+
     @torch.no_grad()
     def search(self, latent: Tensor) -> Tensor:
         """Return the codes (B, K, slots) of the best sums that the beam finds."""

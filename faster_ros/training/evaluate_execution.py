@@ -46,9 +46,9 @@ def measure(checkpoint: Path, way: Execution, trials: int, workers: int) -> dict
 
 
 def fingerprint(checkpoint: Path) -> str:
-    """Return a short hash of a policy's weights, by which its figures are told from others'."""
-    weights = (checkpoint / 'policy.safetensors').read_bytes()
-    return hashlib.sha256(weights).hexdigest()[:12]
+    """Return a short hash of weights and config, by which figures are told from others'."""
+    parts = [(checkpoint / name).read_bytes() for name in ('policy.safetensors', 'config.json')]
+    return hashlib.sha256(b''.join(parts)).hexdigest()[:12]
 
 
 def describe(cell: dict[str, Any]) -> str:

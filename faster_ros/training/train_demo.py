@@ -56,6 +56,8 @@ import torch
 # The policy names the finest level right too seldom for it to help: on 300 layouts of seeds from
 # 3,000,000 two levels succeeded in 295 and all three in 286.
 _DECODE_LEVELS = 2
+# A finer code is often wrong, and a wrong one is noise: the mean is nearer to what the expert does.
+_MEAN_LATENT = True
 _CODE_BATCH = 1000
 # Versions of each step where the policy learns delays: in one of them nothing is committed.
 _VERSIONS = 3
@@ -160,7 +162,8 @@ class DemoTraining:
         """Make the untrained policy; its words are those of the demonstrations."""
         config = replace(
             policy_config(self.spec, self.settings, demonstrations, tokenizer.config),
-            decode_levels=_DECODE_LEVELS, committed_rows=self._committed_rows)
+            decode_levels=_DECODE_LEVELS, mean_latent=_MEAN_LATENT,
+            committed_rows=self._committed_rows)
         training = PolicyTraining(self.plan.policy_steps)
         self.trainer = PolicyTrainer(FASTerVLA(config), training, self.plan.seed)
         self.parts = PolicyParts(self.trainer.average, tokenizer, self.normalisers.actions,

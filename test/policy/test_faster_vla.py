@@ -150,6 +150,16 @@ def test_a_deadline_inside_a_block_of_two_levels_keeps_both():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('block_size', [1, 4])
+def test_shares_are_how_likely_the_codes_were_that_greedy_decoding_chose(block_size):
+    policy = model(block_size=block_size, mean_latent=True, decode_levels=2)
+    shares = policy.generate(batch(), shares=True)
+    assert shares.shape == (2, 2, 4, 16)
+    torch.testing.assert_close(shares.sum(-1), torch.ones(2, 2, 4))
+    assert torch.equal(shares.argmax(-1), policy.generate(batch()))
+
+
+@torch.no_grad()
 def test_fewer_levels_are_the_first_levels_of_all():
     policy = model()
     whole = policy.generate(batch())

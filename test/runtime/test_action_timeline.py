@@ -135,7 +135,7 @@ def test_a_smooth_seam_never_steps_in_speed_or_acceleration(gap):
     timeline = joined('smooth', 0.12)
     timeline.merge(chunk(0, 0.0), T0)
     timeline.merge(chunk(400, gap), T0 + 500 * MS)
-    path = np.array([at(timeline, 500 + ms)[0] for ms in range(600)])
+    path = np.array([at(timeline, 500 + ms)[0] for ms in range(800)])
     bend = np.diff(path, n=2) / 1e-3**2
     assert path[0] == 0.0 and path[-1] == pytest.approx(gap)
     assert (np.diff(path) >= -1e-12).all()
@@ -170,7 +170,27 @@ def test_a_seam_within_a_seam_starts_where_the_first_one_is():
     timeline.merge(chunk(450, 0.0), T0 + 580 * MS)
     assert 0.05 < middle < 0.95
     assert at(timeline, 580)[0] == pytest.approx(middle, abs=1e-9)
-    assert at(timeline, 1200)[0] == pytest.approx(0.0)
+    assert at(timeline, 1300)[0] == pytest.approx(0.0)
+
+
+def test_late_chunks_that_contradict_each_other_in_turn_swing_the_arm_less_than_they_do():
+    swings = {}
+    for rule in ('smooth', 'crossfade'):
+        timeline = joined(rule, 0.12)
+        path = []
+        for turn in range(12):
+            arrival = 300 * turn + 300
+            timeline.merge(chunk(arrival - 300, 0.05 * (-1) ** turn), T0 + arrival * MS)
+            path += [at(timeline, arrival + ms)[0] for ms in range(0, 300, 10)]
+        swings[rule] = np.ptp(path[-120:])
+    assert swings['crossfade'] == pytest.approx(0.1)
+    assert swings['smooth'] < 0.07
+
+
+def test_from_standing_nothing_of_the_held_pose_is_kept_beyond_the_soft_start():
+    timeline = joined('smooth', 0.12)
+    timeline.merge(chunk(0, slope=0.5), T0, held=np.zeros(8))
+    assert at(timeline, 400)[0] == pytest.approx(0.2)
 
 
 def test_the_seam_starts_at_the_held_pose_when_nothing_is_executing():

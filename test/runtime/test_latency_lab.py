@@ -37,7 +37,7 @@ def test_the_goals_of_the_regression_scenario_hold(latency, jitter):
                      command_rate_hz=250.0)
     for part in ('rows', 'fine'):
         assert found[f'{part}_acceleration'] <= 12.0
-        assert found[f'{part}_step'] <= (0.072 if latency == 0.1 else 0.068)
+        assert found[f'{part}_step'] <= 0.065
         assert found[f'{part}_rmse'] <= 0.020
     assert found['stall_later'] == 0.0
     assert found['cold_acceleration'] <= 1.2 * found['rows_acceleration']

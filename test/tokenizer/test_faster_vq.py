@@ -125,6 +125,15 @@ def test_codes_survive_saving_and_loading(fitted, tmp_path):
     assert torch.equal(again.encode(waves(9)), fitted.encode(waves(9)))
 
 
+def test_the_mean_of_a_sure_policy_is_its_codes_and_of_an_unsure_one_lies_between(fitted):
+    codes = fitted.encode(waves(32))[:, :2]
+    sure = torch.nn.functional.one_hot(codes, 16).float()
+    torch.testing.assert_close(fitted.decode_mean(sure), fitted.decode(codes))
+    latent = fitted.quantizer.lookup
+    torch.testing.assert_close(fitted.quantizer.mean(0.25 * sure + 0.75 * sure.roll(1, 0)),
+                               0.25 * latent(codes) + 0.75 * latent(codes).roll(1, 0))
+
+
 def test_encoding_does_not_change_the_codebooks(fitted):
     before = fitted.quantizer.codebooks.clone()
     fitted.encode(waves(64))
