@@ -101,7 +101,7 @@ class FASTerVLA(nn.Module):
         passes = BlockPasses(self, prefix, top_k, temperature)
         return self.run_passes(passes.run, passes.codes, levels, deadline)
 
-    def run_passes(self, run: Callable[[int], None], codes: Tensor, levels: int | None = None,
+    def run_passes(self, run: Callable[[int], object], codes: Tensor, levels: int | None = None,
                    deadline: DecodeDeadline | None = None) -> Tensor:
         """Run passes 0, 1, ... that fill ``codes`` (B, N); return those wanted; see ``decode``."""
         config = self.config
