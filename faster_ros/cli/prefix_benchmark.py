@@ -26,6 +26,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 import json
 from pathlib import Path
 from typing import Any
@@ -167,10 +168,10 @@ def _episodes(options: argparse.Namespace, width: int,
               height: int) -> Iterator[list[tuple[ImageArray, FloatArray, str]]]:
     """Yield the frames of episodes that the scripted expert leads, on layouts of the tests."""
     collector = PickCollector(load_robot_spec(options.robot), PickSettings(
-        image_width=width, image_height=height, max_steps=options.frames))
+        image_width=width, image_height=height))
     for index in range(options.episodes):
         yield [(step.images, step.positions, step.instruction)
-               for step in collector.episode(TEST_SEED_START + index)]
+               for step in islice(collector.episode(TEST_SEED_START + index), options.frames)]
 
 
 def _trained(options: argparse.Namespace, device: torch.device) -> _Subject:
