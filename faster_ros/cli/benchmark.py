@@ -50,7 +50,7 @@ from faster_ros.policy.sizes import (
     with_blocks_of,
     without_expert,
 )
-from faster_ros.policy.static_inference import compile_layers, cuda_graph
+from faster_ros.policy.static_inference import cuda_graph
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from matplotlib.figure import Figure
@@ -105,8 +105,6 @@ def measure(options: argparse.Namespace, device: torch.device,
     record = plainly if options.plain or device.type != 'cuda' else cuda_graph
     if not options.plain:
         share_products(policy.backbone)
-    if options.compile:
-        compile_layers(policy)
     watch = measure_call(policy, batch, tokenizer.decode, options.calls, record)
     decodes = measure_in_turn({
         'BAR': decoding(policy, batch),
@@ -118,8 +116,7 @@ def measure(options: argparse.Namespace, device: torch.device,
     return {
         'size': options.size, 'note': size.note, 'layout': options.layout,
         'device': _device_name(device), 'dtype': str(dtype), 'threads': torch.get_num_threads(),
-        'inference': {'shared_products': not options.plain, 'cuda_graphs': record is cuda_graph,
-                      'compiled': options.compile},
+        'inference': {'shared_products': not options.plain, 'cuda_graphs': record is cuda_graph},
         'tokens': config.tokens, 'block_size': config.block_size, 'passes': config.blocks,
         'cameras': options.cameras, 'prefix_tokens': prefix.mask.shape[1],
         'parameters': {'backbone': _count(policy.backbone), 'expert': _count(policy.expert)},
@@ -194,8 +191,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--threads', type=int, default=0, help='torch threads (its own choice)')
     parser.add_argument('--plain', action='store_true', help='neither CUDA graphs nor shared '
                         'products, which are used by default (graphs on a GPU)')
-    parser.add_argument('--compile', action='store_true',
-                        help='torch.compile the layers first; takes minutes')
     parser.add_argument('--out', type=Path, default=Path('out/benchmark_policy'))
     return parser
 

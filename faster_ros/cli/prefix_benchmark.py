@@ -25,13 +25,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 import json
 from pathlib import Path
 from typing import Any
 
 from faster_ros.bringup import default_checkpoint
 from faster_ros.interfaces import FloatArray, ImageArray
-from faster_ros.policy.backbones.base import PolicyInput, Prefix, PrefixTokens
+from faster_ros.policy.backbones.base import Backbone, PolicyInput, Prefix, PrefixTokens
 from faster_ros.policy.checkpoint import load_policy
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.latency import Stopwatch
@@ -139,11 +141,13 @@ def _options(policy: FASTerVLA) -> Iterator[tuple[str, Callable[[], Encode]]]:
     backbone = policy.backbone
     yield 'none', lambda: backbone.encode
     for share in _SHARES:
-        yield f'image_share {share}', lambda share=share: (
-            lambda tokens: backbone.encode(merge_alike(tokens, share)))
+        yield f'image_share {share}', partial(_merging, backbone, share)
     for tolerance in _TOLERANCES:
-        yield f'reuse_tolerance {tolerance}', (
-            lambda tolerance=tolerance: FrameReuse(backbone, tolerance))
+        yield f'reuse_tolerance {tolerance}', partial(FrameReuse, backbone, tolerance)
+
+
+def _merging(backbone: Backbone, share: float) -> Encode:
+    return lambda tokens: backbone.encode(merge_alike(tokens, share))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -164,10 +168,10 @@ def _episodes(options: argparse.Namespace, width: int,
               height: int) -> Iterator[list[tuple[ImageArray, FloatArray, str]]]:
     """Yield the frames of episodes that the scripted expert leads, on layouts of the tests."""
     collector = PickCollector(load_robot_spec(options.robot), PickSettings(
-        image_width=width, image_height=height, max_steps=options.frames))
+        image_width=width, image_height=height))
     for index in range(options.episodes):
         yield [(step.images, step.positions, step.instruction)
-               for step in collector.episode(TEST_SEED_START + index)]
+               for step in islice(collector.episode(TEST_SEED_START + index), options.frames)]
 
 
 def _trained(options: argparse.Namespace, device: torch.device) -> _Subject:

@@ -105,7 +105,7 @@ class FASTerVLA(nn.Module):
         return self.run_passes(passes.run, passes.shares if shares else passes.codes, levels,
                                deadline)
 
-    def run_passes(self, run: Callable[[int], None], found: Tensor, levels: int | None = None,
+    def run_passes(self, run: Callable[[int], object], found: Tensor, levels: int | None = None,
                    deadline: DecodeDeadline | None = None) -> Tensor:
         """Run passes 0, 1, ... that fill ``found`` (B, N, ...); return what is wanted of it."""
         config = self.config

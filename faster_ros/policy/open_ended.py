@@ -46,7 +46,8 @@ class OpenEndedVLA(FASTerVLA):
 
     @torch.no_grad()
     def decode(self, prefix: Prefix, levels: int | None = None, top_k: int = 50,
-               temperature: float = 0.0, deadline: DecodeDeadline | None = None) -> Tensor:
+               temperature: float = 0.0, deadline: DecodeDeadline | None = None,
+               shares: bool = False) -> Tensor:
         """Return codes (B, 1, t) that stop with the pass in which the last sequence ends."""
         passes = BlockPasses(self, prefix, top_k, temperature)
         for token in range(self.config.tokens):

@@ -75,13 +75,6 @@ def prepare_inference(policy: FASTerVLA, device: torch.device,
     return StaticInference(policy).generate if device.type == 'cuda' else policy.generate
 
 
-def compile_layers(policy: FASTerVLA) -> None:
-    """Have torch.compile make kernels of the expert's layers and those over the prefix."""
-    for module in (policy.expert, getattr(policy.backbone, 'decoder', None)):
-        if module is not None:
-            module.compile(dynamic=False)
-
-
 class StaticInference:
     """
     ``FASTerVLA.generate``, greedy, by recorded parts; other shapes are recorded anew.
