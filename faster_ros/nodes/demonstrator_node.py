@@ -22,6 +22,7 @@ the other nodes send and measure.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 import json
 import sys
@@ -235,7 +236,7 @@ class DemonstratorNode(Node):
                 raise GraphFault(f'{_SERVICES[name][1]}: {answer.message}')
             self._stopping.wait(_AGAIN_S)
 
-    def _wait(self, ready: Any, limit_s: float, what: str) -> None:
+    def _wait(self, ready: Callable[[], bool], limit_s: float, what: str) -> None:
         end = time.monotonic() + limit_s
         while not ready():
             if self._stopping.wait(_POLL_S):
