@@ -175,24 +175,34 @@ def _plot(replays: dict[str, Replay], path: Path) -> None:
 def _closed_loop(options: argparse.Namespace, path: Path) -> None:
     """Run the cells that are not in the file yet; each is written when it is done."""
     from faster_ros.sim.pick_trials import Execution
+    from faster_ros.training.evaluate_demo import SUBJECTS
     from faster_ros.training.evaluate_execution import describe, fingerprint, measure
 
     blend_s = 0.12 if options.blend is None else options.blend
     known = json.loads(path.read_text())['cells'] if path.exists() else []
-    cells: dict[str, Any] = {_key(cell): cell for cell in known}
+    cells: dict[str, dict[str, Any]] = {_key(cell): cell for cell in known}
     checkpoint = fingerprint(options.checkpoint)
+
+    def cell(way: Execution, subject: str) -> dict[str, Any]:
+        key = _key({'checkpoint': checkpoint, 'trials': options.trials,
+                    'subject': SUBJECTS[subject], 'execution': asdict(way)})
+        if key not in cells:
+            cells[key] = measure(options.checkpoint, way, options.trials, options.workers, subject)
+            _write(path, {'cells': list(cells.values())})
+        return cells[key]
+
+    expert = cell(Execution(blend_s=blend_s, drift_m_s=options.drift), 'expert')
+    print(f'the expert alone: {describe(expert)}', flush=True)
     for delay in options.delays:
         for rule in options.rules:
             way = Execution(delay, rule, blend_s, drift_m_s=options.drift,
                             conditioned=not options.unconditioned)
-            key = _key({'checkpoint': checkpoint, 'trials': options.trials,
-                        'execution': asdict(way)})
-            if key not in cells:
-                cells[key] = measure(options.checkpoint, way, options.trials, options.workers)
-                _write(path, {'cells': list(cells.values())})
-            print(describe(cells[key]), flush=True)
+            found = cell(way, 'policy')
+            ratio = found['jerk_rms'] / expert['jerk_rms']
+            print(f"{describe(found)}, {ratio:.2f} of the expert's jerk", flush=True)
 
 
 def _key(cell: dict[str, Any]) -> str:
     """Return what makes a cell comparable with another one of the same key."""
-    return json.dumps([cell['checkpoint'], cell['trials'], cell['execution']], sort_keys=True)
+    return json.dumps([cell[name] for name in ('checkpoint', 'trials', 'subject', 'execution')],
+                      sort_keys=True)

@@ -51,6 +51,7 @@ from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
+_CHUNKS = 2000  # newest ones whose way to the first command is measured
 _STATUS_RATE_HZ = 10.0
 _LONGEST_STOP_S = 1.0
 
@@ -75,6 +76,8 @@ class ControlNode(Node):
         self._state: RobotState | None = None
         self._offset = ClockOffset()
         self._chunk_age = LatencyWindow(warm_up=0)
+        self._to_command = LatencyWindow(_CHUNKS, warm_up=0)  # guarded by the lock, as is:
+        self._taken_s: float | None = None  # when the chunk came that no command followed yet
         self._incomplete = ''
         self._sent = 0
         self._plan_told = False
@@ -171,6 +174,7 @@ class ControlNode(Node):
         with self._lock:
             self._controller.coast(missed, now_ns, self._state)
             command = self._controller.tick(now_ns, self._state)
+            taken_s, self._taken_s = self._taken_s, None
             if self._plan_told and not self._controller.follows:
                 self._tell_plan(now_ns)
         if command is None:
@@ -180,6 +184,9 @@ class ControlNode(Node):
         self._command_topic.publish(
             conversions.command_to_state(command, self._spec.action_names))
         self._sent += 1
+        if taken_s is not None:
+            with self._lock:
+                self._to_command.add(time.monotonic() - taken_s)
 
     def _on_driver(self, name: str, problem: str, speed: float) -> None:
         self._driver_problems[name], self._driver_speeds[name] = problem, speed
@@ -232,7 +239,7 @@ class ControlNode(Node):
         self._take_chunk(lambda: conversions.chunk_from_message(message))
 
     def _take_chunk(self, read: Callable[[], ActionChunk]) -> None:
-        now_ns = self._now_ns()
+        now_ns, came_s = self._now_ns(), time.monotonic()
         try:
             chunk = read()
         except ValueError as error:
@@ -242,6 +249,7 @@ class ControlNode(Node):
         self._chunk_age.add((now_ns - chunk.start_ns) * 1e-9)
         with self._lock:
             if self._controller.accept(chunk, now_ns):
+                self._taken_s = came_s
                 self._tell_plan(now_ns)
 
     def _tell_plan(self, now_ns: int) -> None:
@@ -265,6 +273,7 @@ class ControlNode(Node):
         now_ns = self._now_ns()
         with self._lock:
             status = self._controller.status(now_ns)
+            to_command_s = self._to_command.p50, self._to_command.p99
         self._log_change(f'{status.mode} {status.reason}'.strip(), status.detail)
         if status.problem:
             self._log.problem('chunk', f'chunk refused: {status.problem}')
@@ -278,6 +287,7 @@ class ControlNode(Node):
             'recovery': self._control_services.recovery.progress,
             'state_age_s': None if state is None else (now_ns - state.stamp_ns) * 1e-9,
             'chunk_age_p50_s': self._chunk_age.p50, 'chunk_age_p99_s': self._chunk_age.p99,
+            'chunk_to_command_p50_s': to_command_s[0], 'chunk_to_command_p99_s': to_command_s[1],
             'period_deviation_p50_ms': monitor.quantile_ms(0.5),
             'period_deviation_p99_ms': monitor.quantile_ms(0.99),
             'period_deviation_max_ms': monitor.maximum_ms, 'periods_missed': monitor.missed,

@@ -231,6 +231,7 @@ class DemoNode(Node):
             'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
             'time_limit_s': self._time_limit_s,
             'machine': machine,
+            'control': self._client.control,
         }
         summary = summarize(self._records, context)
         self._out.mkdir(parents=True, exist_ok=True)

@@ -80,8 +80,8 @@ class PolicyConfig:
     codes decoded in one pass. ``train_gap`` is the range of the spacing augmentation: the step
     between the positions of neighbouring action tokens; ``gap`` is the fixed one at inference.
     ``decode_levels`` stops inference after so many residual levels; None decodes all.
-    ``mean_latent``: the chunk is made of the mean latent over all codes, each weighed by how likely
-    it is, instead of the likeliest codes.
+    ``mean_latent``: the chunk is made of the mean latent over all codes, each weighed by how
+    likely it is, instead of the likeliest codes.
     ``committed_rows``: the most committed actions that are given as an input; 0 takes none.
 
     ``vocabulary`` is for the backbone that has no tokenizer of its own; ``max_words`` bounds the

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 import warnings
 
 from faster_ros.policy.backbones.base import PolicyInput, PrefixTokens
@@ -156,10 +156,12 @@ def _tensors(group: PolicyInput | PrefixTokens) -> Iterable[Tensor]:
 
 
 def _clone(group: T) -> T:
-    return type(group)(**{
-        field.name: [tensor.clone() for tensor in value] if isinstance(value, list)
-        else value.clone() if isinstance(value, Tensor) else value
-        for field in fields(group) for value in [getattr(group, field.name)]})
+    cloned: dict[str, Any] = {}
+    for field in fields(group):
+        value = getattr(group, field.name)
+        cloned[field.name] = ([tensor.clone() for tensor in value] if isinstance(value, list)
+                              else value.clone() if isinstance(value, Tensor) else value)
+    return type(group)(**cloned)
 
 
 def _copy(source: T, target: T) -> None:

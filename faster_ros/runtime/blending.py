@@ -22,7 +22,7 @@ Rules that merge a new chunk into the executing trajectory, ours and those of ot
     average       0.3 x executing + 0.7 x new wherever both have a row (LeRobot)
     ensemble      mean of all chunks that have a row, the oldest weighs most (ACT)
     crossfade     linear fade from the executing to the new chunk within the seam
-    smooth        fade with zero speed and acceleration at both ends, on a C2 curve, half of it slow
+    smooth        fades with zero speed and acceleration at both ends, fast and slow, on a C2 curve
 
 Only the arm is merged like this; the gripper never is (``action_timeline.py``).
 """
@@ -160,10 +160,10 @@ class SmoothSeam(MergeRule):
     acceleration at its worst. From standing it takes three times as long. Where the executing
     course ends before, the gap keeps the size and loses the slope that it has there.
 
-    In motion half of the gap fades six times as slowly. A late chunk answers an observation from before the
-    executing one took effect: were it followed wholly, each chunk would go on from the last but
-    one, and the arm would swing between two courses that nothing brings together. What is kept of
-    the executing course couples them, and averages what contradicts itself.
+    In motion half of the gap fades six times as slowly. A late chunk answers an observation from
+    before the executing one took effect: were it followed wholly, each chunk would go on from the
+    last but one, and the arm would swing between two courses that nothing brings together. What
+    is kept of the executing course couples them, and averages what contradicts itself.
     """
 
     def __init__(self, blend_s: float) -> None:

@@ -39,7 +39,7 @@ import torch
 from tqdm import tqdm
 
 _RENDER_SCALE = 2  # images are rendered larger and averaged down, as a camera's pixels are
-_SUBJECTS = {'policy': 'the policy', 'tokenizer': 'the expert through the tokenizer',
+SUBJECTS = {'policy': 'the policy', 'tokenizer': 'the expert through the tokenizer',
              'expert': 'the expert alone'}
 _STATE: dict[str, Any] = {}  # one simulator and policy per worker process
 
@@ -56,11 +56,11 @@ def evaluate(checkpoint: Path, spec: RobotSpec, subject: str, trials: int,
     jobs = [(checkpoint, spec, subject, seed_start + index, how) for index in range(trials)]
     with get_context('spawn').Pool(workers) as pool:
         results = list(tqdm(pool.imap(_run_job, jobs), total=trials, unit='trial',
-                            desc=f'trials of {_SUBJECTS[subject]}'))
+                            desc=f'trials of {SUBJECTS[subject]}'))
     successes = sum(result.success for result in results)
     rate = success_rate(successes, trials)
     return {
-        'subject': _SUBJECTS[subject], 'trials': trials, 'successes': successes,
+        'subject': SUBJECTS[subject], 'trials': trials, 'successes': successes,
         'interval_95': [rate.low, rate.high],
         'wrong_lifted': sum(result.wrong_lifted for result in results),
         'faults': [result.fault for result in results if result.fault],
@@ -126,7 +126,7 @@ def main(arguments: list[str], default_checkpoint: Path) -> int:
     spec = load_robot_spec('fr3')
     load_policy(options.checkpoint, spec)  # a bad checkpoint is named before any process starts
     results = {}
-    for subject in _SUBJECTS:
+    for subject in SUBJECTS:
         results[subject] = evaluate(options.checkpoint, spec, subject, options.trials,
                                     options.seed_start)
         print(describe(results[subject]), flush=True)

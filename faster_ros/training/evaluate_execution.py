@@ -31,9 +31,10 @@ from faster_ros.training.evaluate_demo import evaluate
 import numpy as np
 
 
-def measure(checkpoint: Path, way: Execution, trials: int, workers: int) -> dict[str, Any]:
-    """Run the trials of one way; return its counts, interval, times and jerk."""
-    result = evaluate(checkpoint, load_robot_spec('fr3'), 'policy', trials, workers=workers,
+def measure(checkpoint: Path, way: Execution, trials: int, workers: int,
+            subject: str = 'policy') -> dict[str, Any]:
+    """Run the trials of one way; return counts, interval, times and jerk; see ``evaluate``."""
+    result = evaluate(checkpoint, load_robot_spec('fr3'), subject, trials, workers=workers,
                       execution=way)
     each = result.pop('each')
     times = [trial['seconds'] for trial in each if trial['success']]

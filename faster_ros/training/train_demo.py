@@ -56,7 +56,7 @@ import torch
 # The policy names the finest level right too seldom for it to help: on 300 layouts of seeds from
 # 3,000,000 two levels succeeded in 295 and all three in 286.
 _DECODE_LEVELS = 2
-# A finer code is often wrong, and a wrong one is noise: the mean is nearer to what the expert does.
+# A fine code is often wrong, and a wrong one is noise: the mean is nearer to the expert's chunk.
 _MEAN_LATENT = True
 _CODE_BATCH = 1000
 # Versions of each step where the policy learns delays: in one of them nothing is committed.

@@ -40,12 +40,14 @@ def test_the_closed_loop_goes_on_where_it_was_ended(tmp_path, capsys):
                  '--drift', '0.02', '--out', str(tmp_path)]
     assert main([*arguments, '--delays', '0'], checkpoint) == 0
     path = tmp_path / 'closed_loop.json'
-    first = json.loads(path.read_text())['cells'][0]
-    path.write_text(json.dumps({'cells': [{**first, 'kept': True}]}))  # told from a new run
+    first = json.loads(path.read_text())['cells']
+    path.write_text(json.dumps({'cells': [{**cell, 'kept': True} for cell in first]}))
     assert main([*arguments, '--delays', '0', '0.3'], checkpoint) == 0
     cells = json.loads(path.read_text())['cells']
-    assert [cell['execution']['delay_s'] for cell in cells] == [0.0, 0.3]
-    assert [cell.get('kept') for cell in cells] == [True, None]
+    assert [cell['subject'] for cell in cells] == ['the expert alone', *['the policy'] * 2]
+    assert [cell['execution']['delay_s'] for cell in cells] == [0.0, 0.0, 0.3]
+    assert [cell.get('kept') for cell in cells] == [True, True, None]  # told from a new run
+    assert "of the expert's jerk" in capsys.readouterr().out
     assert cells[0]['execution']['drift_m_s'] == 0.02
 
 

@@ -303,6 +303,13 @@ def test_the_status_tells_how_regular_the_loop_is(arm):
     assert float(arm.status['period_deviation_max_ms']) > 0
 
 
+def test_the_status_tells_how_soon_a_command_follows_a_chunk(arm):
+    assert arm.arm().success
+    arm.send()
+    wait_until(lambda: arm.status.get('chunk_to_command_p99_s'), 60.0, lambda: str(arm.status))
+    assert 0 < float(arm.status['chunk_to_command_p99_s']) < 0.1
+
+
 def test_a_wrong_parameter_is_one_clear_line(tmp_path):
     process = Process(['-m', 'faster_ros.nodes.control_node', '--ros-args', '-p', 'blnd:=0.1'],
                       own_domain(), tmp_path / 'log')

@@ -79,6 +79,16 @@ def test_a_loaded_policy_answers_like_the_saved_one(parts, folder, spec):
     assert sum(file.stat().st_size for file in folder.iterdir()) < 10e6
 
 
+def test_a_policy_of_mean_latents_answers_otherwise_and_is_loaded_as_such(parts, spec, tmp_path):
+    mean = FASTerVLA(dataclasses.replace(parts.model.config, mean_latent=True))
+    mean.load_state_dict(parts.model.state_dict())
+    dataclasses.replace(parts, model=mean).save(tmp_path / 'mean', {})
+    chunk = load_policy(tmp_path / 'mean', spec).infer(observation(spec))
+    assert np.isfinite(chunk.actions).all()
+    likeliest = FASTerPolicy(parts).infer(observation(spec)).actions
+    assert not np.allclose(chunk.actions, likeliest)
+
+
 @pytest.mark.parametrize('instruction, message', [
     ('', 'instruction is empty'),
     ('   ', 'instruction is empty'),

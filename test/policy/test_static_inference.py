@@ -95,6 +95,15 @@ def test_the_tiny_backbone_is_recorded_too_and_new_shapes_anew():
         assert torch.equal(static.generate(observation), policy.generate(observation))
 
 
+@torch.no_grad()
+def test_a_recorded_call_gives_the_same_shares():
+    policy = model('paligemma', mean_latent=True)
+    static = StaticInference(policy, recorded)
+    for observation in rows(batch('paligemma', 3)):
+        torch.testing.assert_close(static.generate(observation, shares=True),
+                                   policy.generate(observation, shares=True))
+
+
 def test_a_deadline_ends_a_recorded_call_between_two_levels():
     policy = model('paligemma')
     static = StaticInference(policy, recorded)

@@ -71,6 +71,13 @@ def test_refitting_lowers_the_error_of_what_it_is_fitted_to():
     assert after < before
 
 
+def test_the_mean_of_sure_shares_is_what_is_looked_up():
+    made = quantizer()
+    codes = torch.tensor([[[1, 2], [3, 0]]])
+    sure = torch.nn.functional.one_hot(codes, made.config.codebook_size).float()
+    torch.testing.assert_close(made.mean(sure), made.lookup(codes))
+
+
 def test_an_unknown_code_adds_nothing():
     made = quantizer()
     codes = torch.tensor([[[1, 2], [3, 0]]])
