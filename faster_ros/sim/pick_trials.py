@@ -219,4 +219,5 @@ class _DelayedChunks:
             return None
         self._chunk = None
         self._scheduler.chunk_arrived(chunk, now_ns)
-        return chunk
+        # The arm stood since the observation; by their time the few rows may all be past.
+        return replace(chunk, start_ns=now_ns) if self._waits else chunk

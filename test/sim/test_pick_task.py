@@ -19,7 +19,7 @@ from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.sim.expert import PickExpert
 from faster_ros.sim.pick_episodes import PickCollector, PickSettings
-from faster_ros.sim.pick_trials import PickTrials
+from faster_ros.sim.pick_trials import Execution, PickTrials
 from faster_ros.sim.simulator import CameraRenderer, Simulator, TEST_SEED_START
 from faster_ros.sim.tasks import CUBE_COLOURS
 import numpy as np
@@ -94,6 +94,15 @@ def test_the_expert_picks_the_told_cube_through_the_motion_controller():
     results = [trials.run(TEST_SEED_START + index, infer) for index in range(10)]
     assert [result.success for result in results] == [True] * 10
     assert not any(result.wrong_lifted or result.fault for result in results)
+
+
+def test_synchronous_execution_moves_although_all_rows_are_past_when_a_chunk_arrives():
+    trials = PickTrials(SPEC, None, Execution(delay_s=0.5, merge='synchronous', horizon=3))
+    expert = PickExpert(SPEC, 0.1)
+    trial = trials.run(TEST_SEED_START, lambda observation: ActionChunk(
+        observation.stamp_ns, 100_000_000, expert.plan(trials.simulator, 16), SPEC.joint_names))
+    assert trial.fault == ''
+    assert trial.success
 
 
 def test_a_trial_ends_with_the_reason_when_the_policy_answers_rubbish():
