@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 import json
 from pathlib import Path
 import shutil
@@ -131,19 +132,23 @@ class BenchmarkData:
         return Demonstrations.load(folder)
 
     def _inputs(self, data: Demonstrations) -> PolicyData:
-        """Return the inputs of all steps; those of a frozen vision as its tokens."""
         words, state = words_and_state(self.config, self.normalisers.state, data)
         nothing = torch.zeros(len(words), 1, self.config.committed_rows, state.shape[1] + 1)
-        inputs = PolicyData(data.images, words, state, torch.zeros(0), nothing)
+        return PolicyData(data.images, words, state, torch.zeros(0), nothing)
+
+    @cached_property
+    def lessons(self) -> PolicyData:
+        """Return the inputs of the training steps; of a frozen vision its tokens, no images."""
+        inputs = self.inputs.only(self.training, torch.zeros(0))
         if self._trunk is None:
             return inputs
-        parts = np.array_split(np.arange(len(words)), -(-len(words) // _EMBED_BATCH))
+        parts = np.array_split(np.arange(len(inputs)), -(-len(inputs) // _EMBED_BATCH))
         with torch.no_grad():
             seen = [self._trunk.model.backbone.embed(inputs.tensors(rows)) for rows in parts]
         tokens = PrefixTokens(torch.cat([part.x for part in seen]),
                               torch.cat([part.mask for part in seen]),
                               torch.cat([part.positions for part in seen]))
-        unseen = np.zeros((len(words), len(self.config.cameras), 1, 1, 3), np.uint8)
+        unseen = np.zeros((len(inputs), len(self.config.cameras), 1, 1, 3), np.uint8)
         return replace(inputs, images=unseen, tokens=tokens)
 
     def _tokenizer(self) -> GridFasterVq:

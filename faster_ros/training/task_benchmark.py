@@ -22,7 +22,7 @@ and goes on with the rows that are missing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import cycle
 import json
 from pathlib import Path
@@ -133,7 +133,7 @@ class TaskBenchmark:
                                   level_weights=PolicyTraining.level_weights[:levels])
         trainer = PolicyTrainer(subject.model, training, plan.seed)
         targets = subject.targets(data.chunks[data.training])
-        trainer.train(data.inputs.only(data.training, targets), plan.steps)
+        trainer.train(replace(data.lessons, codes=targets), plan.steps)
         subject.model.load_state_dict(trainer.average.state_dict())
         return trainer.curve
 
