@@ -42,7 +42,7 @@ import numpy as np
 
 _PAST_STEPS = 20  # of the grid: a control tick that is late still reads there
 _SOFT_START = 3.0  # times as long is the seam from standing
-_KEPT, _KEPT_SEAMS = 0.5, 6.0  # share of a gap that fades slowly, and in how many seams
+_KEPT, _KEPT_SEAMS = 0.5, 6.0  # most of a gap that fades slowly, and in how many seams
 _FADE = 0.85  # of a slope left after each step of the grid, a time constant of 60 ms
 
 
@@ -160,10 +160,11 @@ class SmoothSeam(MergeRule):
     acceleration at its worst. From standing it takes three times as long. Where the executing
     course ends before, the gap keeps the size and loses the slope that it has there.
 
-    In motion half of the gap fades six times as slowly. A late chunk answers an observation from
-    before the executing one took effect: were it followed wholly, each chunk would go on from the
-    last but one, and the arm would swing between two courses that nothing brings together. What
-    is kept of the executing course couples them, and averages what contradicts itself.
+    Where a chunk comes late, half of the gap fades six times as slowly; less of it where it is
+    late by one to two of its rows, nothing below. A late chunk answers an observation from before
+    the executing one took effect: were it followed wholly, each chunk would go on from the last
+    but one, and the arm would swing between two courses that nothing brings together. What is
+    kept of the executing course couples them, and averages what contradicts itself.
     """
 
     def __init__(self, blend_s: float) -> None:
@@ -184,7 +185,9 @@ class SmoothSeam(MergeRule):
         # What shapes the target up to now, control points up to two steps ahead, stays.
         start = max(now_ns, chunk.begin_ns) // GRID_NS + 2
         standing = not isinstance(executing, SmoothCourse)
-        kept, seam_s = (0.0, _SOFT_START * self._blend_s) if standing else (_KEPT, self._blend_s)
+        late = min(max((now_ns - chunk.begin_ns) / step_ns - 1.0, 0.0), 1.0)
+        kept, seam_s = ((0.0, _SOFT_START * self._blend_s) if standing
+                        else (_KEPT * late, self._blend_s))
         left = (1.0 - kept) * _left(steps - start, seam_s)
         left += kept * _left(steps - start, _KEPT_SEAMS * seam_s)
         begin_ns = max(executing.begin_ns, (first + 1) * GRID_NS)

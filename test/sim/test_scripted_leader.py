@@ -32,7 +32,7 @@ def led(spec, seed, unsteadiness):
     leader.begin(simulator.state()[0], seed)
     poses = [leader.pose.copy()] * (LATE + 2)
     while not simulator.succeeded() and len(poses) * PERIOD_S < LONGEST_S:
-        cube = simulator.cube_position(simulator.layout.colour)
+        cube = simulator.cube_position(simulator.target)
         poses.append(leader.step(simulator.state()[0], cube).copy())
         before, target = poses[-2 - LATE:len(poses) - LATE]
         for share in np.linspace(0.2, 1.0, round(PERIOD_S / simulator.timestep_s)):

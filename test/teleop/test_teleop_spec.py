@@ -20,7 +20,8 @@ import pytest
 import yaml
 
 ROBOTS = {'gello': 'fr3', 'piper_leader': 'piper', 'cobot_magic_leader': 'cobot_magic',
-          'gamepad': 'ur5e', 'spacemouse': 'fr3', 'keyboard': 'piper', 'phone': 'panda'}
+          'gamepad': 'ur5e', 'spacemouse': 'fr3', 'keyboard': 'piper', 'phone': 'panda',
+          'scripted_leader': 'fr3'}
 
 
 @pytest.mark.parametrize('device', teleop_names())
