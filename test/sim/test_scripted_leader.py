@@ -41,6 +41,7 @@ def led(spec, seed, unsteadiness):
     return len(poses) * PERIOD_S, np.array(poses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('robot', ['fr3', 'ur5e'])
 def test_an_arm_that_follows_late_lifts_the_cube(robot):
     spec = load_robot_spec(robot)

@@ -114,6 +114,7 @@ def test_rows_of_other_worlds_take_the_weights_of_their_row():
         row_named('words')
 
 
+@pytest.mark.slow
 def test_trials_side_by_side_end_as_they_do_alone():
     def hold(observation):
         rows = np.repeat(observation.positions[None], 16, 0)
