@@ -36,7 +36,7 @@ class Range:
     """What a gripper's column goes from and to."""
 
     closed: float
-    open: float
+    open: float  # noqa: A003
 
 
 @dataclass(frozen=True)

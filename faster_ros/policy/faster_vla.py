@@ -152,7 +152,7 @@ class BlockPasses:
 
     @property
     def codes(self) -> Tensor:
-        """Return the codes (B, N); those of passes that have not run are BoBlk."""
+        """Return codes of shape (B, N); those of passes that have not run are BoBlk."""
         return self._ids[:, self._policy.config.block_size:]
 
     def run(self, block: int) -> None:

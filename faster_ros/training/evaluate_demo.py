@@ -40,7 +40,7 @@ from tqdm import tqdm
 
 _RENDER_SCALE = 2  # images are rendered larger and averaged down, as a camera's pixels are
 SUBJECTS = {'policy': 'the policy', 'tokenizer': 'the expert through the tokenizer',
-             'expert': 'the expert alone'}
+            'expert': 'the expert alone'}
 _STATE: dict[str, Any] = {}  # one simulator and policy per worker process
 
 

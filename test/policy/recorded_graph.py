@@ -21,6 +21,7 @@ ASKS_THE_DEVICE = {'_local_scalar_dense', 'nonzero', 'equal', 'is_nonzero', 'mas
 
 
 class _Recording(TorchDispatchMode):
+
     def __init__(self):
         super().__init__()
         self.steps = []
