@@ -100,6 +100,19 @@ class PoseChunk:
 
 
 @dataclass(frozen=True)
+class StopPath:
+    """
+    The set points from a command on until the arm stands.
+
+    ``rows``: positions, velocities and accelerations of the D joints, shape (N, 3, D), the first
+    due with the command, the others ``step_ns`` apart. Of no rows: the stop has been told.
+    """
+
+    step_ns: int
+    rows: FloatArray
+
+
+@dataclass(frozen=True)
 class JointCommand:
     """
     One set point that is sent to the arm.
@@ -108,6 +121,7 @@ class JointCommand:
     at ``stamp_ns``, and derivatives of each other. ``base``: shape (2,), what a mobile base is to
     drive in m/s and rad/s. ``observation_ns``: the stamp of the observation that the newest chunk
     in it answers, by which a command is traced back to its images; 0 where no chunk is followed.
+    ``stop``: a stop of the arm that is told at once, where its driver can follow it alone.
     """
 
     stamp_ns: int
@@ -116,6 +130,7 @@ class JointCommand:
     accelerations: FloatArray | None = None
     base: FloatArray | None = None
     observation_ns: int = 0
+    stop: StopPath | None = None
 
 
 class Policy(Protocol):

@@ -14,8 +14,10 @@
 """
 How long an arm that moves at a constant speed takes to obey, from the commands it was sent.
 
-``reaction``: from the event to the first command that brakes. ``braking``: from there to the last
-command whose set point still moves. Used by ``faster_ros stop-benchmark``.
+``reaction``: from the event to the first command that brakes. ``last``: from the event to the last
+command that moves the arm. ``braking``: from the first that brakes until the set point stands,
+which may be long after the last command where one holds the whole stop. Used by ``faster_ros
+stop-benchmark``.
 """
 
 from __future__ import annotations
@@ -31,34 +33,58 @@ _SHARE = 0.01  # of the speed that is lost at the first command that brakes
 
 
 @dataclass(frozen=True)
+class HeardCommand:
+    """
+    A command as a driver hears it.
+
+    ``velocity``: of the joint that moves, rad/s. ``stop_s``: how long the set point still moves
+    after it, in a command that holds the whole stop; 0 in others.
+    """
+
+    time_ns: int
+    velocity: float
+    stop_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class StopTimes:
-    """Both in s."""
+    """All in s."""
 
     reaction: float
+    last: float
     braking: float
 
 
-def is_steady(commands: Sequence[tuple[int, float]], speed: float) -> bool:
-    """Return whether the last commands, (time in ns, rad/s), all have this speed."""
-    last = [abs(velocity) for _, velocity in commands[-STEADY_COMMANDS:]]
+def is_steady(commands: Sequence[HeardCommand], speed: float) -> bool:
+    """Return whether the last commands all have this speed."""
+    last = [abs(command.velocity) for command in commands[-STEADY_COMMANDS:]]
     return len(last) == STEADY_COMMANDS and all(
         abs(value - speed) < 0.1 * _SHARE * speed for value in last)
 
 
-def stop_times(commands: Sequence[tuple[int, float]], event_ns: int, speed: float) -> StopTimes:
+def ends_in_rest(commands: Sequence[HeardCommand]) -> bool:
+    """Return whether the arm stands, now or by itself, if nothing follows the last command."""
+    return bool(commands) and (commands[-1].stop_s > 0 or abs(commands[-1].velocity) <= RESTING)
+
+
+def stop_times(commands: Sequence[HeardCommand], event_ns: int, speed: float) -> StopTimes:
     """
     Return the times of a stop; ValueError if the arm braked before the event or never stands.
 
-    ``commands``: (time of publication in ns, rad/s of the joint that moves), in order.
+    ``commands``: in the order of their publication.
     """
-    slowed = [time_ns for time_ns, velocity in commands
-              if abs(velocity) < (1 - _SHARE) * speed]
-    moving = [time_ns for time_ns, velocity in commands if abs(velocity) > RESTING]
-    if not slowed or moving[-1] == commands[-1][0]:
+    slowed = [command.time_ns for command in commands
+              if command.stop_s > 0 or abs(command.velocity) < (1 - _SHARE) * speed]
+    moving = [command for command in commands
+              if command.stop_s > 0 or abs(command.velocity) > RESTING]
+    if not slowed or not ends_in_rest(commands):
         raise ValueError('the commands do not end in a standing arm')
     if slowed[0] <= event_ns:
         raise ValueError(f'the arm braked {(event_ns - slowed[0]) * 1e-6:.1f} ms before the event')
-    return StopTimes((slowed[0] - event_ns) * 1e-9, max(moving[-1] - slowed[0], 0) * 1e-9)
+    last_ns = moving[-1].time_ns
+    braking_ns = max(last_ns - slowed[0], 0)
+    return StopTimes((slowed[0] - event_ns) * 1e-9, (max(last_ns, slowed[0]) - event_ns) * 1e-9,
+                     braking_ns * 1e-9 + moving[-1].stop_s)
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:

@@ -43,6 +43,8 @@ import time
 from typing import Any
 
 from faster_ros.evaluation.stop_times import (
+    ends_in_rest,
+    HeardCommand,
     is_steady,
     RESTING,
     STEADY_COMMANDS,
@@ -79,7 +81,7 @@ class Bench:
         rclpy.init(context=self._context, domain_id=domain)
         node = self.node = Node('stop_benchmark', context=self._context)
         self.positions = spec.home_positions
-        self.commands: list[tuple[int, float]] = []
+        self.commands: list[HeardCommand] = []
         self.silent: set[str] = set()
         self.last_ns: dict[str, int] = {}
         self._states = node.create_publisher(JointState, spec.state_topic, 10)
@@ -109,8 +111,15 @@ class Bench:
         rclpy.shutdown(context=self._context)
 
     def _on_command(self, message: JointTrajectory, info: dict[str, int]) -> None:
-        point = message.points[0]
-        self.commands.append((info['source_timestamp'], point.velocities[0]))
+        point, *others = message.points
+        stop_s = 0.0
+        if len(others) > 1:  # the whole stop, before the braking tail of any message
+            moving = [knot for knot in message.points if abs(knot.velocities[0]) > RESTING]
+            stop_s = 1e-9 * (conversions.to_ns(moving[-1].time_from_start)
+                             - conversions.to_ns(point.time_from_start))
+            point = others[-1]
+        self.commands.append(HeardCommand(info['source_timestamp'],
+                                          message.points[0].velocities[0], stop_s))
         self.positions = self.positions.copy()
         self.positions[:len(point.positions)] = point.positions
 
@@ -175,7 +184,7 @@ class Bench:
 
     def _stands(self) -> bool:
         # As commanded: that nothing was heard for a while says more about the machine.
-        return bool(self.commands) and abs(self.commands[-1][1]) <= RESTING
+        return ends_in_rest(self.commands)
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -201,8 +210,8 @@ def measure(bench: Bench, event: str, repetitions: int) -> dict[str, Any]:
             if spoilt > repetitions // 4 + 10:
                 raise ValueError(f'too many spoilt repetitions; the last: {error}') from error
     return {'reaction': summary([entry.reaction for entry in times]),
+            'last': summary([entry.last for entry in times]),
             'braking': summary([entry.braking for entry in times]),
-            'total': summary([entry.reaction + entry.braking for entry in times]),
             'spoilt': spoilt}
 
 
@@ -261,7 +270,7 @@ def _measure_all(bench: Bench, options: argparse.Namespace, events: dict[str, An
         print(f"{event:7s}{measured['reaction']['count']} times: " + ', '.join(
             f"{name} p50 {measured[name]['p50_ms']:.1f} p99 {measured[name]['p99_ms']:.1f} "
             f"max {measured[name]['max_ms']:.1f} ms" for name in (
-                'reaction', 'braking', 'total')), flush=True)
+                'reaction', 'last', 'braking')), flush=True)
 
 
 @contextmanager

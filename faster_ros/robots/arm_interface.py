@@ -65,11 +65,12 @@ class _Channel:
     part: slice
 
     def write(self, command: JointCommand, state: RobotState | None) -> Any:
-        part, accelerations = self.part, command.accelerations
+        part, accelerations, stop = self.part, command.accelerations, command.stop
         return self.writer.write(
             replace(command, positions=command.positions[part],
                     velocities=command.velocities[part],
-                    accelerations=None if accelerations is None else accelerations[part]),
+                    accelerations=None if accelerations is None else accelerations[part],
+                    stop=stop and replace(stop, rows=stop.rows[:, :, part])),
             state and replace(state, positions=state.positions[part],
                               velocities=state.velocities[part]))
 

@@ -21,6 +21,7 @@ is a question of open or closed, and ``GripperDecision`` says when to ask for wh
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from typing import Any
 
 from faster_ros.interfaces import JointCommand, RobotState
@@ -142,7 +143,7 @@ class OnChange:
                 and command.stamp_ns - last[1] <= self._repeat_ns):
             return None
         self._last = (position, command.stamp_ns)
-        return self._writer.write(command, state)
+        return self._writer.write(replace(command, stop=None), state)  # that is the arm's
 
 
 class ForwardGripperWriter:

@@ -16,7 +16,7 @@ Commands for a ros2_control joint_trajectory_controller, of an arm or of a gripp
 
 A message has the set point with its velocity and acceleration, due ``lead_ns`` after the command,
 and a braking tail that ends at rest: the controller interpolates smoothly, accepts the end, and
-stops the arm by itself if nothing follows.
+stops the arm by itself if nothing follows. A stop is one message with the whole way to rest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-from faster_ros.interfaces import FloatArray, JointCommand, RobotState
+from faster_ros.interfaces import FloatArray, JointCommand, RobotState, StopPath
 from faster_ros.robot_spec import RobotSpec
 import numpy as np
 
@@ -53,7 +53,9 @@ class TrajectoryWriter:
         self._stamped = stamped
 
     def write(self, command: JointCommand, _: RobotState | None = None) -> Any:
-        """Return the message for one command."""
+        """Return the message for one command; None in a stop that has been told."""
+        if command.stop is not None:
+            return self._write_stop(command.stamp_ns, command.stop)
         positions, velocities = command.positions[self._part], command.velocities[self._part]
         bends = None if command.accelerations is None else command.accelerations[self._part]
         smooth = 1.0 if bends is None else _SMOOTH_BRAKE
@@ -66,14 +68,27 @@ class TrajectoryWriter:
         stop = np.clip(positions + way,
                        np.minimum(self._lower, positions), np.maximum(self._upper, positions))
         rest = np.zeros(len(stop))
-        message = self.message_type(joint_names=self._names)
-        if self._stamped:
-            message.header.stamp.sec = command.stamp_ns // 10**9
-            message.header.stamp.nanosec = command.stamp_ns % 10**9
-        message.points = [
+        return self._message(command.stamp_ns, [
             self._point(self._lead_ns, positions, velocities, bends),
             self._point(self._lead_ns + round(brake_s * 1e9), stop, rest,
-                        None if bends is None else rest)]
+                        None if bends is None else rest)])
+
+    def _write_stop(self, stamp_ns: int, stop: StopPath) -> Any:
+        if not len(stop.rows):
+            return None
+        rows = stop.rows[:, :, self._part]
+        points = [self._point(self._lead_ns + index * stop.step_ns, *row)
+                  for index, row in enumerate(rows)]
+        end_ns = (self._lead_ns + (len(rows) - 1) * stop.step_ns
+                  + round(_SHORTEST_BRAKE_S * 1e9))
+        rest = np.zeros(rows.shape[2])
+        return self._message(stamp_ns, [*points, self._point(end_ns, rows[-1, 0], rest, rest)])
+
+    def _message(self, stamp_ns: int, points: list[Any]) -> Any:
+        message = self.message_type(joint_names=self._names, points=points)
+        if self._stamped:
+            message.header.stamp.sec = stamp_ns // 10**9
+            message.header.stamp.nanosec = stamp_ns % 10**9
         return message
 
     def _point(self, time_ns: int, positions: FloatArray, velocities: FloatArray,

@@ -25,7 +25,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from faster_ros.interfaces import ActionChunk, FloatArray, JointCommand, RobotState
+from faster_ros.interfaces import (
+    ActionChunk,
+    FloatArray,
+    JointCommand,
+    RobotState,
+    StopPath,
+)
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
 from faster_ros.runtime.base_motion import BaseMotion
@@ -100,6 +106,8 @@ class MotionController:
         self._has_tail = all(arm.command_mode == 'joint_trajectory'
                              for arm, _ in spec.parts.values())
         self._clock = DilatedClock()
+        self._driver_speed = 1.0
+        self._stop_told = False
         self._hold_at: FloatArray | None = None
         self._last_due_ns = 0  # on the wall clock, of the newest chunk at full speed
         self._base = None if spec.base is None else BaseMotion(spec, self._period_s)
@@ -197,6 +205,7 @@ class MotionController:
 
     def note_driver_speed(self, share: float, now_ns: int) -> None:
         """Tell at which share of its speed the driver moves the arm, 0 to 1."""
+        self._driver_speed = share
         self._clock.set_speed(share, now_ns)
         self._timeline.slow_down(share)
         self._limiter.slow_down(share)  # also what catches up with the actions goes no faster
@@ -259,7 +268,7 @@ class MotionController:
             return None
         if supervisor.mode is Mode.HOLDING and supervisor.driver_problem and state is not None:
             self._stay_with(state)
-        target = None
+        target, stop = None, self._stop()
         if supervisor.mode is Mode.RUNNING:
             faults = supervisor.faults
             target = self._target(now_ns, state)
@@ -268,7 +277,21 @@ class MotionController:
         positions = limiter.hold() if target is None else limiter.step(target)
         return JointCommand(now_ns, positions, limiter.velocities, limiter.accelerations,
                             self._drive(None if target is None else self._clock.at(now_ns)),
-                            0 if target is None else self._observation_ns)
+                            0 if target is None else self._observation_ns, stop)
+
+    def _stop(self) -> StopPath | None:
+        """Return a stop that its driver follows alone, or None where every period is told."""
+        stops = self._supervisor.mode is Mode.DISARMED and self._follows_alone
+        told, self._stop_told = self._stop_told, stops
+        if not stops:
+            return None
+        rows = np.zeros((0, 3, len(self._arm))) if told else self._limiter.stop_path()
+        return StopPath(round(self._period_s * 1e9), rows)
+
+    @property
+    def _follows_alone(self) -> bool:
+        # A driver that is slowed stretches a path, and a base has none.
+        return self._has_tail and self._base is None and self._driver_speed == 1.0
 
     def _drive(self, due_ns: int | None) -> FloatArray | None:
         return None if self._base is None else self._base.step(due_ns)

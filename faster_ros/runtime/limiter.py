@@ -31,6 +31,7 @@ to be read ``delay_s`` ahead of the command's time.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from math import isfinite
 
 from faster_ros.interfaces import FloatArray
@@ -147,6 +148,14 @@ class Limiter:
         gap[self._grippers] = self._gripper_targets - self._point[self._grippers]
         self._advance(gap, gap * 0.0)
         return self.positions
+
+    def stop_path(self) -> FloatArray:
+        """Return what ``hold`` would command until the arm stands, (N, 3, D); nothing advances."""
+        ahead, rows = deepcopy(self), [np.zeros((0, 3, len(self.lower)))]
+        while ahead.moving:
+            positions = ahead.hold()
+            rows.append(np.stack([positions, ahead.velocities, ahead.accelerations])[None])
+        return np.concatenate(rows)
 
     def _check(self, values: FloatArray) -> None:
         if values.shape != self.lower.shape or not isfinite(values @ values):

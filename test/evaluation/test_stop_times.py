@@ -13,18 +13,26 @@
 # limitations under the License.
 """How soon an arm obeyed, read from its commands."""
 
-from faster_ros.evaluation.stop_times import is_steady, stop_times, summary
+from faster_ros.evaluation.stop_times import HeardCommand, is_steady, stop_times, summary
 import pytest
 
 MS = 1_000_000
 SPEEDS = [0.5] * 30 + [0.4, 0.2] + [0.0] * 5
-COMMANDS = [(index * 10 * MS, -speed) for index, speed in enumerate(SPEEDS)]
+COMMANDS = [HeardCommand(index * 10 * MS, -speed) for index, speed in enumerate(SPEEDS)]
 
 
 def test_it_counts_to_the_first_command_that_brakes_and_on_to_the_last_that_moves():
     times = stop_times(COMMANDS, 293 * MS, 0.5)
     assert times.reaction == pytest.approx(0.007)
+    assert times.last == pytest.approx(0.017)
     assert times.braking == pytest.approx(0.010)
+
+
+def test_a_command_that_holds_the_whole_stop_is_the_last_one_and_the_arm_goes_on_braking():
+    times = stop_times([*COMMANDS[:30], HeardCommand(300 * MS, -0.499, stop_s=0.09)],
+                       293 * MS, 0.5)
+    assert times.reaction == times.last == pytest.approx(0.007)
+    assert times.braking == pytest.approx(0.09)
 
 
 @pytest.mark.parametrize('commands, event_ms, words', [

@@ -14,6 +14,7 @@
 """Whatever chunks arrive, the commands keep the limits and stop when the chunks stop."""
 
 from faster_ros.interfaces import ActionChunk, RobotState
+from faster_ros.nodes.conversions import to_ns
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.robots.arm_interface import ArmInterface
 from faster_ros.runtime.controller import MotionConfig, MotionController
@@ -155,3 +156,57 @@ def test_after_periods_without_a_command_the_arm_is_not_thrown_back(missed):
     speeds = np.diff(np.array(path)[first - 2:, 0]) / 0.01
     assert speeds.min() > -0.05
     assert speeds.max() < 1.2 * spec.joints['fr3_joint1'].velocity * spec.velocity_scale
+
+
+def test_a_stop_is_told_to_a_trajectory_driver_in_one_message_that_keeps_the_limits():
+    spec = load_robot_spec('fr3')
+    controller, interface = MotionController(spec), ArmInterface(spec)
+    driver = TrajectoryController(spec.arm_joint_names, HOME[:7])
+    now, sent, speeds, set_points = T0, [], [], []
+    controller.arm(now, RobotState(now, HOME, np.zeros(8)))
+    rows = np.tile(HOME, (40, 1))
+    rows[:, 0] += 0.06 * np.arange(40)  # 0.6 rad/s
+    controller.accept(ActionChunk(now, 100 * MS, rows, spec.joint_names), now)
+    for tick in range(1, 130):
+        now = T0 + tick * 10 * MS
+        if tick == 80:
+            controller.stop('a test', now)
+            sent.clear()
+        measured = RobotState(now, *(np.append(part, end) for part, end in zip(
+            driver.sample(now), (0.04, 0.0))))
+        speeds += [driver.sample(now + part * MS)[1][0] for part in range(10)]
+        command = controller.tick(now, measured)
+        if command is not None:
+            set_points.append(command.positions[0])
+            for topic, message in interface.write(command, measured):
+                if topic == spec.command_topic:
+                    sent.append(message)
+                    driver.set_trajectory(message.joint_names, now, [
+                        TrajectoryPoint(to_ns(point.time_from_start), point.positions,
+                                        point.velocities, point.accelerations)
+                        for point in message.points], now)
+    assert len(sent) == 1
+    assert list(sent[0].points[-1].velocities) == [0.0] * 7
+    assert driver.sample(now)[0][0] == pytest.approx(set_points[-1], abs=1e-6)
+    assert abs(speeds[-1]) < 1e-9 and max(np.abs(speeds)) > 0.55
+    limit = spec.joints['fr3_joint1'].acceleration * spec.acceleration_scale
+    assert np.abs(np.diff(speeds)).max() / 1e-3 < 1.03 * limit
+    assert controller.arm(now, RobotState(now, HOME, np.zeros(8))) == ''
+
+
+@pytest.mark.parametrize('slowed', [True, False])
+def test_a_stop_is_told_in_every_period_to_a_driver_that_is_slowed(slowed):
+    controller = MotionController(SPEC)
+    controller.arm(T0, RobotState(T0, HOME, np.zeros(8)))
+    rows = np.tile(HOME, (40, 1))
+    rows[:, 0] += 0.02 * np.arange(40)
+    controller.accept(ActionChunk(T0, 100 * MS, rows, SPEC.joint_names), T0)
+    if slowed:
+        controller.note_driver_speed(0.5, T0)
+    for tick in range(1, 60):
+        command = controller.tick(T0 + tick * 10 * MS,
+                                  RobotState(T0 + tick * 10 * MS, HOME, np.zeros(8)))
+    assert command.stop is None
+    controller.disarm(T0 + 600 * MS)
+    command = controller.tick(T0 + 600 * MS, RobotState(T0 + 600 * MS, HOME, np.zeros(8)))
+    assert (command.stop is None) == slowed
