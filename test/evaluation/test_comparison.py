@@ -13,6 +13,8 @@
 # limitations under the License.
 """Comparisons agree with published values, and error rates hold in simulated experiments."""
 
+from functools import cache
+
 from faster_ros.evaluation.comparison import (
     compare_paired,
     compare_unpaired,
@@ -40,9 +42,15 @@ def test_wilson_covers_the_true_rate_as_often_as_it_says_on_average(trials):
 
 def coverage(trials: int, rate: float, method: str) -> float:
     """Return the exact share of experiments whose interval contains the true rate."""
-    intervals = [success_rate(count, trials, method=method) for count in range(trials + 1)]
-    inside = [interval.low <= rate <= interval.high for interval in intervals]
+    inside = [low <= rate <= high for low, high in intervals(trials, method)]
     return float(binom.pmf(np.arange(trials + 1), trials, rate) @ inside)
+
+
+@cache
+def intervals(trials: int, method: str) -> list[tuple[float, float]]:
+    """Return the interval of every number of successes."""
+    rates = [success_rate(count, trials, method=method) for count in range(trials + 1)]
+    return [(rate.low, rate.high) for rate in rates]
 
 
 def test_mcnemar_counts_only_what_differs():

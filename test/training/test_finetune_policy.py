@@ -64,6 +64,7 @@ def test_training_on_a_recorded_data_set_gives_a_policy_that_answers(data, tmp_p
     assert '| 40 |' in (tmp_path / 'report.md').read_text()
 
 
+@pytest.mark.slow
 def test_tokenizer_and_policy_take_the_corrections_of_a_person(data, tmp_path):
     driven = recorded_swings(tmp_path / 'driven', lambda row: (
         Source.INTERVENTION if row >= 7 else Source.POLICY))

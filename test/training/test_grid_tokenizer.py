@@ -50,6 +50,7 @@ def save_trained(path):
         torch.save(model.state_dict(), path)
 
 
+@pytest.mark.slow
 def test_two_processes_that_share_each_batch_train_the_tokenizer_of_one(tmp_path):
     alone, _ = train_tokenizer(TINY, waves(96), TRAINING, 0)
     code = f'import test_grid_tokenizer as t; t.save_trained({str(tmp_path / "two.pt")!r})'
