@@ -96,6 +96,7 @@ class Cell(Peer):
         self.gripper = node.create_publisher(Float64MultiArray, self.spec.gripper.topic,
                                              qos.COMMAND)
         self._arm = node.create_client(SetBool, '/control_node/arm')
+        self._stop = node.create_client(Trigger, '/control_node/stop')
         self._recover = node.create_client(Trigger, '/libfranka_node/recover')
         self._home = node.create_client(Trigger, '/libfranka_node/home_hand')
         self.driver = Process(
@@ -132,6 +133,10 @@ class Cell(Peer):
             answer = self.call(self._arm, SetBool.Request(data=True))
             return answer.success
         wait_until(armed, 20.0, lambda: answer.message)
+
+    def brake(self) -> Trigger.Response:
+        """Call ``~/stop`` of control_node."""
+        return self.call(self._stop, Trigger.Request())
 
     def recover(self) -> Trigger.Response:
         return self.call(self._recover, Trigger.Request())

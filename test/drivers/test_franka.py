@@ -26,6 +26,7 @@ import time
 
 from builtin_interfaces.msg import Duration
 from control_path import ControlPath, CycleClock
+from faster_ros.nodes import conversions
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.robots import libfranka_arm
 from franka_cell import Cell, Demonstration, FrankaSim
@@ -140,6 +141,29 @@ def test_the_driver_holds_by_itself_while_control_node_is_frozen(sim, cell):
     cell.control.send_signal(signal.SIGCONT)
     assert moved < 0.003
     assert cell.ready[-1]
+    record = sim.stop()
+    assert record['aborts'] == record['violations'] == []
+
+
+@pytest.mark.real_time
+def test_a_stop_in_motion_breaks_no_limit_although_control_node_is_frozen_after_it(sim, cell):
+    demonstration = Demonstration(cell, seed=4)
+    sent = []
+    cell.node.create_subscription(JointTrajectory, cell.spec.command_topic, sent.append, 100)
+    cell.arm()
+    demonstration.run(6.0)
+    before = cell.measured()
+    assert cell.brake().success
+    wait_until(lambda: len(sent[-1].points) > 2, 5.0, 'the stop')
+    cell.control.send_signal(signal.SIGSTOP)
+    time.sleep(0.1 + 1e-9 * conversions.to_ns(sent[-1].points[-1].time_from_start))
+    held = cell.measured()
+    time.sleep(1.0)
+    moved = np.abs(cell.measured() - held)[:-1].max()
+    cell.control.send_signal(signal.SIGCONT)
+    assert moved < 0.001
+    assert np.abs(held - before)[:-1].max() > 0.005  # it was in motion
+    assert sum(len(message.points) > 2 for message in sent) == 1
     record = sim.stop()
     assert record['aborts'] == record['violations'] == []
 
