@@ -45,7 +45,7 @@ class ObservationNoise:
     state_dropout: float = 0.0
 
     def images(self, images: ImageArray, rng: np.random.Generator) -> ImageArray:
-        """Return images (cameras, height, width, 3), each varied on its own."""
+        """Return the images of all cameras, (C, height, width, 3), each varied on its own."""
         return np.stack([self._image(image, rng) for image in images])
 
     def state(self, state: FloatArray, rng: np.random.Generator) -> FloatArray:
