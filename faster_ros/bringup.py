@@ -111,6 +111,7 @@ RECORD_ARGUMENTS = (
     Argument('simulated', False, 'record the simulated robot'),
     Argument('demonstrations', 0, 'episodes that a scripted leader records of the simulated '
              'robot, with small images at fps; 0: a person leads'),
+    Argument('displaced', 0.0, 'share of these that begin low beside the cube'),
     Argument('fps', 30, 'rows per second'),
     Argument('operator', '', 'who leads, for the record'),
     Argument('bag', 'without_images', 'what the raw bag of each episode holds',
@@ -276,8 +277,9 @@ def record_graph(
         Process('teleop_node', {**named, 'device': _path(teleop), 'policy': bool(checkpoint)}),
         Process('recorder_node', {**named, **images, 'folder': str(place), 'task': task,
                                   'checkpoint': checkpoint, **recorder}),
-        *([Process('demonstrator_node', {'robot': robot, 'episodes': given['demonstrations']},
-                   foreground=True)] if given['demonstrations'] else []),
+        *([Process('demonstrator_node', {'robot': robot, 'episodes': given['demonstrations'],
+                                         'displaced': given['displaced']}, foreground=True)]
+          if given['demonstrations'] else []),
     ]
 
 

@@ -72,6 +72,8 @@ class DemonstratorParameters:
     startup_limit: float = parameter(120.0, 'longest wait for the other nodes in s', 1.0, 3600.0)
     unsteadiness: float = parameter(0.08, "standard deviation of the hand's stray speed in rad/s",
                                     0.0, 1.0)
+    displaced: float = parameter(0.0, 'share of episodes that begin low beside the cube, where '
+                                 'the arm is led before', 0.0, 1.0)
 
 
 class DemonstratorNode(Node):
@@ -84,7 +86,7 @@ class DemonstratorNode(Node):
         spec = self._spec = load_robot_spec(config.robot)
         self._leader = ScriptedLeader(spec, 1.0 / _RATE_HZ, config.unsteadiness)
         self._lock = Lock()  # of the leader and what it knows: both threads use them
-        self._leads = False
+        self._leads = self._sets_out = False
         self._positions: FloatArray | None = None
         self._cube: FloatArray | None = None
         self._since_ns = 0
@@ -149,6 +151,8 @@ class DemonstratorNode(Node):
                 return
             if self._leads:
                 self._leader.step(self._positions, self._cube)
+            elif self._sets_out:
+                self._sets_out = not self._leader.go_to_start()
             *joints, finger = self._leader.pose.tolist()
         gripper = self._spec.gripper
         handle = (finger - gripper.closed) / (gripper.open - gripper.closed)
@@ -185,7 +189,10 @@ class DemonstratorNode(Node):
         """Record the layout of ``seed``; returns its instruction, and '' or why it failed."""
         instruction = self._prepare(seed)
         self._insist('arm', SetBool.Request(data=True))
-        self._insist('engage', SetBool.Request(data=True))
+        # On a busy machine the arm may have gone on braking after the leader was brought to it.
+        self._insist('engage', SetBool.Request(data=True), lambda: self._bring_leader(seed))
+        if np.random.default_rng([seed, 4]).random() < self._config.displaced:
+            self._go_elsewhere()
         self._insist('start', Trigger.Request())
         self._leads = True
         problem = self._watch(seed)
@@ -202,6 +209,14 @@ class DemonstratorNode(Node):
         self._wait(lambda: self._lead == 'idle', _REFUSED_S, 'an idle teleop_node')
         return instruction, problem
 
+    def _go_elsewhere(self) -> None:
+        """Lead the arm to another place to begin from."""
+        with self._lock:
+            self._leader.set_out(np.array(self._cube))
+            self._sets_out = True
+        self._wait(lambda: not self._sets_out, self._config.time_limit, 'the arm where it begins')
+        self._stopping.wait(_SETTLE_S)
+
     def _prepare(self, seed: int) -> str:
         """Lay out the scene and bring the leader to where the arm is; returns the instruction."""
         instruction = simulated_scene.lay_out(self._calls, seed)
@@ -211,10 +226,14 @@ class DemonstratorNode(Node):
             self._since_ns = self.get_clock().now().nanoseconds
             self._positions = self._cube = None
         self._wait(self._sees, _REFUSED_S, 'joint states and the cube of sim_node')
-        with self._lock:
-            self._leader.begin(np.array(self._positions), seed)
+        self._bring_leader(seed)
         self._stopping.wait(_SETTLE_S)
         return instruction
+
+    def _bring_leader(self, seed: int) -> None:
+        """Bring the leader to where the arm is."""
+        with self._lock:
+            self._leader.begin(np.array(self._positions), seed)
 
     def _watch(self, seed: int) -> str:
         """Wait for the end of an episode; returns '' or why it is no success."""
@@ -228,12 +247,14 @@ class DemonstratorNode(Node):
                 return f"the arm is not led any more ('{self._lead}'); discarded"
         return f'the cube is not up after {self._config.time_limit:g} s; discarded'
 
-    def _insist(self, name: str, request: Any) -> None:
-        """Call a service, for a while again and again where it refuses."""
+    def _insist(self, name: str, request: Any, repair: Callable[[], None] | None = None) -> None:
+        """Call a service, for a while again and again where it refuses, each after ``repair``."""
         end = time.monotonic() + _REFUSED_S
         while not (answer := self._calls.call(name, request)).success:
             if time.monotonic() > end:
                 raise GraphFault(f'{_SERVICES[name][1]}: {answer.message}')
+            if repair:
+                repair()
             self._stopping.wait(_AGAIN_S)
 
     def _wait(self, ready: Callable[[], bool], limit_s: float, what: str) -> None:

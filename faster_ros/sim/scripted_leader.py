@@ -22,13 +22,19 @@ unsteadiness spoils it repairs, and recordings hold such repairs.
 from __future__ import annotations
 
 from faster_ros.interfaces import FloatArray
+from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.sim.expert import PickExpert
+from faster_ros.sim.sim_arm import arms_of
+from faster_ros.sim.workspace import tool_place
 import numpy as np
 
 _PACE = 0.5  # of the expert's: an arm that follows 0.1 s behind still has the cube in its fingers
 _SWAY_S = 0.4  # for which a hand strays one way
 _SWAY_SHARE = 0.5  # of the time in which it strays
+_BESIDE = 0.04  # m, standard deviation of where the tool is put beside the cube
+_HEIGHTS = (0.06, 0.2)  # m over the table at which it is put there
+_SET_OUT_SPEED = 0.6  # rad/s
 
 
 class ScriptedLeader:
@@ -53,6 +59,26 @@ class ScriptedLeader:
         self.pose[~self._arm] = self._spec.gripper.open
         self._rng = np.random.default_rng([seed, 3])
         self._steps = 0
+
+    def set_out(self, cube: FloatArray) -> None:
+        """Choose another pose to begin from: low and not quite over ``cube`` (3,)."""
+        (arm,), home = arms_of(self._spec), self._spec.home_positions
+        kinematics = Kinematics(arm.spec)
+        grip = np.array([*self._rng.normal(cube[:2], _BESIDE), self._rng.uniform(*_HEIGHTS)])
+        attitude = arm.workspace.attitude(grip)
+        place = tool_place(grip, attitude, arm.hand)
+        joints, first = home[self._arm], kinematics.forward(home[self._arm])[0]
+        for share in np.linspace(0.1, 1.0, 10):
+            joints = kinematics.step_towards(joints, first + share * (place - first), attitude,
+                                             arm.workspace.ready)
+        self._start = np.append(joints, self._spec.gripper.open)
+
+    def go_to_start(self) -> bool:
+        """Move towards where ``set_out`` said for a period; tell whether the leader is there."""
+        reach = _SET_OUT_SPEED * self._period_s
+        way = self._start - self.pose
+        self.pose = self.pose + np.clip(way, -reach, reach)
+        return bool(np.abs(way).max() <= reach)
 
     def step(self, positions: FloatArray, cube: FloatArray) -> FloatArray:
         """

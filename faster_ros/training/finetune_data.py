@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from faster_ros.data.normalisation import Normaliser
-from faster_ros.interfaces import FloatArray
+from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.action_representation import to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.checkpoint import PolicyParts
@@ -32,6 +32,7 @@ from faster_ros.policy.vocabulary import WordVocabulary
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.training.data_parallel import DataParallel
+from faster_ros.training.observation_noise import ObservationNoise
 from faster_ros.training.policy_recipe import Recipe
 from faster_ros.training.robot_rows import RobotRows
 from faster_ros.training.tokenizer_folder import (
@@ -88,9 +89,29 @@ class CodedRows(Dataset[tuple[PolicyInput, Tensor]]):
     def __getitem__(self, row: int) -> tuple[PolicyInput, Tensor]:
         """Return a batch of one and its codes (1, K, T)."""
         rows = self._rows
-        found = rows.preprocess([np.asarray(image) for image in rows.rows.images[row]],
-                                rows.state[row], rows.rows.tasks[row])
-        return found, rows.codes[row:row + 1]
+        return self.seen(row, np.asarray(rows.rows.images[row]), rows.state[row])
+
+    def seen(self, row: int, images: ImageArray,
+             state: FloatArray) -> tuple[PolicyInput, Tensor]:
+        """Return a row with other images (cameras, height, width, 3) and joints (S,)."""
+        rows = self._rows
+        return (rows.preprocess(list(images), state, rows.rows.tasks[row]),
+                rows.codes[row:row + 1])
+
+
+class VariedRows(Dataset[tuple[PolicyInput, Tensor]]):
+    """Rows as a policy learns from them; asked for by row and number of the draw."""
+
+    def __init__(self, rows: PolicyRows, noise: ObservationNoise, seed: int) -> None:
+        self._rows, self._noise, self._seed = rows, noise, seed
+        self._plain = CodedRows(rows)
+
+    def __getitem__(self, asked: tuple[int, int]) -> tuple[PolicyInput, Tensor]:
+        """Return a batch of one and its codes; the same draw is always varied the same."""
+        row, draw = asked
+        rng = np.random.default_rng([self._seed, draw])
+        images = self._noise.images(np.asarray(self._rows.rows.images[row]), rng)
+        return self._plain.seen(row, images, self._noise.state(self._rows.state[row], rng))
 
 
 def collate(rows: list[tuple[PolicyInput, Tensor]]) -> tuple[PolicyInput, Tensor]:
@@ -162,7 +183,7 @@ def _policy(recipe: Recipe, rows: RobotRows, spec: Embodiment,
             if tiny else (), max(map(len, texts)) + 2 if tiny else _PROMPT_TOKENS,
             len(spec.joint_names), grid.levels, grid.codes_per_level, grid.codebook_size,
             grid.codes_per_level, backbone, recipe.expert_width,
-            expert='plain' if tiny else 'gated')
+            expert='plain' if tiny else 'gated', mean_latent=recipe.mean_latent)
 
     if tiny:
         described = config(BackboneConfig(image_width=recipe.image_width,

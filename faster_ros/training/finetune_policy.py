@@ -36,9 +36,10 @@ from faster_ros.policy.embodiment import load_embodiment
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.training.data_parallel import DataParallel, like
 from faster_ros.training.demonstrations import batches
-from faster_ros.training.finetune_data import CodedRows, collate, make_parts, PolicyRows
+from faster_ros.training.finetune_data import collate, make_parts, PolicyRows, VariedRows
 from faster_ros.training.finetune_report import summary_writer, validate, write_report
 from faster_ros.training.lora import add_lora, merge_lora
+from faster_ros.training.observation_noise import ObservationNoise
 from faster_ros.training.policy_recipe import PRESETS, read_recipe, Recipe
 from faster_ros.training.robot_rows import read_robot_rows
 from faster_ros.training.train_tokenizer import learning_rate_share
@@ -70,6 +71,8 @@ class PolicyFineTuning:
             backbone = self.model.backbone
             assert isinstance(backbone.model, torch.nn.Module)
             add_lora(backbone.model, recipe.lora_rank)
+        self._books = (parts.tokenizer.quantizer.codebooks.to(processes.device)
+                       if recipe.distance_weight else None)
         self.sharded = recipe.shard and processes.size > 1
         # Of a model that is spread over processes, a whole copy is for validation and saving.
         self._whole = copy.deepcopy(self.model) if self.sharded and processes.first else None
@@ -131,18 +134,26 @@ class PolicyFineTuning:
     def _batches(self) -> Iterator[list[tuple[PolicyInput, Tensor]]]:
         """Yield the parts of each update from the present step on, the same for every resume."""
         recipe = self.recipe
-        size = recipe.batch_size // recipe.accumulate
-        order = batches(len(self.rows.training), min(size, len(self.rows.training)),
-                        np.random.default_rng(recipe.seed))
-        count = self.updates * recipe.accumulate
-        picked = [self.rows.training[self.processes.part(next(order))].tolist()
-                  for _ in range(count)]
+        noise = ObservationNoise(recipe.image_shift, recipe.brightness, recipe.state_noise,
+                                 recipe.state_dropout)
         loader = iter(DataLoader(
-            CodedRows(self.rows), batch_sampler=picked[self.step * recipe.accumulate:],
+            VariedRows(self.rows, noise, recipe.seed), batch_sampler=self._draws(),
             num_workers=recipe.workers, collate_fn=collate,
             generator=torch.Generator()))  # or it would draw from the one that a resume restores
         while True:
             yield [next(loader) for _ in range(recipe.accumulate)]
+
+    def _draws(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield this process's rows of every part to come, each with the number of its draw."""
+        recipe, training = self.recipe, self.rows.training
+        size = min(recipe.batch_size // recipe.accumulate, len(training))
+        order = batches(len(training), size, np.random.default_rng(recipe.seed))
+        for part in range(self.updates * recipe.accumulate):
+            rows = training[next(order)]
+            if part < self.step * recipe.accumulate:
+                continue
+            drawn = np.stack([rows, part * size + np.arange(size)], 1)
+            yield [(int(row), int(draw)) for row, draw in self.processes.part(drawn)]
 
     def _update(self, step: int, parts: list[tuple[PolicyInput, Tensor]]) -> list[float]:
         recipe, device = self.recipe, torch.device(self.processes.device)
@@ -157,9 +168,13 @@ class PolicyFineTuning:
         total = torch.zeros(self.model.config.levels, device=device)
         for batch, codes in parts:
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
-                losses = self.model(batch.to(device), codes.to(device))
-            (losses.sum() / len(parts)).backward()
-            total += losses.detach() / len(parts)
+                losses = self.model(batch.to(device), codes.to(device), self._books)
+            wanted, entropies = losses.sum(), losses
+            if self._books is not None:
+                entropies, distances = losses
+                wanted = entropies.sum() + recipe.distance_weight * distances.sum()
+            (wanted / len(parts)).backward()
+            total += entropies.detach() / len(parts)
         total = self.processes.mean(total)
         if not total.isfinite().all():
             raise ValueError(f'the loss is {total.tolist()} at step {step}; lower learning_rate')

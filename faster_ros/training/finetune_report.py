@@ -48,7 +48,11 @@ def validate(parts: PolicyParts, rows: PolicyRows) -> dict[str, Any]:
         batch, _ = collate([data[int(row)] for row in part])
         found = parts.model.generate(batch.to(device), levels=parts.model.config.levels)
         codes.append(found.cpu())
-        chunks.append(parts.tokenizer.decode(found).double().cpu().numpy())
+        decoded = parts.tokenizer.decode(found)
+        if parts.model.config.mean_latent:  # as it answers at run time
+            decoded = parts.tokenizer.decode_mean(
+                parts.model.generate(batch.to(device), shares=True))
+        chunks.append(decoded.double().cpu().numpy())
     right = (torch.cat(codes) == rows.codes[picked]).float().mean((0, 2))
     commonest = rows.codes[rows.training].mode(0).values
     majority = (rows.codes[picked] == commonest).float().mean((0, 2))

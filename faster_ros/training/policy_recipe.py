@@ -37,6 +37,10 @@ class Recipe:
     parts. ``shard`` spreads weights, gradients and optimiser over several processes (FSDP) where
     each would hold all of them (DDP); ``tensorboard`` writes the curves for it as well.
     ``by_order`` takes the columns of the data as the robot's joints whatever they are called.
+
+    For few recordings: ``mean_latent`` (see PolicyConfig) and ``distance_weight``, how much the
+    distances of ``policy/code_distance.py`` count beside the cross-entropy; ``image_shift``,
+    ``brightness``, ``state_noise`` and ``state_dropout`` vary what is seen (ObservationNoise).
     """
 
     backbone: str = TINY
@@ -68,6 +72,12 @@ class Recipe:
     validate_every: int = 1000
     workers: int = 4
     by_order: bool = False
+    mean_latent: bool = False
+    distance_weight: float = 0.0
+    image_shift: float = 0.0
+    brightness: float = 0.0
+    state_noise: float = 0.0
+    state_dropout: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -110,9 +120,11 @@ PRESETS = {
                     tokenizer_steps=300000, epochs=3.0, expert_steps=5000, batch_size=1024),
     'small': Recipe(backbone=_SMOLVLM, expert_width=512, tokenizer_steps=3000, steps=10000,
                     expert_steps=2000, lora_rank=16, validate_every=500),
-    'cpu': Recipe(image_width=128, image_height=96, steps=3000, batch_size=64,
+    'cpu': Recipe(image_width=128, image_height=96, steps=3000, batch_size=32,
                   learning_rate=1e-3, backbone_rate=1.0, weight_decay=0.01, warmup_steps=100,
-                  bf16=False, ema_decay=0.998, validate_every=500, workers=0),
+                  bf16=False, ema_decay=0.998, validate_every=500, workers=0, mean_latent=True,
+                  distance_weight=5.0, image_shift=0.025, brightness=0.1, state_noise=0.05,
+                  state_dropout=0.3),
 }
 
 

@@ -13,6 +13,7 @@
 # limitations under the License.
 """A leader arm in a scripted hand: what follows it late still lifts the cube."""
 
+from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.sim.scripted_leader import ScriptedLeader
 from faster_ros.sim.simulator import Simulator
@@ -58,6 +59,24 @@ def test_the_hand_strays_the_same_way_for_the_same_seed():
     np.testing.assert_array_equal(ways[0], ways[1])
     some = min(len(way) for way in ways)
     assert np.abs(ways[0][:some] - ways[2][:some]).max() > 0.01
+
+
+def test_the_leader_can_begin_low_beside_the_cube():
+    spec, cube = load_robot_spec('fr3'), np.array([0.5, 0.1, 0.02])
+    kinematics, places = Kinematics(spec), []
+    for seed in range(6):
+        leader = ScriptedLeader(spec, PERIOD_S, 0.08)
+        leader.begin(spec.home_positions, seed)
+        leader.set_out(cube)
+        ways = [leader.pose.copy()]
+        while not leader.go_to_start():
+            ways.append(leader.pose.copy())
+        assert np.abs(np.diff(ways, axis=0)).max() / PERIOD_S < 1.0  # rad/s
+        places.append(kinematics.forward(leader.pose[spec.arm_mask])[0])
+    away = np.array(places) - cube
+    assert np.linalg.norm(away[:, :2], axis=1).max() < 0.15
+    assert np.linalg.norm(away[:, :2], axis=1).mean() > 0.02
+    assert (away[:, 2] > 0.03).all() and (away[:, 2] < 0.25).all()
 
 
 def test_a_robot_of_two_arms_has_no_scripted_leader():
