@@ -35,8 +35,10 @@ class OpenEndedVLA(FASTerVLA):
         """Return the id that ends a sequence."""
         return self.config.codebook_size - 1
 
-    def forward(self, batch: PolicyInput, codes: Tensor) -> Tensor:
-        """Return the cross-entropy (1,) over each sequence and its first END."""
+    def forward(self, batch: PolicyInput, codes: Tensor, books: Tensor | None = None) -> Tensor:
+        """Return the cross-entropy (1,) over each sequence and its first END; without books."""
+        if books is not None:
+            raise ValueError('a sequence that ends has no codebooks, as END is none of its codes')
         flat = codes.flatten(1)
         loss = functional.cross_entropy(
             self.logits(batch, codes).flatten(0, 1), flat.flatten(), reduction='none')

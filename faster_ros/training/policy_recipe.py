@@ -120,7 +120,7 @@ PRESETS = {
                     tokenizer_steps=300000, epochs=3.0, expert_steps=5000, batch_size=1024),
     'small': Recipe(backbone=_SMOLVLM, expert_width=512, tokenizer_steps=3000, steps=10000,
                     expert_steps=2000, lora_rank=16, validate_every=500),
-    'cpu': Recipe(image_width=128, image_height=96, steps=3000, batch_size=32,
+    'cpu': Recipe(image_width=128, image_height=96, steps=2000, batch_size=32,
                   learning_rate=1e-3, backbone_rate=1.0, weight_decay=0.01, warmup_steps=100,
                   bf16=False, ema_decay=0.998, validate_every=500, workers=0, mean_latent=True,
                   distance_weight=5.0, image_shift=0.025, brightness=0.1, state_noise=0.05,

@@ -29,6 +29,8 @@ from faster_ros.data.lerobot_reader import frame_fault
 from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.embodiment import Embodiment
 from faster_ros.policy.image_size import resize
+from faster_ros.robot_spec import RobotSpec
+from faster_ros.robots.gripper import CLOSE_BELOW, OPEN_ABOVE
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -67,11 +69,39 @@ class RobotRows:
         return chunks
 
 
+def gripper_decisions(positions: FloatArray, closed: float, open_: float) -> FloatArray:
+    """
+    Return what each row (T,) of a recorded gripper is on the way to: its closed or its open end.
+
+    What was sent is a ramp, which passes the middle well after the decision. A policy whose chunks
+    are replaced before that would put the decision off for ever, so a ramp that leads to the other
+    end counts as there from the last row before it begins. Between the ends the last one stays.
+    """
+    shares = (positions - closed) / (open_ - closed)
+    is_open = np.empty(len(shares), bool)
+    last = bool(shares[0] >= 0.5)
+    for row, share in enumerate(shares):
+        if last != (share > OPEN_ABOVE if not last else share >= CLOSE_BELOW):
+            last = not last
+            is_open[_begin_of_ramp(np.abs(shares - float(last)), row):row] = last
+        is_open[row] = last
+    return np.where(is_open, open_, closed)
+
+
+def _begin_of_ramp(gaps: FloatArray, row: int) -> int:
+    """Return after which row gaps (T,) shrink up to ``row``; one row may repeat another."""
+    while row > 0 and (gaps[row] < gaps[row - 1]
+                       or (row > 1 and gaps[row] == gaps[row - 1] < gaps[row - 2])):
+        row -= 1
+    return row
+
+
 def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache: Path,
                     by_order: bool = False) -> RobotRows:
     """
     Read a data set for a robot; images become ``size`` (width, height), kept in ``cache``.
 
+    The actions of a gripper that is told open or closed become that (``gripper_decisions``).
     A missing camera, other columns, or fewer than two usable episodes are a ValueError.
     """
     dataset = LeRobotDataset(folder)
@@ -83,16 +113,21 @@ def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache
         if fault:
             notes.append(f'episode {entry.number} is left out: {fault}')
             continue
-        parts.append((columns[STATE].astype(float), columns[ACTION].astype(float),
-                      dataset.row_tasks(entry, columns)))
+        actions = columns[ACTION].astype(float)
+        if isinstance(spec, RobotSpec):
+            for place, gripper in zip(spec.gripper_indices, spec.grippers):
+                if gripper.binary:
+                    actions[:, place] = gripper_decisions(actions[:, place], gripper.closed,
+                                                          gripper.open)
+        parts.append((columns[STATE].astype(float), actions, dataset.row_tasks(entry, columns)))
         kept.append(entry)
     if len(kept) < 2:
         raise ValueError(f'{folder}: expected at least 2 usable episodes, one to train and one '
                          f"to validate on, got {len(kept)} ({'; '.join(notes[:3])})")
-    positions, actions, tasks = zip(*parts)
+    positions, targets, tasks = zip(*parts)
     lengths = [len(rows) for rows in positions]
     images = _images(dataset, kept, lengths, list(spec.cameras), size, cache)
-    return RobotRows(images, np.concatenate(positions), np.concatenate(actions),
+    return RobotRows(images, np.concatenate(positions), np.concatenate(targets),
                      [task for episode in tasks for task in episode],
                      np.repeat(np.arange(len(kept)), lengths),
                      1 / dataset.info.fps, notes)

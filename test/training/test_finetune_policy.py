@@ -22,7 +22,7 @@ from faster_ros.robot_spec import load_robot_spec
 from faster_ros.training.finetune_policy import main, PolicyFineTuning
 from faster_ros.training.lora import add_lora, LoraLinear, merge_lora
 from faster_ros.training.policy_recipe import PRESETS, read_recipe
-from faster_ros.training.robot_rows import read_robot_rows
+from faster_ros.training.robot_rows import gripper_decisions, read_robot_rows
 import numpy as np
 import pytest
 from safetensors.torch import load_file
@@ -209,3 +209,19 @@ def test_the_curves_are_written_for_tensorboard_or_its_package_is_named(data, tm
     drawn = EventAccumulator(str(tmp_path / 'run' / 'tensorboard')).Reload()
     assert [point.step for point in drawn.Scalars('token_accuracy/0')] == [3, 6]
     assert drawn.Scalars('loss/2')[0].value > 0
+
+
+@pytest.mark.parametrize('shares, decisions', [
+    ([1, 1, 0.9, 0.6, 0.3, 0, 0], [1, 0, 0, 0, 0, 0, 0]),       # from the last row before it
+    ([1, 1, 0.9, 0.7, 0.7, 0.3], [1, 0, 0, 0, 0, 0]),           # a row came twice
+    ([1, 0.8, 0.8, 0.8, 0.8, 0.2], [1, 1, 1, 1, 0, 0]),         # held, and closed later
+    ([0, 0, 0.2, 0.7, 1], [0, 1, 1, 1, 1]),
+    ([1, 0.9, 1, 0.55, 0.9, 1], [1, 1, 1, 1, 1, 1]),            # what did not lead to the end
+    ([0.5, 0.5, 0.5], [1, 1, 1]),
+])
+def test_a_gripper_that_is_told_open_or_closed_is_labelled_by_the_decision(shares, decisions):
+    gripper = ROBOT.gripper
+    positions = gripper.closed + np.array(shares) * (gripper.open - gripper.closed)
+    found = gripper_decisions(positions, gripper.closed, gripper.open)
+    np.testing.assert_array_equal(found == gripper.open, decisions)
+    assert set(found) <= {gripper.open, gripper.closed}
