@@ -71,6 +71,9 @@ class TaskBenchmark:
         path = self._folder / f'{row.name}.json'
         if path.exists():
             figures: dict[str, Any] = json.loads(path.read_text())
+            if figures['row'] != asdict(row):
+                raise ValueError(f"{path} is of another row '{row.name}', {figures['row']}; "
+                                 'take another folder (--out)')
             return figures
         subject, training = self._trained(row)
         tasks = {}

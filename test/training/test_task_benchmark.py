@@ -184,6 +184,10 @@ def test_the_command_writes_every_row_goes_on_where_it_was_and_keeps_its_plan(tm
     assert (tmp_path / 'table.md').read_text() in capsys.readouterr().out
     with pytest.raises(ValueError, match='holds a benchmark with steps 4, not 5; take the same'):
         main([*quick, 'bar', '--steps', '5'])
+    path = tmp_path / 'rows' / 'bar.json'
+    path.write_text(path.read_text().replace('"block": 8', '"block": 4'))
+    with pytest.raises(ValueError, match="bar.json is of another row 'bar', .*take another folder"):
+        main([*quick, 'bar'])
 
 
 @pytest.mark.slow
