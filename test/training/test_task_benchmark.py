@@ -186,7 +186,7 @@ def test_the_command_writes_every_row_goes_on_where_it_was_and_keeps_its_plan(tm
         main([*quick, 'bar', '--steps', '5'])
     path = tmp_path / 'rows' / 'bar.json'
     path.write_text(path.read_text().replace('"block": 8', '"block": 4'))
-    with pytest.raises(ValueError, match="bar.json is of another row 'bar', .*take another folder"):
+    with pytest.raises(ValueError, match="bar.json is of another row 'bar', .*another folder"):
         main([*quick, 'bar'])
 
 
