@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 import json
 import math
 from pathlib import Path
@@ -33,6 +34,7 @@ from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observation
 from faster_ros.policy.action_representation import from_deltas, to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.chunk_decoding import generated_chunks
 from faster_ros.policy.committed_actions import committed_input
 from faster_ros.policy.compatibility import check_compatible, FORMAT, read_config
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
@@ -188,11 +190,8 @@ class FASTerPolicy:
                              f"({', '.join(names)}), got {positions}")
         batch = self._input(images, positions, instruction, committed)
         with torch.inference_mode():
-            if self.parts.model.config.mean_latent:
-                decoded = self._tokenizer.decode_mean(
-                    self._generate(batch, deadline=deadline, shares=True))
-            else:
-                decoded = self._tokenizer.decode(self._generate(batch, deadline=deadline))
+            decoded = generated_chunks(partial(self._generate, batch), self._tokenizer,
+                                       self.parts.model.config, deadline=deadline)
         self.decode_s = deadline.decode_s
         return self._to_actions(decoded, positions)
 

@@ -33,6 +33,7 @@ from faster_ros.policy.backbones.base import (
 )
 from faster_ros.policy.backbones.registry import make_backbone
 from faster_ros.policy.config import PolicyConfig
+from faster_ros.policy.visual_tokens import merge_alike
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
@@ -59,9 +60,14 @@ class ContinuousHead(nn.Module):
         self.expert = make_decoder(config, self.backbone)
         self.out = nn.Linear(config.expert_width, action_dim)
 
+    def prefix(self, batch: PolicyInput) -> Prefix:
+        """Encode the observation once, image tokens merged if the config says so."""
+        tokens = batch.tokens or self.backbone.embed(batch)
+        return self.backbone.encode(merge_alike(tokens, self.config.image_share))
+
     def forward(self, batch: PolicyInput, chunks: Tensor) -> Tensor:
         """Return the loss (1,) for chunks (B, H, D)."""
-        return self.loss(self.backbone(batch), chunks)[None]
+        return self.loss(self.prefix(batch), chunks)[None]
 
     def loss(self, prefix: Prefix, chunks: Tensor) -> Tensor:
         """Return the loss for chunks (B, H, D) after a prefix."""

@@ -61,8 +61,7 @@ class FASTerVLA(nn.Module):
 
     def embed(self, batch: PolicyInput) -> PrefixTokens:
         """Return the observation as tokens, image tokens merged if the config says so."""
-        tokens, share = batch.tokens or self.backbone.embed(batch), self.config.image_share
-        return tokens if share == 1 else merge_alike(tokens, share)
+        return merge_alike(batch.tokens or self.backbone.embed(batch), self.config.image_share)
 
     def prefix(self, batch: PolicyInput) -> Prefix:
         """Encode the observation once."""

@@ -39,6 +39,8 @@ def merge_alike(tokens: PrefixTokens, share: float) -> PrefixTokens:
     Every second image token may go; those most like one of the others are averaged into it. Each
     observation of the batch has the same number of image tokens.
     """
+    if share == 1:
+        return tokens
     if tokens.deep is not None:
         raise ValueError('image_share below 1: the first layers of this backbone add to each '
                          'image token of its own; expected image_share 1')

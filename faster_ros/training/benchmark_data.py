@@ -92,7 +92,8 @@ class BenchmarkData:
         else:
             self.normalisers = Normalisers(self._trunk.action_normaliser,
                                            self._trunk.state_normaliser)
-            self.config = replace(self._trunk.model.config, decode_levels=None)
+            self.config = replace(self._trunk.model.config, decode_levels=None,
+                                  mean_latent=False)
         deltas = to_deltas(data.actions, data.positions, spec.gripper_index)
         self.chunks = self.normalisers.actions.normalise(deltas)
         self.inputs = self._inputs(data)
@@ -144,10 +145,8 @@ class BenchmarkData:
             return inputs
         parts = np.array_split(np.arange(len(inputs)), -(-len(inputs) // _EMBED_BATCH))
         with torch.no_grad():
-            seen = [self._trunk.model.backbone.embed(inputs.tensors(rows)) for rows in parts]
-        tokens = PrefixTokens(torch.cat([part.x for part in seen]),
-                              torch.cat([part.mask for part in seen]),
-                              torch.cat([part.positions for part in seen]))
+            tokens = PrefixTokens.concatenate([
+                self._trunk.model.backbone.embed(inputs.tensors(rows)) for rows in parts])
         unseen = np.zeros((len(inputs), len(self.config.cameras), 1, 1, 3), np.uint8)
         return replace(inputs, images=unseen, tokens=tokens)
 

@@ -21,10 +21,12 @@ last layer names (codes, bins, pieces, numbers) and in how many passes it takes.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from faster_ros.interfaces import FloatArray
 from faster_ros.policy.backbones.base import Prefix
+from faster_ros.policy.chunk_decoding import generated_chunks
 from faster_ros.policy.config import PolicyConfig
 from faster_ros.policy.continuous_heads import ContinuousHead, FlowHead, RegressionHead
 from faster_ros.policy.faster_vla import FASTerVLA
@@ -49,8 +51,9 @@ class Row:
     One line of the table.
 
     ``told``: a tokenizer or a head. ``block``: tokens of a pass, 0 for all of them; ``levels``:
-    residual levels that are decoded. ``weights``: the row whose trained weights it takes, ''
-    for its own; ``variant``: the world of its trials.
+    residual levels that are decoded; ``mean_latent``: whether codes of FASTerVQ are decoded as
+    the mean over all of them, as the shipped policy does. ``weights``: the row whose trained
+    weights it takes, '' for its own; ``variant``: the world of its trials.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Row:
     block: int = 8
     expert: str = 'plain'
     levels: int | None = None
+    mean_latent: bool = True
     weights: str = ''
     variant: str = 'trained'
 
@@ -80,6 +84,8 @@ ROWS = {row.name: row for row in (
     Row('no_expert', 'FASTerVLA without expert', expert='none'),
     Row('block_4', 'FASTerVLA, blocks of 4', block=4),
     Row('block_24', 'FASTerVLA, all in one pass', block=0),
+    Row('bar_likeliest', 'FASTerVLA, only the likeliest codes', mean_latent=False,
+        weights=BAR.name),
     Row('levels_1', 'FASTerVLA, 1 level decoded', levels=1, weights=BAR.name),
     Row('levels_2', 'FASTerVLA, 2 levels decoded', levels=2, weights=BAR.name),
     *(Row(f'bar@{variant}', f'FASTerVLA, {text}', weights=BAR.name, variant=variant)
@@ -138,7 +144,7 @@ class Codes:
 
     def __init__(self, row: Row, tokenizer: Tokenizer, config: PolicyConfig,
                  chunks: FloatArray) -> None:
-        self._row, self._tokenizer = row, tokenizer
+        self._tokenizer = tokenizer
         spec = tokenizer.spec
         self._shape = chunks.shape[1:]
         self._open = spec.tokens is None
@@ -159,7 +165,7 @@ class Codes:
 
     def answer(self, prefix: Prefix) -> Answer:
         """Return the chunks of the decoded codes."""
-        codes: IntArray = self.model.decode(prefix, self._row.levels).flatten(1).numpy()
+        codes: IntArray = self.model.decode(prefix).flatten(1).numpy()
         lengths = np.full(len(codes), codes.shape[1])
         if self._open:
             ends = codes == self.model.config.codebook_size - 1
@@ -168,12 +174,8 @@ class Codes:
         return Answer(chunks, lengths, -(-codes.shape[1] // self.model.config.block_size))
 
     def reconstruct(self, chunks: FloatArray) -> FloatArray:
-        """Return chunks that were encoded and decoded, with the levels of the row."""
-        sequences = self._tokenizer.encode(chunks)
-        if self._row.levels:
-            kept = self._row.levels * self.model.config.codes_per_level
-            sequences = [sequence[:kept] for sequence in sequences]
-        return self._tokenizer.decode(sequences)
+        """Return chunks that were encoded and decoded."""
+        return self._tokenizer.decode(self._tokenizer.encode(chunks))
 
     def _chunk(self, sequence: IntArray) -> FloatArray:
         try:
@@ -181,6 +183,30 @@ class Codes:
             return chunk
         except UndecodableError:
             return np.full(self._shape, np.nan)
+
+
+class GridCodes(Codes):
+    """A policy that names codes of FASTerVQ, which decodes them as the shipped policy does."""
+
+    def __init__(self, row: Row, tokenizer: GridFasterVq, config: PolicyConfig,
+                 chunks: FloatArray) -> None:
+        assert tokenizer.model is not None
+        super().__init__(row, tokenizer, replace(config, mean_latent=row.mean_latent), chunks)
+        self._faster_vq, self._levels = tokenizer.model, row.levels or config.levels
+        self._kept = self._levels * config.codes_per_level
+
+    def answer(self, prefix: Prefix) -> Answer:
+        """Return the chunks of the decoded levels."""
+        config = self.model.config
+        chunks = generated_chunks(partial(self.model.decode, prefix), self._faster_vq, config,
+                                  levels=self._levels)
+        return Answer(chunks.double().numpy(), np.full(len(chunks), self._kept),
+                      -(-self._kept // config.block_size))
+
+    def reconstruct(self, chunks: FloatArray) -> FloatArray:
+        """Return chunks that were encoded and decoded, with the levels of the row."""
+        return self._tokenizer.decode([
+            sequence[:self._kept] for sequence in self._tokenizer.encode(chunks)])
 
 
 class Numbers:
@@ -211,8 +237,8 @@ def make_subject(row: Row, faster_vq: GridFasterVq, config: PolicyConfig,
     """Return the untrained policy of a row, its tokenizer fitted to chunks (N, H, D)."""
     if row.told in HEADS:
         return Numbers(row, config, chunks)
-    tokenizer: Tokenizer = faster_vq
-    if row.told != FASTER_VQ:
-        tokenizer = TOKENIZERS[row.told]()
-        tokenizer.fit(chunks)
+    if row.told == FASTER_VQ:
+        return GridCodes(row, faster_vq, config, chunks)
+    tokenizer: Tokenizer = TOKENIZERS[row.told]()
+    tokenizer.fit(chunks)
     return Codes(row, tokenizer, config, chunks)

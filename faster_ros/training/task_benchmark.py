@@ -71,6 +71,9 @@ class TaskBenchmark:
         path = self._folder / f'{row.name}.json'
         if path.exists():
             figures: dict[str, Any] = json.loads(path.read_text())
+            if figures['row'] != asdict(row):
+                raise ValueError(f"{path} is of another row '{row.name}', {figures['row']}; "
+                                 'take another folder (--out)')
             return figures
         subject, training = self._trained(row)
         tasks = {}
@@ -97,7 +100,7 @@ class TaskBenchmark:
         ways, results = {}, {}
         for row in rows:
             subject, _ = self._trained(row)
-            prefixes = [subject.model.backbone(batch) for batch in batches]
+            prefixes = [subject.model.prefix(batch) for batch in batches]
             answers = [subject.answer(prefix) for prefix in prefixes]
             results[row.name] = {
                 'tokens': float(np.mean([answer.tokens[0] for answer in answers])),
@@ -145,7 +148,7 @@ class TaskBenchmark:
         chunks = data.chunks[some]
         told = subject.reconstruct(chunks)
         answered = np.concatenate([
-            subject.answer(subject.model.backbone(data.inputs.tensors(part))).chunks
+            subject.answer(subject.model.prefix(data.inputs.tensors(part))).chunks
             for part in np.array_split(some, max(1, len(some) // self.plan.batch_size))])
         known = ~np.isnan(answered).any((1, 2))
         return {'reconstruction': float(np.abs(told - chunks).mean()),

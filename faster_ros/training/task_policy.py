@@ -46,7 +46,7 @@ class TaskPolicy:
     def infer(self, observations: list[Observation]) -> list[ActionChunk]:
         """Return a chunk for each observation."""
         with torch.inference_mode():
-            prefix = self._subject.model.backbone(self._batch(observations))
+            prefix = self._subject.model.prefix(self._batch(observations))
             chunks = self._subject.answer(prefix).chunks
         return [ActionChunk(observation.stamp_ns, self._step_ns,
                             self._actions(chunk, observation.positions), self._spec.joint_names)

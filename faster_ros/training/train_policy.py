@@ -84,8 +84,7 @@ class PolicyData:
                            self.committed[rows, versions], self._tokens(rows))
 
     def _tokens(self, rows: np.ndarray) -> PrefixTokens | None:
-        tokens = self.tokens
-        return tokens and PrefixTokens(tokens.x[rows], tokens.mask[rows], tokens.positions[rows])
+        return self.tokens and self.tokens.only(rows)
 
 
 class PolicyTrainer(Generic[Model]):
@@ -104,7 +103,7 @@ class PolicyTrainer(Generic[Model]):
         self._rng = np.random.default_rng(seed)
         self._optimizer = torch.optim.AdamW(
             model.parameters(), training.learning_rate, (0.9, 0.95),
-            weight_decay=training.weight_decay)
+            weight_decay=training.weight_decay, fused=True)
 
     def train(self, data: PolicyData, until: int) -> None:
         """Train on ``data`` up to step ``until`` of the schedule."""

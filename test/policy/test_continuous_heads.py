@@ -13,7 +13,9 @@
 # limitations under the License.
 """Heads that the codes are compared with: open-ended sequences, regression, flow matching."""
 
-from faster_ros.policy.backbones.base import PolicyInput
+from dataclasses import replace
+
+from faster_ros.policy.backbones.base import PolicyInput, PrefixTokens
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.continuous_heads import FlowHead, RegressionHead
 from faster_ros.policy.open_ended import OpenEndedVLA
@@ -74,7 +76,7 @@ def test_a_head_learns_the_chunk_that_belongs_to_a_word(head):
     chunks = torch.tensor([[[0.5, -0.5], [0.8, 0.1], [0.2, 0.9]],
                            [[-0.4, 0.3], [-0.9, 0.0], [0.0, -0.6]]])
     model = trained(head(config(3, 1), 2), chunks)
-    answers = [model.decode(model.backbone(batch([1, 2]))) for _ in range(2)]
+    answers = [model.decode(model.prefix(batch([1, 2]))) for _ in range(2)]
     assert torch.equal(*answers)  # equal input, equal output
     assert (answers[0] - chunks).abs().mean() < 0.15
 
@@ -87,3 +89,19 @@ def test_the_rows_of_a_head_see_each_other_and_differ():
     assert (before[0, 0] - before[0, 1]).abs().max() > 1e-4
     model.expert.place[3] += 1.0
     assert (model.decode(model.backbone(batch([1])))[0, 0] - before[0, 0]).abs().max() > 1e-6
+
+
+@torch.no_grad()
+def test_a_head_sees_image_tokens_merged_and_those_that_were_made_before():
+    size = replace(SMALL, tokens_per_camera=4)
+    head = RegressionHead(replace(config(3, 1), image_share=0.5, backbone=size), 2).eval()
+    inputs = batch([1, 2])
+    prefix, plain = head.prefix(inputs), head.backbone(inputs)
+    assert prefix.mask.shape[1] == plain.mask.shape[1] - 2
+    rows = [batch([1]), batch([2])]
+    tokens = PrefixTokens.concatenate([head.backbone.embed(row) for row in rows])
+    made = head.prefix(replace(inputs, tokens=tokens))
+    for one, other in zip(made.keys + made.values, prefix.keys + prefix.values):
+        torch.testing.assert_close(one, other)
+    second = head.prefix(replace(rows[1], tokens=tokens.only(torch.tensor([1]).numpy())))
+    torch.testing.assert_close(second.keys[0], prefix.keys[0][1:])

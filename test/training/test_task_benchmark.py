@@ -43,7 +43,7 @@ CHUNKS = np.cumsum(np.random.default_rng(0).normal(0, 0.2, (64, 16, 8)), 1).clip
 SMALL = BackboneConfig(image_width=16, image_height=12, channels=4, keypoints=2,
                        tokens_per_camera=1, width=16, layers=1, heads=2, head_dim=8)
 PASSES = {'bar': 3, 'ar': 24, 'binning': 128, 'bspline': 1, 'l1': 1, 'flow': 10, 'no_expert': 3,
-          'block_4': 6, 'block_24': 1, 'levels_1': 1, 'levels_2': 2}
+          'block_4': 6, 'block_24': 1, 'levels_1': 1, 'levels_2': 2, 'bar_likeliest': 3}
 
 
 def subject(name):
@@ -83,7 +83,7 @@ def test_a_row_learns_from_chunks_and_answers_with_chunks_in_its_passes(name):
     assert [chunk.actions.shape for chunk in chunks] == [(16, 8), (16, 8)]
     assert (chunks[0].start_ns, chunks[0].step_ns) == (7, 100_000_000)
     with torch.inference_mode():
-        answer = found.answer(found.model.backbone(answering._batch([observation()])))
+        answer = found.answer(found.model.prefix(answering._batch([observation()])))
     assert answer.passes == PASSES[name]
     assert found.reconstruct(CHUNKS[:3]).shape == (3, 16, 8)
 
@@ -95,6 +95,30 @@ def test_fast_fills_a_sequence_with_its_end_and_tells_it_back():
     assert (codes[:, -1] == end).all()
     assert ((codes != end).sum(1) > 5).all()
     np.testing.assert_allclose(found.reconstruct(CHUNKS), CHUNKS, atol=0.3)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize('name', ['bar', 'ar', 'levels_1'])
+def test_codes_of_fastervq_are_decoded_as_their_mean(name):
+    answering, found = policy(name)
+    prefix = found.model.prefix(answering._batch([observation()] * 2))
+    shares = found.model.decode(prefix, row_named(name).levels, shares=True)
+    torch.testing.assert_close(torch.from_numpy(found.answer(prefix).chunks).float(),
+                               found._faster_vq.decode_mean(shares))
+
+
+@torch.inference_mode()
+def test_a_row_may_decode_only_the_likeliest_codes_of_the_same_weights():
+    answering, found = policy('bar_likeliest')
+    prefix = found.model.prefix(answering._batch([observation()]))
+    codes = found.model.decode(prefix)
+    likeliest = found.answer(prefix).chunks
+    torch.testing.assert_close(torch.from_numpy(likeliest).float(),
+                               found._faster_vq.decode(codes))
+    mean = subject('bar')[0]
+    mean.model.load_state_dict(found.model.state_dict())
+    assert np.abs(mean.answer(prefix).chunks - likeliest).max() > 1e-3
+    assert row_named('bar_likeliest@camera').weights == 'bar'
 
 
 def test_tokens_that_stand_for_no_chunk_hold_the_pose_and_are_counted(monkeypatch):
@@ -160,6 +184,10 @@ def test_the_command_writes_every_row_goes_on_where_it_was_and_keeps_its_plan(tm
     assert (tmp_path / 'table.md').read_text() in capsys.readouterr().out
     with pytest.raises(ValueError, match='holds a benchmark with steps 4, not 5; take the same'):
         main([*quick, 'bar', '--steps', '5'])
+    path = tmp_path / 'rows' / 'bar.json'
+    path.write_text(path.read_text().replace('"block": 8', '"block": 4'))
+    with pytest.raises(ValueError, match="bar.json is of another row 'bar', .*another folder"):
+        main([*quick, 'bar'])
 
 
 @pytest.mark.slow

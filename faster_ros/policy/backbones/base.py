@@ -15,9 +15,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 import torch
 from torch import nn, Tensor
 
@@ -85,6 +88,21 @@ class PrefixTokens:
         """Return the places (B, image_count) of the image tokens, in order."""
         assert self.images is not None, 'tokens that a backbone embeds say which are of images'
         return self.images.int().argsort(dim=1, descending=True, stable=True)[:, :self.image_count]
+
+    def only(self, rows: NDArray[np.int64]) -> PrefixTokens:
+        """Return the tokens of some observations, without ``deep``."""
+        images = None if self.images is None else self.images[rows]
+        return PrefixTokens(self.x[rows], self.mask[rows], self.positions[..., rows, :], images,
+                            self.image_count)
+
+    @staticmethod
+    def concatenate(parts: Sequence[PrefixTokens]) -> PrefixTokens:
+        """Join batches in their order, as a backbone embeds them without ``deep``."""
+        images = [part.images for part in parts if part.images is not None]
+        return PrefixTokens(
+            torch.cat([part.x for part in parts]), torch.cat([part.mask for part in parts]),
+            torch.cat([part.positions for part in parts], -2),
+            torch.cat(images) if images else None, parts[0].image_count)
 
     def next_position(self) -> Tensor:
         """Return the position (B,) after the last token."""
