@@ -17,6 +17,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# Of a gripper's opening, 0 closed .. 1 open; what is between keeps the last decision.
+CLOSE_BELOW, OPEN_ABOVE = 0.4, 0.6
+
 
 @dataclass(frozen=True)
 class JointLimits:

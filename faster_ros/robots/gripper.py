@@ -25,10 +25,9 @@ from dataclasses import replace
 from typing import Any
 
 from faster_ros.interfaces import JointCommand, RobotState
+from faster_ros.robot_parts import CLOSE_BELOW, OPEN_ABOVE
 from faster_ros.robot_spec import GripperSpec, RobotSpec
 
-CLOSE_BELOW = 0.4  # opening, 0 closed .. 1 open; between the two nothing changes
-OPEN_ABOVE = 0.6
 _STIR = 0.02  # opening by which a command has to leave its start to count as a wish
 _STREAM_DEADBAND = 1.0 / 70.0  # of the stroke; 1 mm of Piper's 70 mm
 _INTERVAL_NS = 300_000_000  # between two goals

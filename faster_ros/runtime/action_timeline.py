@@ -36,13 +36,12 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 from faster_ros.interfaces import ActionChunk, FloatArray
+from faster_ros.robot_parts import CLOSE_BELOW, OPEN_ABOVE
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.blending import make_rule, MergeRule
 from faster_ros.runtime.trajectories import StraightLines, Trajectory
 import numpy as np
 from numpy.typing import NDArray
-
-_CLOSE_BELOW, _OPEN_ABOVE = 0.4, 0.6  # hysteresis, share of the gripper's stroke
 
 
 class OutOfOrderError(ValueError):
@@ -227,7 +226,7 @@ class ActionTimeline:
         shares = self._gripper_shares[rows, range(len(rows))]
         if self._is_open is None:
             self._is_open = shares >= 0.5
-        self._is_open = np.where(self._is_open, shares >= _CLOSE_BELOW, shares > _OPEN_ABOVE)
+        self._is_open = np.where(self._is_open, shares >= CLOSE_BELOW, shares > OPEN_ABOVE)
         shares = np.where(self._binary, self._is_open, shares)
         return np.asarray(self._closed + shares * (self._open - self._closed))
 

@@ -29,8 +29,8 @@ from faster_ros.data.lerobot_reader import frame_fault
 from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.embodiment import Embodiment
 from faster_ros.policy.image_size import resize
+from faster_ros.robot_parts import CLOSE_BELOW, OPEN_ABOVE
 from faster_ros.robot_spec import RobotSpec
-from faster_ros.robots.gripper import CLOSE_BELOW, OPEN_ABOVE
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
