@@ -245,7 +245,7 @@ def _measure(robot: Robot, pid: int, seconds: float, episode_s: float) -> dict[s
         if time.monotonic() > begin + _PATIENCE_S:
             raise ValueError(f'recorder_node hears no cameras: {robot.status}')
         time.sleep(0.1)
-    memory, saves, dropped, started = [], [], 0, _processor_times()
+    memory, of_episodes, saves, dropped, started = [], [], [], 0, _processor_times()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         robot.call('start')
@@ -256,10 +256,11 @@ def _measure(robot: Robot, pid: int, seconds: float, episode_s: float) -> dict[s
         dropped += sum(int(value) for key, value in robot.status.items()
                        if key.endswith(('_dropped', '_unused')) and 'bag' not in key)
         saves.append(robot.call('save')[1])
+        of_episodes.append(memory[-1])
     return {'save_s_max': max(saves), 'episodes': len(saves), 'counted_as_lost': dropped,
             'memory_mb_at_20_s': memory[min(19, len(memory) - 1)], 'memory_mb_max': max(memory),
-            'memory_mb_at_end': memory[-1], 'steal_share': _steal_share(started,
-                                                                        _processor_times())}
+            'memory_mb_at_ends': of_episodes,
+            'steal_share': _steal_share(started, _processor_times())}
 
 
 def main(arguments: Sequence[str]) -> int:

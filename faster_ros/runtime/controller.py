@@ -106,7 +106,6 @@ class MotionController:
         self._has_tail = all(arm.command_mode == 'joint_trajectory'
                              for arm, _ in spec.parts.values())
         self._clock = DilatedClock()
-        self._driver_speed = 1.0
         self._stop_told = False
         self._hold_at: FloatArray | None = None
         self._last_due_ns = 0  # on the wall clock, of the newest chunk at full speed
@@ -205,7 +204,6 @@ class MotionController:
 
     def note_driver_speed(self, share: float, now_ns: int) -> None:
         """Tell at which share of its speed the driver moves the arm, 0 to 1."""
-        self._driver_speed = share
         self._clock.set_speed(share, now_ns)
         self._timeline.slow_down(share)
         self._limiter.slow_down(share)  # also what catches up with the actions goes no faster
@@ -291,7 +289,7 @@ class MotionController:
     @property
     def _follows_alone(self) -> bool:
         # A driver that is slowed stretches a path, and a base has none.
-        return self._has_tail and self._base is None and self._driver_speed == 1.0
+        return self._has_tail and self._base is None and self._clock.at_full_speed
 
     def _drive(self, due_ns: int | None) -> FloatArray | None:
         return None if self._base is None else self._base.step(due_ns)
@@ -308,10 +306,11 @@ class MotionController:
 
         A trajectory ends in a braking tail, along which the arm has gone on meanwhile: to continue
         as if nothing had happened would throw it back. The tail begins evenly, so after a short
-        silence the commands go on from there; after a longer one from the measured motion.
+        silence the commands go on from there; after a longer one from the measured motion. A stop
+        that has been told is followed whatever this side does.
         """
         limiter, silent_s = self._limiter, periods * self._period_s
-        if periods <= 0 or not limiter.moving:
+        if periods <= 0 or not limiter.moving or self._stop_told:
             return
         if silent_s < _STALL_S:
             if self._has_tail:

@@ -42,6 +42,11 @@ class DilatedClock:
         """Begin at full speed."""
         self._walls, self._dues, self._speeds = [0], [0], [_FULL]
 
+    @property
+    def at_full_speed(self) -> bool:
+        """Return whether it passes as fast as the wall clock."""
+        return self._speeds[-1] == _FULL
+
     def restart(self, now_ns: int) -> None:
         """Agree with the wall clock from now on."""
         self._walls, self._dues, self._speeds = [now_ns], [now_ns], self._speeds[-1:]

@@ -151,11 +151,10 @@ class Limiter:
 
     def stop_path(self) -> FloatArray:
         """Return what ``hold`` would command until the arm stands, (N, 3, D); nothing advances."""
-        ahead, rows = deepcopy(self), [np.zeros((0, 3, len(self.lower)))]
+        ahead, rows = deepcopy(self), []
         while ahead.moving:
-            positions = ahead.hold()
-            rows.append(np.stack([positions, ahead.velocities, ahead.accelerations])[None])
-        return np.concatenate(rows)
+            rows.append([ahead.hold(), ahead.velocities, ahead.accelerations])
+        return np.reshape(rows, (-1, 3, len(self.lower)))
 
     def _check(self, values: FloatArray) -> None:
         if values.shape != self.lower.shape or not isfinite(values @ values):

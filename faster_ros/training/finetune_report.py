@@ -15,12 +15,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 import json
 from pathlib import Path
 from typing import Any
 
 from faster_ros.policy.action_representation import from_deltas
 from faster_ros.policy.checkpoint import PolicyParts
+from faster_ros.policy.chunk_decoding import generated_chunks
 from faster_ros.policy.embodiment import absolute_columns
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.training.finetune_data import CodedRows, collate, PolicyRows
@@ -48,11 +50,9 @@ def validate(parts: PolicyParts, rows: PolicyRows) -> dict[str, Any]:
         batch, _ = collate([data[int(row)] for row in part])
         found = parts.model.generate(batch.to(device), levels=parts.model.config.levels)
         codes.append(found.cpu())
-        decoded = parts.tokenizer.decode(found)
-        if parts.model.config.mean_latent:  # as it answers at run time
-            decoded = parts.tokenizer.decode_mean(
-                parts.model.generate(batch.to(device), shares=True))
-        chunks.append(decoded.double().cpu().numpy())
+        answered = generated_chunks(partial(parts.model.generate, batch.to(device)),
+                                    parts.tokenizer, parts.model.config)
+        chunks.append(answered.double().cpu().numpy())
     right = (torch.cat(codes) == rows.codes[picked]).float().mean((0, 2))
     commonest = rows.codes[rows.training].mode(0).values
     majority = (rows.codes[picked] == commonest).float().mean((0, 2))

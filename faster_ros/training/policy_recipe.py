@@ -97,6 +97,10 @@ class Recipe:
                              'trained from nothing')
         if self.shard and self.backbone == TINY:
             raise ValueError(f"shard is for large backbones; '{TINY}' fits every device")
+        for key, most in (('image_shift', 0.5), ('brightness', 1.0), ('state_noise', 1.0),
+                          ('state_dropout', 1.0), ('distance_weight', float('inf'))):
+            if not 0 <= getattr(self, key) <= most:
+                raise ValueError(f'{key} must be from 0 to {most:g}, got {getattr(self, key)}')
         if not 0 < self.validation_share < 1:
             raise ValueError('validation_share must be between 0 and 1, got '
                              f'{self.validation_share}')

@@ -205,6 +205,23 @@ def test_hold_brakes_at_the_acceleration_limit_and_stays():
     assert commands[ticks - 4, 0] != commands[-1, 0]
 
 
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), period=st.sampled_from([0.002, 0.004, 0.01, 0.02]))
+def test_a_stop_that_is_told_ahead_is_what_holding_commands_and_ends_in_time(seed, period):
+    rng = np.random.default_rng(seed)
+    limiter = started(period)
+    for _ in range(int(rng.integers(1, 40))):
+        limiter.step(HOME + 3.0 * rng.normal(size=8))
+    before = limiter.positions.copy()
+    path = limiter.stop_path()
+    longest_s = (limiter.velocity_limit / limiter.acceleration_limit)[:7].max() + 0.1
+    assert len(path) <= longest_s / period + 2
+    np.testing.assert_array_equal(limiter.positions, before)
+    held = [(limiter.hold(), limiter.velocities, limiter.accelerations) for _ in path]
+    np.testing.assert_array_equal(path, np.reshape(held, path.shape))
+    assert not limiter.moving
+
+
 def test_the_gripper_finishes_its_motion_while_the_arm_is_held():
     limiter = started()
     target = HOME.copy()

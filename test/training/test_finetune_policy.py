@@ -168,6 +168,7 @@ def test_a_data_set_that_does_not_fit_the_robot_is_refused(data, tmp_path):
     ({'steps': 0, 'epochs': 0.0}, 'expected either steps or epochs above 0'),
     ({'batch_size': 8, 'accumulate': 3}, 'accumulate 3 must divide batch_size 8'),
     ({'lora_rank': 4}, "lora_rank 4 needs a trained backbone; 'tiny'"),
+    ({'state_dropout': 1.5}, 'state_dropout must be from 0 to 1, got 1.5'),
     ({'shard': True}, "shard is for large backbones; 'tiny' fits every device"),
     ({'preset': 'moon'}, "preset 'moon' is unknown; expected one of libero, bridge"),
 ])
