@@ -107,7 +107,7 @@ class EpisodeVideo:
         self._last: Any = None
         self.statistics = ImageStatistics()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        self._container = av.open(str(path), 'w')
+        self._container: Any = av.open(str(path), 'w')
         self._stream = _stream(self._container, fps, size)
         self._synced_s = time.monotonic()
         self._queue: BackgroundQueue[tuple[int, ImageArray | None]] = BackgroundQueue(
@@ -168,6 +168,8 @@ class EpisodeVideo:
             self._container.close()
         except (av.error.FFmpegError, OSError):  # a full disk; the file is given up
             pass
+        # This object waits for a garbage collection, as its queue knows it; the encoder need not.
+        self._container = self._stream = self._last = None
 
     def _encode(self, item: tuple[int, ImageArray | None]) -> None:
         behind, image = item
