@@ -30,6 +30,7 @@ from typing import Any
 from faster_ros.interfaces import FloatArray
 from faster_ros.robot_spec import load_robot_spec, RobotSpec
 from faster_ros.runtime.blending import RULES
+from faster_ros.runtime.chunk_scheduler import WAIT_ABOVE_S
 from faster_ros.runtime.latency_lab import (
     figures,
     Motion,
@@ -46,6 +47,8 @@ _COLUMNS = (('stall', 'stall %', 8, 1), ('rows_step', 'step', 8, 4),
             ('cold_acceleration', 'cold', 8, 1), ('fine_step', 'step', 10, 4),
             ('fine_acceleration', 'accel', 8, 1), ('sent_acceleration', 'sent acc', 10, 1),
             ('sent_rmse', 'rmse', 8, 4))
+
+_NEVER_S = 1000.0
 
 
 def main(arguments: Sequence[str], checkpoint: Path) -> int:
@@ -95,6 +98,9 @@ def _parser(checkpoint: Path) -> argparse.ArgumentParser:
     add('--drift', type=float, default=0.0, help='speed of the cube in m/s (%(default)s)')
     add('--trials', type=int, default=50, help='for each rule and delay (%(default)s)')
     add('--workers', type=int, default=2, help='processes (%(default)s)')
+    add('--wait-above', type=float, default=WAIT_ABOVE_S, metavar='S',
+        help='delay above which the arm waits for smooth chunks, as wait_above of policy_node '
+        '(%(default)s)')
     add('--unconditioned', action='store_true', help='do not tell the policy what is committed')
     add('--checkpoint', type=Path, default=checkpoint)
     return parser
@@ -196,7 +202,8 @@ def _closed_loop(options: argparse.Namespace, path: Path) -> None:
     for delay in options.delays:
         for rule in options.rules:
             way = Execution(delay, rule, blend_s, drift_m_s=options.drift,
-                            conditioned=not options.unconditioned)
+                            conditioned=not options.unconditioned,
+                            wait_above_s=options.wait_above if rule == 'smooth' else _NEVER_S)
             found = cell(way, 'policy')
             ratio = found['jerk_rms'] / expert['jerk_rms']
             print(f"{describe(found)}, {ratio:.2f} of the expert's jerk", flush=True)

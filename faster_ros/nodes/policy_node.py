@@ -38,6 +38,7 @@ from faster_ros.nodes.parameters import declare, parameter, RobotParameters
 from faster_ros.nodes.policy_inputs import PolicyInputs
 from faster_ros.nodes.policy_loading import load, load_checkpoint, LoadPolicy, prepare
 from faster_ros.nodes.spinning import run_node
+from faster_ros.runtime.chunk_scheduler import WAIT_ABOVE_S
 from faster_ros.runtime.inference_worker import InferenceWorker
 from faster_ros.runtime.observation_buffer import Refusal
 from faster_ros.runtime.policy_session import PolicySession
@@ -65,6 +66,8 @@ class PolicyParameters(RobotParameters):
     instruction: str = parameter('', 'the task until a message on the topic says another')
     execution_horizon: int = parameter(3, 'steps of a chunk that are used before the next one '
                                        'takes over', 1, 1000)
+    wait_above: float = parameter(WAIT_ABOVE_S, 'latency in s, from image to chunk, above which '
+                                  'the arm stands while the policy thinks', 0.0, 1000.0)
     torch_threads: int = parameter(0, 'threads of the policy on a CPU; 0 leaves one core free',
                                    0, 256)
     compressed: bool = parameter(False, 'subscribe to <camera topic>/compressed')
@@ -80,7 +83,8 @@ class PolicyNode(SafeLifecycleNode):
         self._load_policy = load_policy
         self._spec = self._config.load()
         self._log = diagnostics.EdgeLog(self.get_logger())
-        self._session = PolicySession(self._spec, self._config.execution_horizon)
+        self._session = PolicySession(self._spec, self._config.execution_horizon,
+                                      self._config.wait_above)
         self._session.instruction = self._config.instruction
         self._session_lock = Lock()  # of the session: the polling thread and the executor use it
         self._inputs: PolicyInputs | None = None
@@ -197,7 +201,8 @@ class PolicyNode(SafeLifecycleNode):
             f'  states       {" and ".join(spec.state_topics)}',
             f'  instruction  {self.resolve_topic_name("instruction")}',
             f'  chunks       {self.resolve_topic_name("policy/chunk")}, the next one after '
-            f'{config.execution_horizon} steps']))
+            f'{config.execution_horizon} steps; above {config.wait_above:g} s of latency the arm '
+            'waits for each']))
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
@@ -262,9 +267,9 @@ class PolicyNode(SafeLifecycleNode):
 
     def _on_chunk(self, observation: Observation, chunk: ActionChunk) -> None:
         self._tell(self._session.problem)
-        self._chunk_topic.publish(conversions.chunk_to_message(chunk))
         now_ns = self._now_ns()
-        self._session.chunk_arrived(chunk, now_ns, self._inference_s)
+        chunk = self._session.chunk_arrived(chunk, now_ns, self._inference_s)
+        self._chunk_topic.publish(conversions.chunk_to_message(chunk))
         self._log.solved('policy', 'the policy works again')
         size = len(TIMING_FIELDS)
         message = Float64MultiArray(data=[

@@ -39,7 +39,7 @@ from faster_ros.interfaces import ActionChunk, FloatArray
 from faster_ros.robot_parts import CLOSE_BELOW, OPEN_ABOVE
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.blending import make_rule, MergeRule
-from faster_ros.runtime.trajectories import StraightLines, Trajectory
+from faster_ros.runtime.trajectories import standing_rows, StraightLines, Trajectory
 import numpy as np
 from numpy.typing import NDArray
 
@@ -118,7 +118,8 @@ class ActionTimeline:
         Take a chunk into the trajectory; returns False if there was nothing to use in it.
 
         ``held``: shape (D,), where the arm is held if no trajectory is executing. ``from_rest``:
-        the arm stood since the observation, so the chunk begins now with its first row; by its
+        the arm stood since the observation, so the chunk begins now with its first row, or the
+        last one that stands there; by its
         time it would begin with a jump over the rows that passed meanwhile. A chunk from
         before the last reset, or wholly in the past, is discarded. A malformed one is a
         ValueError, one that is older than its predecessor an OutOfOrderError; both change
@@ -135,15 +136,15 @@ class ActionTimeline:
         if busy or (self._reset_ns is not None and chunk.start_ns < self._reset_ns):
             self.counters.discarded += 1
             return False
+        rows = np.array(chunk.actions, dtype=float)
         due = chunk.start_ns + chunk.step_ns * np.arange(len(chunk.actions), dtype=np.int64)
         if (from_rest or self._rule.restarts) and due[-1] >= read_ns:
-            due += max(0, read_ns - chunk.start_ns)
+            due += max(0, read_ns - int(due[standing_rows(rows) if from_rest else 0]))
         late = int(np.searchsorted(due, read_ns))
         self.counters.late_steps += late
         if late == len(due):
             self.counters.discarded += 1
             return False
-        rows = np.array(chunk.actions, dtype=float)
         if executing is None and held is not None:
             executing = StraightLines(np.array([read_ns]), np.array(held, dtype=float)[None])
         self._set_gripper(due, rows)

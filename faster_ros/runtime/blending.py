@@ -34,6 +34,7 @@ from faster_ros.runtime.trajectories import (
     GRID_NS,
     smooth_rows,
     SmoothCourse,
+    standing_rows,
     StraightLines,
     Times,
     Trajectory,
@@ -161,7 +162,8 @@ class SmoothSeam(MergeRule):
     course ends before, the gap keeps the size and loses the slope that it has there.
 
     Where a chunk comes late, half of the gap fades six times as slowly; less of it where it is
-    late by one to two of its rows, nothing below. A late chunk answers an observation from before
+    late by one to two of its rows, nothing below; rows that stand at its beginning do not count.
+    A late chunk answers an observation from before
     the executing one took effect: were it followed wholly, each chunk would go on from the last
     but one, and the arm would swing between two courses that nothing brings together. What is
     kept of the executing course couples them, and averages what contradicts itself.
@@ -185,7 +187,8 @@ class SmoothSeam(MergeRule):
         # What shapes the target up to now, control points up to two steps ahead, stays.
         start = max(now_ns, chunk.begin_ns) // GRID_NS + 2
         standing = not isinstance(executing, SmoothCourse)
-        late = min(max((now_ns - chunk.begin_ns) / step_ns - 1.0, 0.0), 1.0)
+        moves_ns = int(chunk.times[standing_rows(chunk.rows)])
+        late = min(max((now_ns - moves_ns) / step_ns - 1.0, 0.0), 1.0)
         kept, seam_s = ((0.0, _SOFT_START * self._blend_s) if standing
                         else (_KEPT * late, self._blend_s))
         left = (1.0 - kept) * _left(steps - start, seam_s)

@@ -20,7 +20,7 @@ from threading import Lock
 
 from faster_ros.interfaces import ActionChunk, Observation
 from faster_ros.robot_spec import RobotSpec
-from faster_ros.runtime.chunk_scheduler import ChunkScheduler
+from faster_ros.runtime.chunk_scheduler import ChunkScheduler, WAIT_ABOVE_S
 from faster_ros.runtime.latency import LatencyWindow
 from faster_ros.runtime.observation_buffer import ObservationBuffer, Refusal
 
@@ -38,14 +38,15 @@ class PolicySession:
     belongs to one thread.
     """
 
-    def __init__(self, spec: RobotSpec, execution_horizon: int) -> None:
-        """Begin without an instruction."""
+    def __init__(self, spec: RobotSpec, execution_horizon: int,
+                 wait_above_s: float = WAIT_ABOVE_S) -> None:
+        """Begin without an instruction; see ChunkScheduler."""
         self.buffer = ObservationBuffer(spec)
         self.instruction = ''
         self.problem = ''
         self.plan: ActionChunk | None = None
         self._refused_since_ns: int | None = None
-        self._scheduler = ChunkScheduler(execution_horizon)
+        self._scheduler = ChunkScheduler(execution_horizon, wait_above_s=wait_above_s)
         self._inference = LatencyWindow()
         self._lock = Lock()
         self._refused: dict[str, int] = {}
@@ -85,12 +86,12 @@ class PolicySession:
             self.problem = answer.message
         return answer
 
-    def chunk_arrived(self, chunk: ActionChunk, now_ns: int, inference_s: float) -> None:
-        """Note a chunk that was published now."""
+    def chunk_arrived(self, chunk: ActionChunk, now_ns: int, inference_s: float) -> ActionChunk:
+        """Note a chunk that the policy gave now; return what is to be published."""
         with self._lock:
-            self._scheduler.chunk_arrived(chunk, now_ns)
             self._inference.add(inference_s)
             self._chunks += 1
+            return self._scheduler.chunk_arrived(chunk, now_ns)
 
     def count_fault(self) -> None:
         """Note an inference that failed."""

@@ -31,6 +31,12 @@ Times = NDArray[np.int64]
 GRID_NS = 10_000_000  # between the control points of a SmoothCourse
 
 
+def standing_rows(rows: FloatArray) -> int:
+    """Return how many rows after the first of (N, D) repeat it; 0 where all do."""
+    moves = (rows != rows[0]).any(1)
+    return int(np.argmax(moves)) - 1 if moves.any() else 0
+
+
 class Trajectory(Protocol):
     """Targets of D joints from ``begin_ns`` to ``end_ns``."""
 

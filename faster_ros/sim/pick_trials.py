@@ -22,10 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+import math
 
 from faster_ros.interfaces import ActionChunk, FloatArray, Observation, RobotState
 from faster_ros.robot_spec import RobotSpec
-from faster_ros.runtime.chunk_scheduler import ChunkScheduler
+from faster_ros.runtime.chunk_scheduler import ChunkScheduler, WAIT_ABOVE_S
 from faster_ros.runtime.controller import MotionConfig, MotionController
 from faster_ros.runtime.supervisor import Gates
 from faster_ros.sim.simulator import CameraRenderer, Simulator
@@ -47,7 +48,8 @@ class Execution:
     ``delay_s``: from observation to arrival; ``merge``, ``blend_s``: see MotionConfig;
     ``horizon``: rows that are used before the next chunk takes over, and all rows of a chunk that
     is executed synchronously; ``drift_m_s``: speed of the cube until the hand is near;
-    ``conditioned``: whether the policy is told the committed actions.
+    ``conditioned``: whether the policy is told the committed actions; ``wait_above_s``: see
+    ChunkScheduler.
     """
 
     delay_s: float = 0.0
@@ -56,6 +58,7 @@ class Execution:
     horizon: int = 3
     drift_m_s: float = 0.0
     conditioned: bool = True
+    wait_above_s: float = WAIT_ABOVE_S
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,9 @@ class _DelayedChunks:
         self._execution = execution
         self._delay_ns = round(execution.delay_s * 1e9)
         self._waits = execution.merge == 'synchronous'
-        self._scheduler = ChunkScheduler(execution.horizon, first_guess_s=execution.delay_s)
+        self._scheduler = ChunkScheduler(
+            execution.horizon, first_guess_s=execution.delay_s,
+            wait_above_s=math.inf if self._waits else execution.wait_above_s)
         self._chunk: ActionChunk | None = None
 
     def due(self, now_ns: int, remaining_s: float) -> bool:
@@ -218,6 +223,6 @@ class _DelayedChunks:
         if chunk is None or now_ns < chunk.start_ns + self._delay_ns:
             return None
         self._chunk = None
-        self._scheduler.chunk_arrived(chunk, now_ns)
+        chunk = self._scheduler.chunk_arrived(chunk, now_ns)
         # The arm stood since the observation; by their time the few rows may all be past.
         return replace(chunk, start_ns=now_ns) if self._waits else chunk

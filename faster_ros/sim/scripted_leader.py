@@ -34,6 +34,7 @@ _SWAY_S = 0.4  # for which a hand strays one way
 _SWAY_SHARE = 0.5  # of the time in which it strays
 _BESIDE = 0.04  # m, standard deviation of where the tool is put beside the cube
 _HEIGHTS = (0.06, 0.2)  # m over the table at which it is put there
+_SHUT_SHARE = 0.5  # of these starts have a shut hand, as after a grasp that missed
 _SET_OUT_SPEED = 0.6  # rad/s
 
 
@@ -61,7 +62,11 @@ class ScriptedLeader:
         self._steps = 0
 
     def set_out(self, cube: FloatArray) -> None:
-        """Choose another pose to begin from: low and not quite over ``cube`` (3,)."""
+        """
+        Choose another pose to begin from: low and not quite over ``cube`` (3,).
+
+        In some the hand is shut, so that recordings hold how a grasp that missed is repaired.
+        """
         (arm,), home = arms_of(self._spec), self._spec.home_positions
         kinematics = Kinematics(arm.spec)
         grip = np.array([*self._rng.normal(cube[:2], _BESIDE), self._rng.uniform(*_HEIGHTS)])
@@ -71,7 +76,9 @@ class ScriptedLeader:
         for share in np.linspace(0.1, 1.0, 10):
             joints = kinematics.step_towards(joints, first + share * (place - first), attitude,
                                              arm.workspace.ready)
-        self._start = np.append(joints, self._spec.gripper.open)
+        gripper = self._spec.gripper
+        shut = self._rng.random() < _SHUT_SHARE
+        self._start = np.append(joints, gripper.closed if shut else gripper.open)
 
     def go_to_start(self) -> bool:
         """Move towards where ``set_out`` said for a period; tell whether the leader is there."""

@@ -61,9 +61,9 @@ def test_the_hand_strays_the_same_way_for_the_same_seed():
     assert np.abs(ways[0][:some] - ways[2][:some]).max() > 0.01
 
 
-def test_the_leader_can_begin_low_beside_the_cube():
+def test_the_leader_can_begin_low_beside_the_cube_with_the_hand_open_or_shut():
     spec, cube = load_robot_spec('fr3'), np.array([0.5, 0.1, 0.02])
-    kinematics, places = Kinematics(spec), []
+    kinematics, places, fingers = Kinematics(spec), [], set()
     for seed in range(6):
         leader = ScriptedLeader(spec, PERIOD_S, 0.08)
         leader.begin(spec.home_positions, seed)
@@ -73,6 +73,8 @@ def test_the_leader_can_begin_low_beside_the_cube():
             ways.append(leader.pose.copy())
         assert np.abs(np.diff(ways, axis=0)).max() / PERIOD_S < 1.0  # rad/s
         places.append(kinematics.forward(leader.pose[spec.arm_mask])[0])
+        fingers.add(float(leader.pose[-1]))
+    assert fingers == {spec.gripper.open, spec.gripper.closed}
     away = np.array(places) - cube
     assert np.linalg.norm(away[:, :2], axis=1).max() < 0.15
     assert np.linalg.norm(away[:, :2], axis=1).mean() > 0.02
