@@ -278,6 +278,22 @@ def test_a_reset_throws_the_running_inference_away(cell):
     cell.red = 7
 
 
+def test_a_slow_policy_is_asked_only_where_its_chunk_has_ended(robot_file, tmp_path):
+    domain = own_domain()
+    process = start(robot_file, domain, tmp_path / 'log')
+    cell = Cell(domain)
+    try:
+        cell.instruct('slow')
+        chunks = [conversions.chunk_from_message(cell.next_chunk()) for _ in range(6)]
+        *_, first, second = chunks
+        assert len(first.actions) > 6 + 6 + 10  # stands, moves and stands again
+        assert second.start_ns - first.start_ns >= (6 + 5) * first.step_ns
+        assert process.stop(signal.SIGTERM) == 0
+    finally:
+        process.stop()
+        cell.close()
+
+
 def test_without_cameras_the_missing_one_is_named(robot_file, tmp_path):
     domain = own_domain()
     process = start(robot_file, domain, tmp_path / 'log')
