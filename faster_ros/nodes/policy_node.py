@@ -271,6 +271,10 @@ class PolicyNode(SafeLifecycleNode):
         chunk = self._session.chunk_arrived(chunk, now_ns, self._inference_s)
         self._chunk_topic.publish(conversions.chunk_to_message(chunk))
         self._log.solved('policy', 'the policy works again')
+        if waiting := self._session.waiting():
+            self._log.problem('speed', waiting, 'slow')
+        else:
+            self._log.solved('speed', 'the arm goes on while the policy thinks')
         size = len(TIMING_FIELDS)
         message = Float64MultiArray(data=[
             observation.stamp_ns * 1e-9, (now_ns - observation.stamp_ns) * 1e-6,

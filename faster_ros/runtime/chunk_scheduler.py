@@ -104,6 +104,11 @@ class ChunkScheduler:
         return replace(chunk, actions=np.concatenate(
             [np.repeat(rows[:1], before, 0), rows, np.repeat(rows[-1:], after, 0)]))
 
+    @property
+    def waits(self) -> bool:
+        """Return whether the arm stands where the running chunk ends, until the next one."""
+        return self._stands_ns is not None
+
     def expected_latency_s(self) -> float:
         """Return the latency that the next request is expected to have, in s."""
         measured = self.latency.quantile(self._quantile)

@@ -46,6 +46,7 @@ class PolicySession:
         self.problem = ''
         self.plan: ActionChunk | None = None
         self._refused_since_ns: int | None = None
+        self._wait_above_s = wait_above_s
         self._scheduler = ChunkScheduler(execution_horizon, wait_above_s=wait_above_s)
         self._inference = LatencyWindow()
         self._lock = Lock()
@@ -93,6 +94,14 @@ class PolicySession:
             self._chunks += 1
             return self._scheduler.chunk_arrived(chunk, now_ns)
 
+    def waiting(self) -> str:
+        """Return why the arm stands while the policy thinks, or '' where it goes on."""
+        with self._lock:
+            if not self._scheduler.waits:
+                return ''
+            return (f'a chunk takes {self._scheduler.expected_latency_s():.2f} s from its image; '
+                    f'above {self._wait_above_s:g} s (wait_above) the arm stands meanwhile')
+
     def count_fault(self) -> None:
         """Note an inference that failed."""
         with self._lock:
@@ -104,6 +113,7 @@ class PolicySession:
             latency, inference = self._scheduler.latency, self._inference
             values: dict[str, object] = {
                 'chunks': self._chunks, 'faults': self._faults,
+                'arm_waits': self._scheduler.waits,
                 'capture_to_chunk_p50_s': latency.p50, 'capture_to_chunk_p99_s': latency.p99,
                 'inference_p50_s': inference.p50, 'inference_p99_s': inference.p99}
         for name, stream in self.buffer.cameras.items():

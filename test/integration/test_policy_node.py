@@ -288,6 +288,7 @@ def test_a_slow_policy_is_asked_only_where_its_chunk_has_ended(robot_file, tmp_p
         *_, first, second = chunks
         assert len(first.actions) > 6 + 6 + 10  # stands, moves and stands again
         assert second.start_ns - first.start_ns >= (6 + 5) * first.step_ns
+        assert process.output.count('above 0.45 s (wait_above) the arm stands meanwhile') == 1
         assert process.stop(signal.SIGTERM) == 0
     finally:
         process.stop()
