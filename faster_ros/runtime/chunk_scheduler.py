@@ -57,8 +57,12 @@ class ChunkScheduler:
 
     def __init__(self, execution_horizon: int = 4, latency_quantile: float = 0.9,
                  margin_s: float = 0.05, first_guess_s: float = 0.1,
-                 wait_above_s: float = WAIT_ABOVE_S) -> None:
-        """``first_guess_s`` stands in until a latency was measured."""
+                 wait_above_s: float = WAIT_ABOVE_S, joints: int | None = None) -> None:
+        """
+        ``first_guess_s`` stands in until a latency was measured.
+
+        ``joints``: how many columns of a chunk are targets; those after them are a base's speeds.
+        """
         if execution_horizon < 1:
             raise ValueError(f'execution_horizon must be at least 1, got {execution_horizon}')
         self.execution_horizon = execution_horizon
@@ -67,6 +71,7 @@ class ChunkScheduler:
         self._margin_s = margin_s
         self._first_guess_s = first_guess_s
         self._wait_above_s = wait_above_s
+        self._joints = joints
         self._due_ns: int | None = None
         self._stands_ns: int | None = None  # from when on the arm waits for the next chunk
         self._end_ns = 0
@@ -99,10 +104,13 @@ class ChunkScheduler:
         before = max(now_ns - chunk.start_ns, 0) // chunk.step_ns + 1
         after = math.ceil(_LONGEST_WAIT * steps_of_thinking)
         rows = np.asarray(chunk.actions)[:moves + 1]
+        first, last = rows[:1].copy(), rows[-1:].copy()
+        for stands in (first, last):
+            stands[:, self._joints or stands.shape[1]:] = 0.0
         end = before + len(rows) - 1
         self._stands_ns = chunk.start_ns + end * chunk.step_ns + _SETTLE_NS
         return replace(chunk, actions=np.concatenate(
-            [np.repeat(rows[:1], before, 0), rows, np.repeat(rows[-1:], after, 0)]))
+            [np.repeat(first, before, 0), rows, np.repeat(last, after, 0)]))
 
     @property
     def waits(self) -> bool:

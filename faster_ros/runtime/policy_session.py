@@ -47,7 +47,8 @@ class PolicySession:
         self.plan: ActionChunk | None = None
         self._refused_since_ns: int | None = None
         self._wait_above_s = wait_above_s
-        self._scheduler = ChunkScheduler(execution_horizon, wait_above_s=wait_above_s)
+        self._scheduler = ChunkScheduler(execution_horizon, wait_above_s=wait_above_s,
+                                         joints=len(spec.joint_names))
         self._inference = LatencyWindow()
         self._lock = Lock()
         self._refused: dict[str, int] = {}

@@ -57,6 +57,15 @@ def test_a_slow_chunk_stands_until_it_comes_moves_as_long_as_it_took_and_stands_
     assert scheduler.should_request(T0 + 700 * MS)
 
 
+def test_a_base_stands_too_while_the_policy_thinks():
+    chunk = ramp(0, HOME)
+    drives = replace(chunk, actions=np.hstack([chunk.actions, np.full((ROWS, 2), 0.3)]))
+    executed = ChunkScheduler(3, first_guess_s=0.6, joints=8).chunk_arrived(drives, T0 + 610 * MS)
+    np.testing.assert_array_equal(executed.actions[:7, 8:], 0.0)
+    np.testing.assert_array_equal(executed.actions[7:14, 8:], 0.3)
+    np.testing.assert_array_equal(executed.actions[14:, 8:], 0.0)
+
+
 def test_the_limit_of_what_is_slow_can_be_set():
     chunk = ramp(0, HOME)
     for limit_s, waits in ((0.15, True), (0.25, False), (float('inf'), False)):
