@@ -48,8 +48,6 @@ _COLUMNS = (('stall', 'stall %', 8, 1), ('rows_step', 'step', 8, 4),
             ('fine_acceleration', 'accel', 8, 1), ('sent_acceleration', 'sent acc', 10, 1),
             ('sent_rmse', 'rmse', 8, 4))
 
-_NEVER_S = 1000.0
-
 
 def main(arguments: Sequence[str], checkpoint: Path) -> int:
     """Run ``faster_ros lab`` and return its exit code."""
@@ -203,7 +201,7 @@ def _closed_loop(options: argparse.Namespace, path: Path) -> None:
         for rule in options.rules:
             way = Execution(delay, rule, blend_s, drift_m_s=options.drift,
                             conditioned=not options.unconditioned,
-                            wait_above_s=options.wait_above if rule == 'smooth' else _NEVER_S)
+                            wait_above_s=options.wait_above)
             found = cell(way, 'policy')
             ratio = found['jerk_rms'] / expert['jerk_rms']
             print(f"{describe(found)}, {ratio:.2f} of the expert's jerk", flush=True)

@@ -119,11 +119,10 @@ class ActionTimeline:
 
         ``held``: shape (D,), where the arm is held if no trajectory is executing. ``from_rest``:
         the arm stood since the observation, so the chunk begins now with its first row, or the
-        last one that stands there; by its
-        time it would begin with a jump over the rows that passed meanwhile. A chunk from
-        before the last reset, or wholly in the past, is discarded. A malformed one is a
-        ValueError, one that is older than its predecessor an OutOfOrderError; both change
-        nothing.
+        last one that stands there; by its time it would begin with a jump over the rows that
+        passed meanwhile. A chunk from before the last reset, or wholly in the past, is discarded.
+        A malformed one is a ValueError, one that is older than its predecessor an
+        OutOfOrderError; both change nothing.
         """
         try:
             self._check(chunk, now_ns)

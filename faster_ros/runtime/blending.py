@@ -163,10 +163,10 @@ class SmoothSeam(MergeRule):
 
     Where a chunk comes late, half of the gap fades six times as slowly; less of it where it is
     late by one to two of its rows, nothing below; rows that stand at its beginning do not count.
-    A late chunk answers an observation from before
-    the executing one took effect: were it followed wholly, each chunk would go on from the last
-    but one, and the arm would swing between two courses that nothing brings together. What is
-    kept of the executing course couples them, and averages what contradicts itself.
+    A late chunk answers an observation from before the executing one took effect: were it
+    followed wholly, each chunk would go on from the last but one, and the arm would swing between
+    two courses that nothing brings together. What is kept of the executing course couples them,
+    and averages what contradicts itself.
     """
 
     def __init__(self, blend_s: float) -> None:

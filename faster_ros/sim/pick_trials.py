@@ -49,7 +49,7 @@ class Execution:
     ``horizon``: rows that are used before the next chunk takes over, and all rows of a chunk that
     is executed synchronously; ``drift_m_s``: speed of the cube until the hand is near;
     ``conditioned``: whether the policy is told the committed actions; ``wait_above_s``: see
-    ChunkScheduler.
+    ChunkScheduler; only ``smooth`` waits, the other rules run as their authors have them.
     """
 
     delay_s: float = 0.0
@@ -195,7 +195,7 @@ class _DelayedChunks:
         self._waits = execution.merge == 'synchronous'
         self._scheduler = ChunkScheduler(
             execution.horizon, first_guess_s=execution.delay_s,
-            wait_above_s=math.inf if self._waits else execution.wait_above_s)
+            wait_above_s=execution.wait_above_s if execution.merge == 'smooth' else math.inf)
         self._chunk: ActionChunk | None = None
 
     def due(self, now_ns: int, remaining_s: float) -> bool:
