@@ -24,7 +24,7 @@ from collections.abc import Callable
 import signal
 from typing import Protocol
 
-from faster_ros.runtime.scheduling import exempt_from_collection
+from faster_ros.runtime.scheduling import exempt_from_collection, keep_freed_memory
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
@@ -45,6 +45,7 @@ def run_node(name: str, make: Callable[[], Node], args: list[str] | None = None)
     received: list[int] = []  # not an Event: a second signal would wait for the first one's lock
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: received.append(number))
+    keep_freed_memory()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node: Node | None = None
     code = 0
