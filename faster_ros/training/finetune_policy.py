@@ -138,8 +138,7 @@ class PolicyFineTuning:
     def _batches(self) -> Iterator[list[tuple[PolicyInput, Tensor]]]:
         """Yield the parts of each update from the present step on, the same for every resume."""
         recipe = self.recipe
-        noise = ObservationNoise(recipe.image_shift, recipe.brightness, recipe.state_noise,
-                                 recipe.state_dropout)
+        noise = ObservationNoise(recipe.image_shift, recipe.brightness, recipe.state_dropout)
         loader = iter(DataLoader(
             VariedRows(self.rows, noise, recipe.seed), batch_sampler=self._draws(),
             num_workers=recipe.workers, collate_fn=collate,

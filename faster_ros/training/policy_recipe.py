@@ -40,7 +40,8 @@ class Recipe:
 
     For few recordings: ``mean_latent`` (see PolicyConfig) and ``chunk_weight``, how much the
     distance of the mean chunk (ChunkDistance) counts beside the cross-entropy; ``image_shift``,
-    ``brightness``, ``state_noise`` and ``state_dropout`` vary what is seen (ObservationNoise).
+    ``brightness`` and ``state_dropout`` vary what is seen (ObservationNoise); ``state_noise``:
+    how far rows are displaced, as a share of half of each joint's range (displaced_rows.py).
     """
 
     backbone: str = TINY
