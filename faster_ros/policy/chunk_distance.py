@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from faster_ros.policy.code_distance import code_distances
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 import torch
 from torch import Tensor
 
 _REACH_SHARE = 0.25  # of the sum of the steps beside each step
+_CODE_SHARE = 0.25  # of the distances of the mean codes
 
 
 class ChunkDistance:
@@ -31,7 +33,9 @@ class ChunkDistance:
     Cross-entropy takes all wrong codes for equally wrong, and learns from few recordings by heart
     which is which. Here a code counts by the motion that it stands for. Columns that are ``steps``
     from row to row count again summed up, by where they have led the arm: a course whose steps
-    are all a little short ends far from where it should.
+    are all a little short ends far from where it should. Each level's mean code counts for itself
+    as well (``code_distance.py``): the finer levels are told the right coarse codes in training,
+    and would make up for a coarse mean that is not what is chosen at run time.
     """
 
     def __init__(self, tokenizer: FASTerVQ, steps: Sequence[int]) -> None:
@@ -47,7 +51,8 @@ class ChunkDistance:
             meant = tokenizer.decode_latent(tokenizer.quantizer.mean(shares))
             right = tokenizer.decode_latent(tokenizer.quantizer.lookup(codes))
             gap = meant - right
-            distance = gap.abs().mean()
+            apart = code_distances(logits, codes, tokenizer.quantizer.codebooks)
+            distance = gap.abs().mean() + _CODE_SHARE * apart.sum()
             if self._steps:
                 led = gap[..., self._steps].cumsum(-2)
                 distance = distance + _REACH_SHARE * led.abs().mean()

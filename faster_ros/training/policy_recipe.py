@@ -129,7 +129,7 @@ PRESETS = {
                   learning_rate=1e-3, backbone_rate=1.0, weight_decay=0.01, warmup_steps=100,
                   bf16=False, ema_decay=0.998, validate_every=500, workers=0, mean_latent=True,
                   chunk_weight=20.0, image_shift=0.025, brightness=0.1, state_noise=0.05,
-                  state_dropout=0.3),
+                  state_dropout=0.1),
 }
 
 

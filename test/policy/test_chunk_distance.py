@@ -16,12 +16,15 @@
 from types import SimpleNamespace
 
 from faster_ros.policy.chunk_distance import ChunkDistance
+from faster_ros.policy.code_distance import code_distances
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import one_hot
+
+BOOKS = torch.arange(8.0)[None, :, None]
 
 
 class _CodesAreRows(nn.Module):
@@ -30,6 +33,7 @@ class _CodesAreRows(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.quantizer = SimpleNamespace(
+            codebooks=BOOKS,
             mean=lambda shares: (shares @ torch.arange(8.0)).sum(1)[..., None],
             lookup=lambda codes: codes.float().sum(1)[..., None])
 
@@ -43,7 +47,10 @@ def scores(*rows):
 
 
 def distance(logits, *right, steps=()):
-    return float(ChunkDistance(_CodesAreRows(), steps)(logits, torch.tensor([[right]])))
+    """Return how far the chunks are apart, without the share of the codes themselves."""
+    codes = torch.tensor([[right]])
+    found = ChunkDistance(_CodesAreRows(), steps)(logits, codes)
+    return float(found - 0.25 * code_distances(logits, codes, BOOKS).sum())
 
 
 def test_the_right_codes_are_no_distance_away_and_neighbours_less_than_far_ones():
