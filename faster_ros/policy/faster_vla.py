@@ -34,6 +34,7 @@ from faster_ros.policy.block_decoding import (
     choose,
     expert_input,
 )
+from faster_ros.policy.code_distance import code_distances
 from faster_ros.policy.config import PolicyConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.visual_tokens import merge_alike
@@ -75,19 +76,19 @@ class FASTerVLA(nn.Module):
         out: Tensor = self.expert(ids, positions, TeacherForced(prefix), self.mask)
         return out
 
-    def forward(self, batch: PolicyInput, codes: Tensor,
-                distance: Callable[[Tensor, Tensor], Tensor] | None = None) -> Tensor:
+    def forward(self, batch: PolicyInput, codes: Tensor, books: Tensor | None = None) -> Tensor:
         """
         Return the cross-entropy (K,) of each residual level for codes (B, K, T).
 
-        With a ``distance``, such as ChunkDistance, that of the scores to the codes follows.
+        With the tokenizer's codebooks (K, V, C), (2, K): beside it the distances of
+        ``code_distance.py``.
         """
         logits = self.logits(batch, codes)
         loss = functional.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction='none')
         levels = loss.unflatten(0, codes.shape).mean((0, 2))
-        if distance is None:
+        if books is None:
             return levels
-        return torch.cat([levels, distance(logits, codes)[None]])
+        return torch.stack([levels, code_distances(logits, codes, books)])
 
     @torch.no_grad()
     def generate(self, batch: PolicyInput, levels: int | None = None, top_k: int = 50,

@@ -15,8 +15,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from faster_ros.policy.backbones.base import PolicyInput, Prefix
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.faster_vla import BlockPasses, FASTerVLA
@@ -37,11 +35,10 @@ class OpenEndedVLA(FASTerVLA):
         """Return the id that ends a sequence."""
         return self.config.codebook_size - 1
 
-    def forward(self, batch: PolicyInput, codes: Tensor,
-                distance: Callable[[Tensor, Tensor], Tensor] | None = None) -> Tensor:
-        """Return the cross-entropy (1,) over each sequence and its first END; no distance."""
-        if distance is not None:
-            raise ValueError('a sequence that ends means no mean chunk, as END is none of it')
+    def forward(self, batch: PolicyInput, codes: Tensor, books: Tensor | None = None) -> Tensor:
+        """Return the cross-entropy (1,) over each sequence and its first END; without books."""
+        if books is not None:
+            raise ValueError('a sequence that ends has no codebooks, as END is none of its codes')
         flat = codes.flatten(1)
         loss = functional.cross_entropy(
             self.logits(batch, codes).flatten(0, 1), flat.flatten(), reduction='none')

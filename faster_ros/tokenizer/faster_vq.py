@@ -59,7 +59,7 @@ class FASTerVQ(nn.Module):
     def forward(self, chunks: Tensor) -> TokenizerLoss:
         """Return the training loss of a batch of chunks (B, H, D)."""
         quantized = self.quantizer(self.latent(chunks))
-        decoded = self.decode_latent(quantized.latent)
+        decoded = self._decode_latent(quantized.latent)
         reconstruction = reconstruction_loss(decoded, chunks, self.dct, self.config.dct_weight)
         if self.config.mse_weight:
             squared = (decoded - chunks).square().mean()
@@ -94,7 +94,7 @@ class FASTerVQ(nn.Module):
             place = tuple(outside.nonzero()[0].tolist())
             raise ValueError(f'code at (batch, level, position) {place} must be in '
                              f'[0, {config.codebook_size}), got {int(codes[place])}')
-        decoded = self.decode_latent(self.quantizer.lookup(codes))
+        decoded = self._decode_latent(self.quantizer.lookup(codes))
         return decoded.clamp(-config.output_limit, config.output_limit)
 
     @torch.no_grad()
@@ -106,7 +106,7 @@ class FASTerVQ(nn.Module):
         to what was meant than the likeliest one: residual codes that are wrong are mere noise.
         """
         limit = self.config.output_limit
-        return self.decode_latent(self.quantizer.mean(shares)).clamp(-limit, limit)
+        return self._decode_latent(self.quantizer.mean(shares)).clamp(-limit, limit)
 
     def latent(self, chunks: Tensor) -> Tensor:
         """Return z (B, T, latent_dim), what the quantizer sees."""
@@ -116,8 +116,7 @@ class FASTerVQ(nn.Module):
         grid: Tensor = self.encoder(self.patchifier(chunks))
         return grid.flatten(2).transpose(1, 2)  # B, T, latent_dim
 
-    def decode_latent(self, latent: Tensor) -> Tensor:
-        """Return chunks (B, H, D) of latents (B, T, latent_dim), not clipped to the limit."""
+    def _decode_latent(self, latent: Tensor) -> Tensor:
         if self.config.slots:
             chunks: Tensor = self.decoder(latent)
             return chunks

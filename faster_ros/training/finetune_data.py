@@ -32,7 +32,6 @@ from faster_ros.policy.vocabulary import WordVocabulary
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.training.data_parallel import DataParallel
-from faster_ros.training.displaced_rows import displaced
 from faster_ros.training.observation_noise import ObservationNoise
 from faster_ros.training.policy_recipe import Recipe
 from faster_ros.training.robot_rows import RobotRows
@@ -51,17 +50,16 @@ from torch.utils.data import Dataset
 _ACTION_QUANTILE = 0.002  # share of the largest and smallest deltas that is clipped
 _STATE_QUANTILE = 0.001
 _CODE_BATCH = 1000
-_COPIES = 7  # displaced, of each row
 _PROMPT_TOKENS = 96  # of a vision-language model, beside those of the images
 
 
 @dataclass
 class PolicyRows:
     """
-    Rows as the policy takes them, each in V versions: as recorded, and displaced.
+    Rows as the policy takes them.
 
-    ``state``: (N, V, S) normalised; ``codes``: (N, V, K, T); ``training``, ``validation``: row
-    numbers, of different episodes; ``targets``: recorded chunks (N, H, D) in rad and m.
+    ``state``: (N, S) normalised; ``codes``: (N, K, T); ``training``, ``validation``: row numbers,
+    of different episodes; ``targets``: chunks (N, H, D) in rad and m.
     """
 
     rows: RobotRows
@@ -91,14 +89,14 @@ class CodedRows(Dataset[tuple[PolicyInput, Tensor]]):
     def __getitem__(self, row: int) -> tuple[PolicyInput, Tensor]:
         """Return a batch of one and its codes (1, K, T)."""
         rows = self._rows
-        return self.seen(row, np.asarray(rows.rows.images[row]), rows.state[row, 0])
+        return self.seen(row, np.asarray(rows.rows.images[row]), rows.state[row])
 
-    def seen(self, row: int, images: ImageArray, state: FloatArray,
-             version: int = 0) -> tuple[PolicyInput, Tensor]:
+    def seen(self, row: int, images: ImageArray,
+             state: FloatArray) -> tuple[PolicyInput, Tensor]:
         """Return a row with other images (cameras, height, width, 3) and joints (S,)."""
         rows = self._rows
         return (rows.preprocess(list(images), state, rows.rows.tasks[row]),
-                rows.codes[row, version][None])
+                rows.codes[row:row + 1])
 
 
 class VariedRows(Dataset[tuple[PolicyInput, Tensor]]):
@@ -113,10 +111,7 @@ class VariedRows(Dataset[tuple[PolicyInput, Tensor]]):
         row, draw = asked
         rng = np.random.default_rng([self._seed, draw])
         images = self._noise.images(np.asarray(self._rows.rows.images[row]), rng)
-        if self._noise.hides_state(rng):
-            return self._plain.seen(row, images, np.zeros_like(self._rows.state[row, 0]))
-        version = int(rng.integers(self._rows.state.shape[1]))
-        return self._plain.seen(row, images, self._rows.state[row, version], version)
+        return self._plain.seen(row, images, self._noise.state(self._rows.state[row], rng))
 
 
 def collate(rows: list[tuple[PolicyInput, Tensor]]) -> tuple[PolicyInput, Tensor]:
@@ -134,35 +129,19 @@ def make_parts(recipe: Recipe, rows: RobotRows, spec: Embodiment, out: Path,
     training, validation = _split(rows, recipe.validation_share)
     targets = rows.chunks(recipe.horizon, recipe.stride)
     step_s = rows.step_s * recipe.stride
-    states = Normaliser.from_quantiles(rows.positions[training], _STATE_QUANTILE, grippers)
-    positions, deltas = _versions(recipe, rows.positions, targets, spec, states)
+    deltas = to_deltas(targets, rows.positions, absolute_columns(spec))
     actions = Normaliser.from_quantiles(
-        deltas[:, training].reshape(-1, deltas.shape[-1]), _ACTION_QUANTILE, grippers)
+        deltas[training].reshape(-1, deltas.shape[-1]), _ACTION_QUANTILE, grippers)
+    states = Normaliser.from_quantiles(rows.positions[training], _STATE_QUANTILE, grippers)
     chunks = torch.from_numpy(actions.normalise(deltas)).float()
-    tokenizer = _tokenizer(recipe, chunks[:, training].flatten(0, 1), spec, actions, step_s, out,
-                           processes)
+    tokenizer = _tokenizer(recipe, chunks[training], spec, actions, step_s, out, processes)
     codes = torch.cat([tokenizer.encode(part.to(processes.device)).cpu()
-                       for part in chunks.flatten(0, 1).split(_CODE_BATCH)])
+                       for part in chunks.split(_CODE_BATCH)])
     model, preprocess = _policy(recipe, rows, spec, tokenizer.config)
     parts = PolicyParts(model, tokenizer, actions, states, spec, step_s,
                         None if recipe.backbone == TINY else preprocess)
-    return parts, PolicyRows(rows, states.normalise(positions).swapaxes(0, 1),
-                             codes.unflatten(0, deltas.shape[:2]).transpose(0, 1), targets,
-                             training, validation, preprocess)
-
-
-def _versions(recipe: Recipe, positions: FloatArray, targets: FloatArray, spec: Embodiment,
-              states: Normaliser) -> tuple[FloatArray, FloatArray]:
-    """Return positions (V, N, S) and deltas (V, N, H, D), the first as recorded."""
-    absolute = absolute_columns(spec)
-    joints = [column for column in range(targets.shape[-1]) if column not in absolute]
-    ones = np.ones(positions.shape[1])
-    spread = recipe.state_noise * (states.restore(ones) - states.restore(-ones)) / 2
-    rng = np.random.default_rng(recipe.seed)
-    versions = [(positions, targets), *(displaced(positions, targets, joints, spread, rng)
-                                        for _ in range(_COPIES if recipe.state_noise else 0))]
-    return (np.stack([told for told, _ in versions]),
-            np.stack([to_deltas(chunks, told, absolute) for told, chunks in versions]))
+    return parts, PolicyRows(rows, states.normalise(rows.positions), codes, targets, training,
+                             validation, preprocess)
 
 
 def _split(rows: RobotRows, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

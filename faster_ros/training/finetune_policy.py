@@ -32,8 +32,7 @@ from typing import Any
 
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.checkpoint import PolicyParts
-from faster_ros.policy.chunk_distance import ChunkDistance
-from faster_ros.policy.embodiment import absolute_columns, load_embodiment
+from faster_ros.policy.embodiment import load_embodiment
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.training.data_parallel import DataParallel, like
 from faster_ros.training.demonstrations import batches
@@ -72,11 +71,8 @@ class PolicyFineTuning:
             backbone = self.model.backbone
             assert isinstance(backbone.model, torch.nn.Module)
             add_lora(backbone.model, recipe.lora_rank)
-        absolute = absolute_columns(parts.robot)
-        self._distance = ChunkDistance(
-            parts.tokenizer.to(processes.device),
-            [column for column in range(rows.targets.shape[-1]) if column not in absolute]
-        ) if recipe.chunk_weight else None
+        self._books = (parts.tokenizer.quantizer.codebooks.to(processes.device)
+                       if recipe.distance_weight else None)
         self.sharded = recipe.shard and processes.size > 1
         # Of a model that is spread over processes, a whole copy is for validation and saving.
         self._whole = copy.deepcopy(self.model) if self.sharded and processes.first else None
@@ -138,7 +134,8 @@ class PolicyFineTuning:
     def _batches(self) -> Iterator[list[tuple[PolicyInput, Tensor]]]:
         """Yield the parts of each update from the present step on, the same for every resume."""
         recipe = self.recipe
-        noise = ObservationNoise(recipe.image_shift, recipe.brightness, recipe.state_dropout)
+        noise = ObservationNoise(recipe.image_shift, recipe.brightness, recipe.state_noise,
+                                 recipe.state_dropout)
         loader = iter(DataLoader(
             VariedRows(self.rows, noise, recipe.seed), batch_sampler=self._draws(),
             num_workers=recipe.workers, collate_fn=collate,
@@ -171,9 +168,11 @@ class PolicyFineTuning:
         total = torch.zeros(self.model.config.levels, device=device)
         for batch, codes in parts:
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
-                losses = self.model(batch.to(device), codes.to(device), self._distance)
-            entropies, distances = losses.split([len(total), len(losses) - len(total)])
-            wanted = entropies.sum() + recipe.chunk_weight * distances.sum()
+                losses = self.model(batch.to(device), codes.to(device), self._books)
+            wanted, entropies = losses.sum(), losses
+            if self._books is not None:
+                entropies, distances = losses
+                wanted = entropies.sum() + recipe.distance_weight * distances.sum()
             (wanted / len(parts)).backward()
             total += entropies.detach() / len(parts)
         total = self.processes.mean(total)

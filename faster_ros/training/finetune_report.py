@@ -53,9 +53,9 @@ def validate(parts: PolicyParts, rows: PolicyRows) -> dict[str, Any]:
         answered = generated_chunks(partial(parts.model.generate, batch.to(device)),
                                     parts.tokenizer, parts.model.config)
         chunks.append(answered.double().cpu().numpy())
-    right = (torch.cat(codes) == rows.codes[picked, 0]).float().mean((0, 2))
-    commonest = rows.codes[rows.training, 0].mode(0).values
-    majority = (rows.codes[picked, 0] == commonest).float().mean((0, 2))
+    right = (torch.cat(codes) == rows.codes[picked]).float().mean((0, 2))
+    commonest = rows.codes[rows.training].mode(0).values
+    majority = (rows.codes[picked] == commonest).float().mean((0, 2))
     spec = parts.robot
     actions = from_deltas(parts.action_normaliser.restore(np.concatenate(chunks)),
                           rows.rows.positions[picked], absolute_columns(spec))

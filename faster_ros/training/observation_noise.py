@@ -15,7 +15,7 @@
 What recorded observations are varied by while a policy learns from few of them.
 
 Fifty episodes are learnt by heart: which pixel and which joint angle go with which motion. Each
-time that a row is drawn, its images are moved and lit otherwise, and its joints may be hidden.
+time that a row is drawn, its images are moved and lit otherwise and its joints a little off.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-from faster_ros.interfaces import ImageArray
+from faster_ros.interfaces import FloatArray, ImageArray
 import numpy as np
 
 
@@ -34,21 +34,26 @@ class ObservationNoise:
 
     ``image_shift``: share of the image's width, at most, each way. ``brightness``: standard
     deviation of what each colour channel is scaled by, and of what is added to it as a share of
-    half of its range. ``state_dropout``: share of rows whose joints are put into the middle of
-    their ranges, so that the images have to tell.
+    half of its range. ``state_noise``: standard deviation of the joints, in normalised units.
+    ``state_dropout``: share of rows whose joints are put into the middle of their ranges, so that
+    the images have to tell.
     """
 
     image_shift: float = 0.0
     brightness: float = 0.0
+    state_noise: float = 0.0
     state_dropout: float = 0.0
 
     def images(self, images: ImageArray, rng: np.random.Generator) -> ImageArray:
         """Return the images of all cameras, (C, height, width, 3), each varied on its own."""
         return np.stack([self._image(image, rng) for image in images])
 
-    def hides_state(self, rng: np.random.Generator) -> bool:
-        """Return whether a row's joints are hidden."""
-        return bool(rng.random() < self.state_dropout)
+    def state(self, state: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Return normalised joints (S,)."""
+        if rng.random() < self.state_dropout:
+            return np.zeros_like(state)
+        varied: FloatArray = state + self.state_noise * rng.standard_normal(state.shape)
+        return varied
 
     def _image(self, image: ImageArray, rng: np.random.Generator) -> ImageArray:
         height, width = image.shape[:2]

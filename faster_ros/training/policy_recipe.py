@@ -38,10 +38,9 @@ class Recipe:
     each would hold all of them (DDP); ``tensorboard`` writes the curves for it as well.
     ``by_order`` takes the columns of the data as the robot's joints whatever they are called.
 
-    For few recordings: ``mean_latent`` (see PolicyConfig) and ``chunk_weight``, how much the
-    distance of the mean chunk (ChunkDistance) counts beside the cross-entropy; ``image_shift``,
-    ``brightness`` and ``state_dropout`` vary what is seen (ObservationNoise); ``state_noise``:
-    how far rows are displaced, as a share of half of each joint's range (displaced_rows.py).
+    For few recordings: ``mean_latent`` (see PolicyConfig) and ``distance_weight``, how much the
+    distances of ``policy/code_distance.py`` count beside the cross-entropy; ``image_shift``,
+    ``brightness``, ``state_noise`` and ``state_dropout`` vary what is seen (ObservationNoise).
     """
 
     backbone: str = TINY
@@ -74,7 +73,7 @@ class Recipe:
     workers: int = 4
     by_order: bool = False
     mean_latent: bool = False
-    chunk_weight: float = 0.0
+    distance_weight: float = 0.0
     image_shift: float = 0.0
     brightness: float = 0.0
     state_noise: float = 0.0
@@ -99,7 +98,7 @@ class Recipe:
         if self.shard and self.backbone == TINY:
             raise ValueError(f"shard is for large backbones; '{TINY}' fits every device")
         for key, most in (('image_shift', 0.5), ('brightness', 1.0), ('state_noise', 1.0),
-                          ('state_dropout', 1.0), ('chunk_weight', float('inf'))):
+                          ('state_dropout', 1.0), ('distance_weight', float('inf'))):
             if not 0 <= getattr(self, key) <= most:
                 raise ValueError(f'{key} must be from 0 to {most:g}, got {getattr(self, key)}')
         if not 0 < self.validation_share < 1:
@@ -128,8 +127,8 @@ PRESETS = {
     'cpu': Recipe(image_width=128, image_height=96, steps=2000, batch_size=32,
                   learning_rate=1e-3, backbone_rate=1.0, weight_decay=0.01, warmup_steps=100,
                   bf16=False, ema_decay=0.998, validate_every=500, workers=0, mean_latent=True,
-                  chunk_weight=20.0, image_shift=0.025, brightness=0.1, state_noise=0.05,
-                  state_dropout=0.1),
+                  distance_weight=5.0, image_shift=0.025, brightness=0.1, state_noise=0.05,
+                  state_dropout=0.3),
 }
 
 

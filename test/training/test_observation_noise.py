@@ -41,9 +41,13 @@ def test_light_changes_by_colour_and_what_is_dark_or_bright_stays_within_its_ran
 def test_nothing_is_varied_by_noise_of_size_zero():
     rng, noise = np.random.default_rng(0), ObservationNoise()
     assert (noise.images(DOT, rng) == DOT).all()
-    assert not noise.hides_state(rng)
+    assert (noise.state(np.ones(8), rng) == 1).all()
 
 
-def test_a_share_of_rows_hides_the_joints():
-    rng, noise = np.random.default_rng(0), ObservationNoise(state_dropout=0.25)
-    assert 0.15 < np.mean([noise.hides_state(rng) for _ in range(400)]) < 0.35
+def test_joints_are_told_a_little_wrong_or_not_at_all():
+    rng, joints = np.random.default_rng(0), np.full(8, 0.5)
+    told = np.stack([ObservationNoise(state_noise=0.1, state_dropout=0.25).state(joints, rng)
+                     for _ in range(400)])
+    untold = (told == 0).all(1)
+    assert 0.15 < untold.mean() < 0.35
+    assert 0.08 < (told[~untold] - joints).std() < 0.12
