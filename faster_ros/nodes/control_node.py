@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 import sys
-from threading import Lock
+from threading import Event, Lock
 import time
 
 from builtin_interfaces.msg import Time
@@ -53,6 +53,7 @@ from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
 
 _CHUNKS = 2000  # newest ones whose way to the first command is measured
 _STATUS_RATE_HZ = 10.0
+_STATUSES_PER_DIAGNOSTICS = 10
 _LONGEST_STOP_S = 1.0
 
 
@@ -71,6 +72,7 @@ class ControlNode(Node):
         self._rate_hz = rate_hz
         self._last_due_ns = 0
         self._lock = Lock()  # of the controller: the loop and the callbacks use it
+        self._gap = Event()  # set when half a period is left until the next command
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._states = JointStates(spec)
         self._state: RobotState | None = None
@@ -79,12 +81,11 @@ class ControlNode(Node):
         self._to_command = LatencyWindow(_CHUNKS, warm_up=0)  # guarded by the lock, as is:
         self._taken_s: float | None = None  # when the chunk came that no command followed yet
         self._incomplete = ''
-        self._sent = 0
+        self._sent = self._statuses = 0
         self._plan_told = False
         self._driver_problems: dict[str, str] = {}
         self._driver_speeds: dict[str, float] = {}
         self._last_mode = ''
-        self._thread = PacedThread(rate_hz, self._tick, self._loop_failed)
         self._driver = DriverLink(self, spec, CommandOptions(
             round(parameters.command_lead * 1e9), parameters.stamp_commands,
             round(parameters.gripper_repeat * 1e9), parameters.dry_run), self._log)
@@ -93,6 +94,7 @@ class ControlNode(Node):
             VerdictGate(self, spec.robot, parameters.require_doctor), lambda: self._state)
         self._connect(spec)
         self._log_table(spec, rate_hz)
+        self._thread = PacedThread(rate_hz, self._tick, self._loop_failed, self._between_ticks)
         self._thread.start()
 
     def _connect(self, spec: RobotSpec) -> None:
@@ -110,7 +112,10 @@ class ControlNode(Node):
         if self._config.deadman_topic:
             self._polled.append(PolledSubscription(self, Joy, self._config.deadman_topic,
                                                    self._on_joy, qos.HISTORY))
-        self.create_subscription(JointTrajectory, 'policy/chunk', self._on_chunk, qos.COMMAND)
+        # Read between two commands: to merge a chunk takes as long as all else of a period, and in
+        # the executor's thread it would take the loop's time at any moment.
+        self._chunks = PolledSubscription(self, JointTrajectory, 'policy/chunk', self._on_chunk,
+                                          qos.COMMAND)
         if self._config.pose_chunks:
             self._connect_pose_chunks(spec)
         for name, (arm, _) in spec.parts.items():
@@ -125,8 +130,9 @@ class ControlNode(Node):
         def on_chunk(message: MultiDOFJointTrajectory) -> None:
             with self._lock:
                 start = self._controller.goes_on_from(self._state)
+            # In the executor's thread: inverse kinematics takes longer than a period.
             self._take_chunk(lambda: solver.to_joints(
-                conversions.pose_chunk_from_message(message, spec), start))
+                conversions.pose_chunk_from_message(message, spec), start), time.monotonic())
 
         self.create_subscription(MultiDOFJointTrajectory, 'policy/chunk_ee', on_chunk, qos.COMMAND)
 
@@ -188,6 +194,10 @@ class ControlNode(Node):
             with self._lock:
                 self._to_command.add(time.monotonic() - taken_s)
 
+    def _between_ticks(self) -> None:
+        self._gap.set()
+        self._chunks.poll()
+
     def _on_driver(self, name: str, problem: str, speed: float) -> None:
         self._driver_problems[name], self._driver_speeds[name] = problem, speed
         with self._lock:
@@ -235,11 +245,13 @@ class ControlNode(Node):
         else:
             self._log.solved('joint state', 'joint states are complete again')
 
-    def _on_chunk(self, message: JointTrajectory) -> None:
-        self._take_chunk(lambda: conversions.chunk_from_message(message))
+    def _on_chunk(self, message: JointTrajectory, info: dict[str, int]) -> None:
+        waited_ns = max(0, time.time_ns() - info['received_timestamp'])
+        self._take_chunk(lambda: conversions.chunk_from_message(message),
+                         time.monotonic() - waited_ns * 1e-9)
 
-    def _take_chunk(self, read: Callable[[], ActionChunk]) -> None:
-        now_ns, came_s = self._now_ns(), time.monotonic()
+    def _take_chunk(self, read: Callable[[], ActionChunk], came_s: float) -> None:
+        now_ns = self._now_ns()
         try:
             chunk = read()
         except ValueError as error:
@@ -270,6 +282,8 @@ class ControlNode(Node):
             self._controller.note_fresh_until(conversions.to_ns(message))
 
     def _publish_status(self) -> None:
+        self._gap.clear()
+        self._gap.wait(2.0 / self._rate_hz)  # not for ever: a loop that has died is told, too
         now_ns = self._now_ns()
         with self._lock:
             status = self._controller.status(now_ns)
@@ -295,8 +309,10 @@ class ControlNode(Node):
         message = diagnostics.status_message('control_node', self._spec.robot, level,
                                              f'{status.mode} {status.detail}'.strip(), values)
         self._status_topic.publish(message)
-        self._diagnostics.publish(
-            diagnostics.diagnostic_array(conversions.to_time(now_ns), message))
+        if self._statuses % _STATUSES_PER_DIAGNOSTICS == 0:
+            self._diagnostics.publish(
+                diagnostics.diagnostic_array(conversions.to_time(now_ns), message))
+        self._statuses += 1
 
     def _log_change(self, mode: str, detail: str) -> None:
         if mode == self._last_mode:

@@ -94,9 +94,9 @@ class DemoGraphClient:
             (DiagnosticStatus, 'control_node/status', self._on_control, qos.STATUS),
             (DiagnosticStatus, f'{self._leader}/status', self._on_policy, qos.STATUS),
             (Float64MultiArray, f'{self._leader}/timing', self._on_timing, qos.STATUS),
-            (JointState, 'control_node/command', self._on_command, qos.COMMAND),
+            (JointState, 'control_node/command', self._on_command, qos.RECORD),
             *(
-                (JointState, arm.state_topic, self._state_callback(name, arm), qos.COMMAND)
+                (JointState, arm.state_topic, self._state_callback(name, arm), qos.RECORD)
                 for name, (arm, _) in spec.parts.items()
             ),
             *(

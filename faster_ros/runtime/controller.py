@@ -41,7 +41,6 @@ from faster_ros.runtime.deadman import Deadman
 from faster_ros.runtime.dilated_clock import DilatedClock
 from faster_ros.runtime.limiter import Limiter
 from faster_ros.runtime.supervisor import Gates, Mode, Supervisor
-from faster_ros.runtime.workspace import reach_of_one_period, stopping_path
 import numpy as np
 
 _LEAD_S = 0.02  # from a command to its due time; after that the arm begins to brake by itself
@@ -343,9 +342,8 @@ class MotionController:
         if target is None or now_ns > self._last_due_ns:
             supervisor.no_target(now_ns)
             return None
-        motion = limiter.speed, limiter.acceleration_limit
-        supervisor.check_stop(limiter.point + stopping_path(*motion),
-                              reach_of_one_period(*motion, self._period_s))
+        supervisor.check_stop(limiter.point, limiter.speed, limiter.acceleration_limit,
+                              self._period_s)
         # A chunk is joined to where the arm is; at the gate its own distance has to show.
         asked = target if supervisor.engaged else self._timeline.aim(self._clock.at(now_ns))
         assert asked is not None

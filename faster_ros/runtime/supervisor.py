@@ -48,7 +48,7 @@ from enum import Enum
 from faster_ros.interfaces import FloatArray, RobotState
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.deadman import Deadman
-from faster_ros.runtime.workspace import Workspace
+from faster_ros.runtime.workspace import reach_of_one_period, stopping_path, Workspace
 import numpy as np
 
 _REST_RAD_S = 0.1  # an arm that moves faster than this is not armed
@@ -196,8 +196,13 @@ class Supervisor:
         self.trip('chunk_jump', detail)
         return detail
 
-    def check_stop(self, path: FloatArray, reach: FloatArray) -> None:
-        """Check the joints (N, D) that an arm passes which brakes now, or ``reach`` (D,) later."""
+    def check_stop(self, positions: FloatArray, velocities: FloatArray, acceleration: FloatArray,
+                   period_s: float) -> None:
+        """Check the way of an arm that brakes at ``acceleration`` now or after a period, (D,)."""
+        if not self._workspaces:
+            return
+        path = positions + stopping_path(velocities, acceleration)
+        reach = reach_of_one_period(velocities, acceleration, period_s)
         problem = next(filter(None, (self._outside(joints, reach) for joints in path)), '')
         if problem:
             self.trip('outside_workspace', f'a stop would still take {problem}')

@@ -18,10 +18,10 @@ import time
 from faster_ros.nodes.paced_thread import PacedThread
 
 
-def run(tick, enough) -> list[Exception]:
+def run(tick, enough, between=None) -> list[Exception]:
     """Run the loop until ``enough`` or a failure; return the failures."""
     failures: list[Exception] = []
-    thread = PacedThread(100.0, tick, failures.append)
+    thread = PacedThread(100.0, tick, failures.append, between)
     thread.start()
     deadline = time.monotonic() + 30.0
     while not (enough() or failures):
@@ -57,3 +57,12 @@ def test_a_failure_ends_the_loop_and_is_told():
         raise RuntimeError('broken')
     failures = run(tick, lambda: False)
     assert [str(error) for error in failures] == ['broken']
+
+
+def test_what_is_done_between_ticks_never_comes_in_the_first_half_of_a_period():
+    due: list[int] = []
+    between: list[tuple[int, int]] = []
+    run(due.append, lambda: len(between) >= 15,
+        lambda: between.append((due[-1], time.monotonic_ns())))
+    assert len(due) in (len(between), len(between) + 1)
+    assert all(now_ns - due_ns >= 5_000_000 for due_ns, now_ns in between)
