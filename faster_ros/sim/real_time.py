@@ -36,7 +36,6 @@ import numpy as np
 _REAL_TIME_PRIORITY = 10  # a real arm does not wait for the machine either
 _TASK_CHECK_STEPS = 5  # the success predicate is looked at every so many steps
 _LONGEST_CATCH_UP_NS = 250_000_000  # a longer stall is left out instead of caught up
-_FRAMES_WAITING = 2  # what a camera keeps for a reader who is late
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class RealTimeSimulation:
         self._next_state_ns = 0
         self._frame_period_ns = 0
         self._next_frame_ns = 0
-        self._frames: Queue[tuple[int, FloatArray]] = Queue(_FRAMES_WAITING)
+        self._frames: Queue[tuple[int, FloatArray]] = Queue(1)
         self.joint_names = simulator.shown_joints
         self.channels = channels_of(simulator.spec)
         self._lock = threading.Lock()
@@ -138,7 +137,7 @@ class RealTimeSimulation:
 
     def next_frame(self, target: mujoco.MjData, timeout_s: float) -> int | None:
         """
-        Put the oldest frame not taken into ``target``; return its ROS time in ns.
+        Put the newest frame, if not taken yet, into ``target``; return its ROS time in ns.
 
         ``target`` is fit for rendering only. None when no frame came within ``timeout_s``.
         """
@@ -235,14 +234,16 @@ class RealTimeSimulation:
                 for topic, values in self._simulator.joint_states().items()]
 
     def _expose_if_due(self, stamp_ns: int) -> None:
-        """Keep what the cameras see; a frame that finds no room is lost, as in a camera."""
+        """Keep what the cameras see; one that nobody took is lost, so that images are fresh."""
         if not self._frame_period_ns or stamp_ns < self._next_frame_ns:
             return
         self._next_frame_ns = _due_after(stamp_ns, self._next_frame_ns, self._frame_period_ns)
+        frame = stamp_ns, self._simulator.data.qpos.copy()
         try:
-            self._frames.put_nowait((stamp_ns, self._simulator.data.qpos.copy()))
+            self._frames.put_nowait(frame)
         except Full:
-            pass
+            self._frame_of(0.0)
+            self._frames.put_nowait(frame)  # this thread alone puts any there
 
 
 def _due_after(stamp_ns: int, due_ns: int, period_ns: int) -> int:
