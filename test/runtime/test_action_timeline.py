@@ -247,6 +247,7 @@ def nan_chunk() -> ActionChunk:
     (replace(chunk(10), names=('a', 'b')), 'has joints a, b; expected fr3_joint1'),
     (replace(chunk(10), names=()), 'has joints none'),
     (replace(chunk(10), step_ns=0), 'step of 0 ns'),
+    (replace(chunk(10), step_ns=10**13), 'lasts 150000 s; expected at most 60 s'),
     (chunk(5000), 'in the future'),
 ])
 def test_a_malformed_chunk_is_refused_by_name_and_changes_nothing(bad, message):
