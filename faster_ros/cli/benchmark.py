@@ -23,12 +23,15 @@ in one run. Writes table.md, latency.json and latency.png.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+from functools import partial
 import json
 from pathlib import Path
 import platform
 from typing import Any
 
-from faster_ros.policy.backbones.base import Backbone
+from faster_ros.policy.backbones.base import Backbone, PolicyInput
+from faster_ros.policy.config import BackboneConfig
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.latency import (
     decoding,
@@ -59,6 +62,7 @@ import torch
 
 _FAST_CODES = 2048  # FAST+'s published vocabulary
 _FLOW_STEPS = 10
+_COMMITTED_ROWS = 10
 _LAYOUTS = {  # columns, horizon, patch rows, time strides: the code shapes of the paper's table 4
     'single-arm': (7, 20, 5, (2, 2)), 'bimanual': (14, 32, 8, (2,)),
     'whole-body': (21, 32, 8, (2,))}
@@ -123,11 +127,28 @@ def measure(options: argparse.Namespace, device: torch.device,
         'fast_tokens': options.fast_tokens, 'flow_steps': _FLOW_STEPS,
         'parts_ms': watch.percentiles(),
         'decode_ms': {name: _percentiles(times) for name, times in decodes.items()},
+        'generate_ms': _with_committed(policy, batch, options, device, dtype),
         'floor': _floors(policy, measure_floor(device, dtype), prefix.mask.shape[1],
                          options.fast_tokens),
         'peak_memory_gb': (torch.cuda.max_memory_allocated(device) / 1e9
                            if device.type == 'cuda' else None),
     }
+
+
+def _with_committed(policy: FASTerVLA, batch: PolicyInput, options: argparse.Namespace,
+                    device: torch.device, dtype: torch.dtype) -> dict[str, dict[str, float]]:
+    """Return times from images to codes without and with committed actions as an input."""
+    if not isinstance(policy.config.backbone, BackboneConfig):
+        return {}  # the large backbones do not take them
+    told = random_policy(replace(policy.config, committed_rows=_COMMITTED_ROWS), device, dtype)
+    if not options.plain:
+        share_products(told.backbone)
+    rows = torch.rand(1, _COMMITTED_ROWS, policy.config.state_dim + 1, device=device, dtype=dtype)
+    both = measure_in_turn({
+        'alone': partial(policy.generate, batch),
+        'with committed actions': partial(told.generate, replace(batch, committed=rows)),
+    }, device, options.calls)
+    return {name: _percentiles(times) for name, times in both.items()}
 
 
 def describe(figures: dict[str, Any]) -> str:
@@ -154,6 +175,12 @@ def describe(figures: dict[str, Any]) -> str:
     for name, row in figures['decode_ms'].items():
         lines.append(f"| {name} | {passes[name]} | {_cells(row)} | {floors.get(name, '')} | "
                      f"{row['p50'] / bar:.1f} |")
+    if figures['generate_ms']:
+        lines += ['', '| images to codes | p50 ms | p95 | p99 | times alone |',
+                  '|---|---|---|---|---|']
+        alone = figures['generate_ms']['alone']['p50']
+        lines += [f"| {name} | {_cells(row)} | {row['p50'] / alone:.3f} |"
+                  for name, row in figures['generate_ms'].items()]
     if figures['peak_memory_gb']:
         lines += ['', f"peak memory {figures['peak_memory_gb']:.1f} GB"]
     return '\n'.join(lines)

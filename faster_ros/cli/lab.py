@@ -203,8 +203,9 @@ def _closed_loop(options: argparse.Namespace, path: Path) -> None:
                             conditioned=not options.unconditioned,
                             wait_above_s=options.wait_above)
             found = cell(way, 'policy')
-            ratio = found['jerk_rms'] / expert['jerk_rms']
-            print(f"{describe(found)}, {ratio:.2f} of the expert's jerk", flush=True)
+            jerk, jump = (found[name] / expert[name] for name in ('jerk_rms', 'border_jump'))
+            print(f"{describe(found)}, {jerk:.2f} of the expert's jerk and {jump:.2f} of its jump",
+                  flush=True)
 
 
 def _key(cell: dict[str, Any]) -> str:

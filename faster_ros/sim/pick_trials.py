@@ -24,7 +24,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 import math
 
-from faster_ros.interfaces import ActionChunk, FloatArray, Observation, RobotState
+from faster_ros.interfaces import ActionChunk, FloatArray, JointCommand, Observation, RobotState
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.chunk_scheduler import ChunkScheduler, WAIT_ABOVE_S
 from faster_ros.runtime.controller import MotionConfig, MotionController
@@ -34,6 +34,7 @@ from faster_ros.sim.tasks import PICK, Task, TRAINED, Variant
 import numpy as np
 
 _STEPS_PER_TICK = 2  # physics steps per control period
+_BORDER_NS = 100_000_000  # after a chunk came; a jump is spread by the limits
 
 Infer = Callable[[Observation], ActionChunk]
 InferMany = Callable[[list[Observation]], list[ActionChunk]]
@@ -67,7 +68,8 @@ class PickTrial:
     How one trial ended.
 
     ``seconds`` is simulated time; ``jerk_rms`` (rad/s^3) is over all commands and arm joints,
-    ``waited_s`` the time without a target after the first one.
+    ``border_jump`` (rad) the largest step of an arm joint's command from one period to the next in
+    the 0.1 s after a chunk came, ``waited_s`` the time without a target after the first one.
     """
 
     seed: int
@@ -77,6 +79,7 @@ class PickTrial:
     seconds: float
     fault: str
     jerk_rms: float
+    border_jump: float
     waited_s: float
 
 
@@ -117,6 +120,7 @@ class PickTrials:
         now_ns = 0
         fault, wrong = controller.arm(now_ns, self._state(now_ns)), False
         accelerations = [np.zeros(len(self._spec.joints))] * 2
+        positions, border_jump, border_ns = self._state(now_ns).positions, 0.0, -1
         limit_ns = simulator.task.time_limit_s * 1e9
         while not fault and not simulator.succeeded() and now_ns < limit_ns:
             status = controller.status(now_ns)
@@ -126,16 +130,23 @@ class PickTrials:
             chunk = chunks.arrived(now_ns)
             if chunk is not None:
                 controller.accept(chunk, now_ns)
+                border_ns = now_ns + _BORDER_NS
             if how.drift_m_s:
                 simulator.drift_cube(how.drift_m_s)
-            accelerations.append(self._advance(controller, now_ns))
+            command = self._advance(controller, now_ns)
+            assert command.accelerations is not None
+            accelerations.append(command.accelerations)
+            if now_ns < border_ns:
+                steps = np.abs(command.positions - positions)[self._spec.arm_mask]
+                border_jump = max(border_jump, float(steps.max()))
+            positions = command.positions
             status = controller.status(now_ns)
             fault = f'{status.reason}: {status.detail}' if status.mode == 'holding' else ''
             wrong = wrong or simulator.wrong_lifted()
             now_ns += self._tick_ns
         jerk = np.diff(accelerations, axis=0)[:, self._spec.arm_mask] / (self._tick_ns * 1e-9)
         return PickTrial(seed, layout.instruction, simulator.succeeded(), wrong, now_ns / 1e9,
-                         fault, float(np.sqrt(np.mean(jerk**2))),
+                         fault, float(np.sqrt(np.mean(jerk**2))), border_jump,
                          status.starved_ticks * self._tick_ns * 1e-9)
 
     def _state(self, now_ns: int) -> RobotState:
@@ -148,15 +159,15 @@ class PickTrials:
                   for camera in self._spec.cameras} if renderer else {}
         return Observation(now_ns, images, self.simulator.state()[0], instruction)
 
-    def _advance(self, controller: MotionController, now_ns: int) -> FloatArray:
-        """Command one control period; returns the commanded accelerations, shape (D,)."""
+    def _advance(self, controller: MotionController, now_ns: int) -> JointCommand:
+        """Command one control period; returns the command."""
         command = controller.tick(now_ns, self._state(now_ns))
-        assert command is not None and command.accelerations is not None
+        assert command is not None
         for step in range(_STEPS_PER_TICK):
             left = (_STEPS_PER_TICK - 1 - step) * self.simulator.timestep_s
             point: FloatArray = command.positions - command.velocities * left
             self.simulator.advance(point, command.velocities)
-        return command.accelerations
+        return command
 
 
 def run_together(players: Sequence[PickTrials], seeds: Sequence[int],

@@ -33,7 +33,11 @@ import numpy as np
 
 def measure(checkpoint: Path, way: Execution, trials: int, workers: int,
             subject: str = 'policy') -> dict[str, Any]:
-    """Run the trials of one way; return counts, interval, times and jerk; see ``evaluate``."""
+    """
+    Run the trials of one way; return counts, interval, times, jerk and jumps; see ``evaluate``.
+
+    Jerk and border jump are medians over the trials.
+    """
     result = evaluate(checkpoint, load_robot_spec('fr3'), subject, trials, workers=workers,
                       execution=way)
     each = result.pop('each')
@@ -42,6 +46,7 @@ def measure(checkpoint: Path, way: Execution, trials: int, workers: int,
         'checkpoint': fingerprint(checkpoint), 'execution': asdict(way),
         'median_s': float(np.median(times)) if times else None,
         'jerk_rms': float(np.median([trial['jerk_rms'] for trial in each])),
+        'border_jump': float(np.median([trial['border_jump'] for trial in each])),
         'waited_s': float(np.mean([trial['waited_s'] for trial in each])),
         'succeeded': [trial['success'] for trial in each]}
 
@@ -58,5 +63,6 @@ def describe(cell: dict[str, Any]) -> str:
     rate = success_rate(cell['successes'], cell['trials'])
     time = 'none' if cell['median_s'] is None else f"{cell['median_s']:.1f} s"
     return (f"{way['delay_s'] * 1e3:4.0f} ms  {way['merge']:12} {rate}, median time of a success "
-            f"{time}, jerk {cell['jerk_rms']:.0f} rad/s^3, waited {cell['waited_s']:.1f} s, "
+            f"{time}, jerk {cell['jerk_rms']:.0f} rad/s^3, border "
+            f"jump {cell['border_jump'] * 1e3:.1f} mrad, waited {cell['waited_s']:.1f} s, "
             f"faults {len(cell['faults'])}")

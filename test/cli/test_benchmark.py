@@ -42,7 +42,9 @@ def test_a_benchmark_measures_every_part_and_way_of_decoding(tmp_path, capsys):
     assert set(figures['parts_ms']) == {
         'vision', 'prefix', 'decode', 'actions', 'call', 'pass 1', 'pass 2', 'pass 3'}
     assert set(figures['decode_ms']) == {'BAR', 'AR', 'FAST-style', 'flow'}
-    assert all(row['p99'] >= row['p50'] > 0 for row in figures['decode_ms'].values())
+    assert set(figures['generate_ms']) == {'alone', 'with committed actions'}
+    assert all(row['p99'] >= row['p50'] > 0
+               for part in ('decode_ms', 'generate_ms') for row in figures[part].values())
     assert all(value > 0 for value in figures['floor'].values())
     assert (tmp_path / 'latency.png').stat().st_size > 1000
     table = (tmp_path / 'table.md').read_text()
