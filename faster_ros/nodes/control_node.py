@@ -246,9 +246,10 @@ class ControlNode(Node):
             self._log.solved('joint state', 'joint states are complete again')
 
     def _on_chunk(self, message: JointTrajectory, info: dict[str, int]) -> None:
-        waited_ns = max(0, time.time_ns() - info['received_timestamp'])
+        now_ns = time.time_ns()
+        waited_ns = now_ns - (info['received_timestamp'] or now_ns)  # 0: a middleware without it
         self._take_chunk(lambda: conversions.chunk_from_message(message),
-                         time.monotonic() - waited_ns * 1e-9)
+                         time.monotonic() - max(0, waited_ns) * 1e-9)
 
     def _take_chunk(self, read: Callable[[], ActionChunk], came_s: float) -> None:
         now_ns = self._now_ns()

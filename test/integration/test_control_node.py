@@ -25,6 +25,7 @@ from faster_ros.robot_spec import load_robot_spec
 import numpy as np
 import pytest
 from ros_process import own_domain, Peer, Process, wait_until
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -337,3 +338,38 @@ def test_the_control_process_imports_neither_torch_nor_mujoco(tmp_path):
     process.wait_for('disarmed')
     assert process.stop() == 0
     assert 'code 0 bad []' in process.output
+
+
+class SlowArm(Arm):
+    """An arm in simulated time, which passes at half of the real speed."""
+
+    def __init__(self, domain: int) -> None:
+        self._begin_ns = time.monotonic_ns()
+        super().__init__(domain)
+        self._clock = self.node.create_publisher(Clock, '/clock', 10)
+        self.node.create_timer(0.004, self._publish_clock)
+
+    def _publish_clock(self) -> None:
+        self._clock.publish(Clock(clock=conversions.to_time(self.now_ns())))
+
+    def now_ns(self) -> int:
+        return 10**12 + (time.monotonic_ns() - self._begin_ns) // 2
+
+
+@pytest.mark.slow
+def test_a_chunk_is_executed_in_simulated_time(tmp_path):
+    domain = own_domain()
+    process = Process(['-m', 'faster_ros.nodes.control_node', '--ros-args', '-p', 'robot:=fr3',
+                       '-p', 'use_sim_time:=true'], domain, tmp_path / 'log')
+    arm = SlowArm(domain)
+    arm.process = process
+    try:
+        wait_until(lambda: arm.status.get('state_age_s'), 60.0, lambda: str(arm.status))
+        wait_until(lambda: arm.arm().success, 60.0, lambda: str(arm.status))
+        goal, begin = arm.positions[0] + 0.3, time.monotonic()
+        arm.send(goal=goal)
+        wait_until(lambda: arm.positions[0] > goal - 0.03, 20.0, lambda: str(arm.status))
+        assert time.monotonic() - begin > 1.5  # what the chunk does in 0.9 s
+    finally:
+        process.stop()
+        arm.close()
