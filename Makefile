@@ -52,7 +52,7 @@ PYTEST_DRIVERS := $(TEST_ENV) PYTHONPATH=$(CURDIR):$$PYTHONPATH \
 
 .PHONY: help demo test test-fast test-slow test-drivers test-drivers-real-time \
 	test-drivers-long test-lerobot test-browser lint fix train-demo train-smoke evaluate-demo \
-	libero-smoke libero-venv venv rendering clean distclean
+	evaluate-ab libero-smoke libero-venv venv rendering clean distclean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -106,6 +106,12 @@ train-smoke: $(READY) rendering ## the same in two minutes, to see that training
 
 evaluate-demo: $(READY) rendering ## measure the demo's policy on unseen layouts
 	$(BIN)/faster_ros evaluate-demo $(ARGS)
+
+out/train_demo_quick/report.html: | $(READY) rendering
+	$(BIN)/faster_ros train demo --quick
+
+evaluate-ab: out/train_demo_quick/report.html ## a blinded A/B of two checkpoints, 2 x 30 trials; goes on where it was ended
+	$(BIN)/faster_ros eval run config/eval/sim_ab.yaml --out out/sim_ab --simulated --unattended $(ARGS)
 
 libero-venv: $(READY_LIBERO) ## only make the environment with LIBERO's suites
 

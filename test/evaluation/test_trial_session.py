@@ -14,6 +14,7 @@
 """An evaluation goes from trial to trial, loses nothing in a crash and refuses what is wrong."""
 
 import json
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -24,6 +25,8 @@ from faster_ros.evaluation.trial_session import JUDGING, OVER, RUNNING, SETUP, T
 from faster_ros.robot_spec import config_path
 import pytest
 import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
 
 PLAN = {'plan': 'ab', 'robot': 'fr3',
         'tasks': {'pick': {'instruction': 'pick it up', 'time_limit': 9.0, 'success': 'up',
@@ -155,7 +158,11 @@ def test_the_plan_for_the_simulator_is_a_plan_of_thirty_pairs(tmp_path):
     source = config_path('config/eval/sim_ab.yaml')
     order = make_order(load_plan(source), tmp_path / 'run', source)
     assert len(order.trials) == 60
-    assert all(policy.folder.is_dir() for policy in load_plan(source).policies.values())
+    policies = load_plan(source).policies
+    assert policies['shipped'].folder.is_dir()
+    made = 'out/train_demo_quick'
+    assert policies['briefly trained'].checkpoint == f'{made}/checkpoint'
+    assert f'{made}/report.html: ' in (ROOT / 'Makefile').read_text()
 
 
 @pytest.fixture
