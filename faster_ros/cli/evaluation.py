@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     jobs = parser.add_subparsers(required=True, metavar='JOB')
 
     plan = jobs.add_parser('plan', help='make the blinded order of a plan')
-    plan.add_argument('plan', type=Path, help='YAML file, such as config/eval/pick_ab.yaml')
+    plan.add_argument('plan', type=Path, help='YAML file, such as config/eval/example.yaml')
     plan.add_argument('--out', type=Path, required=True, help='new folder of the evaluation')
     plan.set_defaults(job=_plan)
 

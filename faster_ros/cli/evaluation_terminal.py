@@ -60,7 +60,7 @@ class Terminal:
             return
         self._ask('Enter starts the arm (ctrl-C leaves) > ')
         self._act(view, 'start')
-        while self._view()['phase'] == 'setup' and self._view()['ready']:
+        while (now := self._view())['phase'] == 'setup' and now['starting']:
             time.sleep(_POLL_S)
 
     def _running(self, view: Mapping[str, Any]) -> None:

@@ -75,17 +75,21 @@ def mean_interval(scores: Sequence[float], confidence: float = 0.95,
     mean = float(values.mean())
     if np.ptp(values) == 0:
         return mean, mean, mean
-    interval = bootstrap((values,), np.mean, n_resamples=_RESAMPLES, confidence_level=confidence,
-                         method='BCa', rng=np.random.default_rng(seed)).confidence_interval
-    return mean, float(interval.low), float(interval.high)
+    # random_state, as scipy before 1.15, which Ubuntu has, knows no rng.
+    drawn = bootstrap((values,), np.mean, n_resamples=_RESAMPLES, confidence_level=confidence,
+                      method='BCa', random_state=np.random.default_rng(seed))
+    return mean, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 
 def required_trials(first: float, second: float, error: float = 0.05,
                     power: float = 0.8) -> int:
     """Return how many trials of each policy show a difference of rates with this power."""
-    for name, value in (('first', first), ('second', second), ('error', error), ('power', power)):
+    for name, value in (('first', first), ('second', second)):
         if not 0 <= value <= 1:
             raise ValueError(f'expected {name} in [0, 1], got {value}')
+    for name, value in (('error', error), ('power', power)):
+        if not 0 < value < 1:
+            raise ValueError(f'expected {name} between 0 and 1, got {value}')
     effect = abs(2 * asin(sqrt(first)) - 2 * asin(sqrt(second)))  # Cohen's h
     if effect == 0:
         raise ValueError(f'expected two different rates, got {first} for both')

@@ -24,13 +24,12 @@ from collections import Counter
 from collections.abc import Sequence
 import csv
 from dataclasses import asdict, dataclass
-import hashlib
 from itertools import combinations
 import json
 from pathlib import Path
 from typing import Any
 
-from faster_ros.data.provenance import folder_hash, git_hash
+from faster_ros.data.durable import write_durably
 from faster_ros.evaluation.comparison import (
     compare_paired,
     compare_unpaired,
@@ -38,6 +37,7 @@ from faster_ros.evaluation.comparison import (
     SequentialTest,
 )
 from faster_ros.evaluation.statistics import quantiles, success_rate
+from faster_ros.evaluation.tested_software import tested
 from faster_ros.evaluation.trial_journal import TrialJournal, TrialResult
 from faster_ros.evaluation.trial_plan import (
     load_plan,
@@ -48,8 +48,8 @@ from faster_ros.evaluation.trial_plan import (
 )
 from faster_ros.evaluation.trial_record import versions
 from faster_ros.evaluation.trial_recordings import read_recordings
-from faster_ros.robot_spec import load_robot_spec
-import yaml
+
+_UNBLINDED = 'unblinded_early.txt'
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,19 @@ def is_over(folder: Path) -> bool:
 
 
 def evaluate(folder: Path, unblind: bool = False) -> dict[str, Any]:
-    """Return all figures of an evaluation; ``unblind`` names policies before it is over."""
+    """
+    Return all figures of an evaluation; ``unblind`` names policies before it is over.
+
+    That it was unblinded early is noted in its folder, so that later reports say so too.
+    """
     plan, trials, planned, journal = _read(folder)
-    over = is_over(folder)
+    over, early = is_over(folder), folder / _UNBLINDED
+    if unblind and not over and not early.exists():
+        write_durably(early, f'after {len(trials)} trials\n'.encode())
     figures: dict[str, Any] = {
         'plan': plan.plan, 'robot': plan.robot, 'planned': planned, 'done': len(trials),
         'voided': journal.voided, 'recordings': _recordings(folder, journal),
-        'over': over, 'unblinded_early': unblind and not over,
+        'over': over, 'unblinded_early': early.exists(),
         'hashes': _hashes(folder, plan), 'versions': versions()}
     if not (over or unblind):
         return figures
@@ -213,10 +219,6 @@ def _verdict(figures: dict[str, Any]) -> str:
 
 
 def _hashes(folder: Path, plan: TrialPlan) -> dict[str, Any]:
-    """Return the commit of the code and the sha256 of plan, key, robot file and checkpoints."""
+    """Return the sha256 of plan and key, and what was tested."""
     found = json.loads((folder / 'order.json').read_text())
-    hashes: dict[str, Any] = {name: found[name] for name in ('plan_sha256', 'key_sha256')}
-    robot = yaml.safe_dump(load_robot_spec(plan.robot).to_dict(), sort_keys=False)
-    hashes |= {'robot_sha256': hashlib.sha256(robot.encode()).hexdigest(), 'git': git_hash()}
-    return hashes | {f'checkpoint {name}': folder_hash(policy.folder) if policy.folder.is_dir()
-                     else 'is not on this machine' for name, policy in plan.policies.items()}
+    return {name: found[name] for name in ('plan_sha256', 'key_sha256')} | tested(folder, plan)

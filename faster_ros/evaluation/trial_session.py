@@ -109,7 +109,8 @@ class TrialSession:
             waiting, results = self._journal.unjudged, self._journal.results
             if waiting is not None:
                 self.trial, self._run = self.order.trials[waiting[0] - 1], waiting[1]
-                self.phase, self._draft = JUDGING, self._read_draft()
+                self.phase = JUDGING
+                self._draft = self._read_draft()
                 return
             left = [trial for trial in self.order.trials if trial.number not in results]
             over = not left or is_over(self._folder)
@@ -191,7 +192,8 @@ class TrialSession:
         entry = body.get('entry')
         self._draft = dict(entry) if isinstance(entry, dict) else {}
         path = self._folder / _DRAFT
-        text = json.dumps({'trial': body['trial'], 'entry': self._draft})
+        text = json.dumps({'trial': body['trial'], 'attempt': self.attempt,
+                           'entry': self._draft})
         path.with_suffix('.new').write_text(text)
         os.replace(path.with_suffix('.new'), path)
 
@@ -201,7 +203,8 @@ class TrialSession:
             kept = json.loads((self._folder / _DRAFT).read_text())
         except (OSError, json.JSONDecodeError):
             return {}
-        return kept['entry'] if kept['trial'] == self.trial.number else {}
+        of = kept.get('trial'), kept.get('attempt')
+        return kept['entry'] if of == (self.trial.number, self.attempt) else {}
 
     def _judge_as_told(self, body: Mapping[str, Any], now_ns: int) -> None:
         if self.phase != JUDGING:
@@ -214,7 +217,8 @@ class TrialSession:
             seen: dict[str, Any] = {
                 'plan': self.plan.plan, 'robot': self.plan.robot, 'phase': self.phase,
                 'planned': len(self.order.trials), 'done': len(self._journal.results),
-                'message': self.message, 'ready': self.ready, 'trial': None,
+                'message': self.message, 'ready': self.ready, 'starting': self.start_wanted,
+                'trial': None,
                 'recording': {'text': self.recording[0], 'well': self.recording[1]}}
             if self.trial is None:
                 return seen

@@ -33,6 +33,7 @@ from typing import Any, TextIO
 
 from faster_ros.bringup import policy_graph
 from faster_ros.evaluation.operator_server import OperatorServer
+from faster_ros.evaluation.tested_software import note_tested
 from faster_ros.evaluation.trial_plan import (
     PlannedTrial,
     read_key,
@@ -91,6 +92,7 @@ class EvaluationNode(Node):
         self._key = read_key(self._folder)
         check_tasks(self._session.plan, self._spec, config.simulated, config.attended)
         self._graphs = graphs_of(self._session.plan, self._spec, self._graph)
+        note_tested(self._folder, self._session.plan)
         self._stopping = Event()
         self._client = EvaluationClient(self, self._spec, self._stopping, config.simulated)
         self._recorder = TrialRecorder(self, self._stopping) if config.record else None
@@ -236,8 +238,8 @@ class EvaluationNode(Node):
         if ended == 'success':
             seconds = min(seconds, float(client.task['success_s']))
         if not self._stopping.is_set():
-            self._keep_recording()
             session.finish(seconds, ended, faults, self._now_ns())
+            self._keep_recording()
 
     def _keep_recording(self) -> None:
         """Save the recording of the attempt; what went wrong with it is on record too."""

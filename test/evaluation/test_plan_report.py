@@ -15,18 +15,19 @@
 
 from faster_ros.evaluation.plan_page import write_results
 from faster_ros.evaluation.plan_report import evaluate, is_over
+from faster_ros.evaluation.tested_software import note_tested
 from faster_ros.evaluation.trial_journal import TrialJournal, TrialResult
 from faster_ros.evaluation.trial_plan import load_plan, make_order, read_key
 import pytest
 import yaml
 
 
-def start(tmp_path, states=12, error=None):
+def start(tmp_path, states=12, error=None, good='/good'):
     plan = {'plan': 'ab', 'robot': 'fr3', 'error': error,
             'tasks': {'pick': {'instruction': 'pick it up', 'time_limit': 9.0, 'success': 'up',
                                'initial_states': {f's{k}': {} for k in range(states)},
                                'failures': ['missed']}},
-            'policies': {'good': {'checkpoint': '/good'}, 'bad': {'checkpoint': '/bad'}}}
+            'policies': {'good': {'checkpoint': str(good)}, 'bad': {'checkpoint': '/bad'}}}
     tmp_path.mkdir(exist_ok=True)
     source = tmp_path / 'in.yaml'
     source.write_text(yaml.safe_dump({k: v for k, v in plan.items() if v is not None}))
@@ -67,6 +68,27 @@ def test_nobody_sees_which_policy_does_better_before_the_end(tmp_path):
     assert not (folder / 'trials.csv').exists()
     assert 'named when it is over' in (folder / 'report.html').read_text()
     assert evaluate(folder, unblind=True)['unblinded_early']
+
+
+def test_reports_after_an_early_look_say_so_too(tmp_path):
+    folder, order = start(tmp_path)
+    run(folder, order, 20)
+    evaluate(folder, unblind=True)
+    assert evaluate(folder)['unblinded_early']
+
+
+def test_the_report_states_the_checkpoints_that_ran_not_those_there_now(tmp_path):
+    checkpoint = tmp_path / 'trained'
+    checkpoint.mkdir()
+    folder, _ = start(tmp_path, good=checkpoint)
+    plan = load_plan(folder / 'plan.yaml')
+    note_tested(folder, plan)
+    before = evaluate(folder)['hashes']
+    (checkpoint / 'policy.safetensors').write_bytes(b'trained again')
+    assert evaluate(folder)['hashes'] == before
+    with pytest.raises(ValueError, match='checkpoint good is not what the trials before were run '
+                                         'with: expected .*; restore it, or plan a new'):
+        note_tested(folder, plan)
 
 
 def test_a_decided_sequential_test_ends_the_evaluation(tmp_path):

@@ -82,6 +82,24 @@ def test_a_trial_that_ran_is_judged_after_a_crash_and_does_not_run_again(folder)
     assert after.view(0)['draft'] == {}
 
 
+def test_what_was_typed_for_a_voided_attempt_is_not_offered_for_the_next_one(folder):
+    session = TrialSession(folder)
+    run(session)
+    session.act({'action': 'draft', 'trial': 1, 'entry': {'note': 'somebody moved the cube'}}, 3)
+    session.act({'action': 'void', 'trial': 1, 'reason': 'moved'}, 4)
+    run(session)
+    assert TrialSession(folder).view(0)['draft'] == {}
+
+
+def test_a_start_that_is_refused_is_no_longer_on_its_way(folder):
+    session = TrialSession(folder)
+    session.ready = True
+    session.act({'action': 'start', 'trial': 1}, 0)
+    assert session.view(0)['starting']
+    session.start_wanted = False  # as evaluation_node does where nothing would be recorded
+    assert not session.view(0)['starting']
+
+
 def test_a_trial_that_broke_off_while_the_arm_moved_runs_again(folder):
     session = TrialSession(folder)
     session.begin(1)
