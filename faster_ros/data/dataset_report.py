@@ -104,10 +104,9 @@ def examine(dataset: LeRobotDataset, entry: EpisodeEntry,
                              f'{entry.length} rows')
         changes[camera] = seen.changes
         strips.append(np.concatenate(shown, 1))
-    state = dataset.spec().numbers.get(STATE)
+    names = {name: item.names for name, item in dataset.spec().numbers.items()}
     report = check_episode(EpisodeEvidence(
-        round(dataset.info.fps), columns, state.names if state else (), changes,
-        entry.dropped, joints))
+        round(dataset.info.fps), columns, names, changes, entry.dropped, joints))
     return ExaminedEpisode(entry, columns, report, strips)
 
 

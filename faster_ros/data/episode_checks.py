@@ -84,14 +84,15 @@ class EpisodeEvidence:
     """
     What is judged.
 
-    ``columns``: name -> (N, ...). ``names``: of the columns of state and action. ``changes``:
-    camera -> how far each row's image is from the one before, in grey levels (N - 1). ``dropped``:
-    camera -> images that the recorder lost. ``joints``: None where the robot is not known.
+    ``columns``: name -> (N, ...). ``names``: those of its elements, empty where they have none.
+    ``changes``: camera -> how far each row's image is from the one before, in grey levels (N - 1).
+    ``dropped``: camera -> images that the recorder lost. ``joints``: None where the robot is not
+    known.
     """
 
     fps: int
     columns: Mapping[str, NDArray[Any]]
-    names: Sequence[str]
+    names: Mapping[str, Sequence[str]]
     changes: Mapping[str, Sequence[float]] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     joints: JointFacts | None = None
@@ -101,11 +102,16 @@ class EpisodeEvidence:
         """Return N."""
         return len(next(iter(self.columns.values())))
 
-    @property
-    def grippers(self) -> list[int]:
-        """Return the columns of grippers, by the robot or by their names."""
+    def grippers(self, feature: str) -> list[int]:
+        """Return the elements of state or action that are grippers, by the robot or by name."""
         return list(self.joints.grippers) if self.joints else [
-            column for column, name in enumerate(self.names) if is_gripper(name)]
+            element for element, name in enumerate(self.names.get(feature, ()))
+            if is_gripper(name)]
+
+    def name(self, feature: str, element: int) -> str:
+        """Return what an element of state or action is called."""
+        names = self.names.get(feature, ())
+        return names[element] if element < len(names) else f'column {element}'
 
     @property
     def streams(self) -> list[str]:
@@ -226,7 +232,7 @@ def _skew(evidence: EpisodeEvidence, limits: CheckLimits,
 
 def _frozen_images(evidence: EpisodeEvidence, limits: CheckLimits) -> Iterator[Finding]:
     """Find runs of new images that are all the same while the arm moves."""
-    state = np.delete(evidence.columns[STATE], evidence.grippers, axis=1)
+    state = np.delete(evidence.columns[STATE], evidence.grippers(STATE), axis=1)
     for camera, changes in evidence.changes.items():
         stream = camera.rpartition('.')[2]
         if f'{STAMP}{stream}' not in evidence.columns:
@@ -250,9 +256,9 @@ def _motion(evidence: EpisodeEvidence, limits: CheckLimits) -> Iterator[Finding]
         yield Finding('idle', 'nothing moves in the whole episode', True)
     if state is not None and action is not None and state.shape == action.shape:
         yield from _frozen_joints(evidence, state, action, limits)
-    for what, values in (('state', state), ('action', action)):
+    for feature, values in ((STATE, state), (ACTION, action)):
         if values is not None and len(values) > 2:
-            yield from _jumps(evidence, what, values, limits)
+            yield from _jumps(evidence, feature, values, limits)
     if state is not None and evidence.joints is not None:
         yield from _limit_hits(evidence, state, evidence.joints, limits)
     if action is not None:
@@ -261,17 +267,18 @@ def _motion(evidence: EpisodeEvidence, limits: CheckLimits) -> Iterator[Finding]
 
 def _frozen_joints(evidence: EpisodeEvidence, state: FloatArray, action: FloatArray,
                    limits: CheckLimits) -> Iterator[Finding]:
-    for column, name in enumerate(evidence.names):
+    for column, name in enumerate(evidence.names.get(STATE, ())):
         for first, last in _runs(np.diff(state[:, column]) == 0):
             seconds = (last - first) / evidence.fps
             asked = float(np.ptp(action[first:last + 1, column]))
-            if seconds >= limits.frozen and asked > _MOVED and not is_gripper(name):
+            gripper = column in evidence.grippers(STATE)
+            if seconds >= limits.frozen and asked > _MOVED and not gripper:
                 yield Finding('frozen_joint', f'{name} is measured as {state[first, column]:g} '
                               f'for {seconds:.1f} s from {first / evidence.fps:.1f} s on while '
                               f'its command moves by {asked:.3f}', True)
 
 
-def _jumps(evidence: EpisodeEvidence, what: str, values: FloatArray,
+def _jumps(evidence: EpisodeEvidence, feature: str, values: FloatArray,
            limits: CheckLimits) -> Iterator[Finding]:
     steps = np.abs(np.diff(values, axis=0))
     if evidence.joints is not None and values.shape[1] == len(evidence.joints.velocity):
@@ -280,11 +287,12 @@ def _jumps(evidence: EpisodeEvidence, what: str, values: FloatArray,
         most = np.maximum(20 * np.quantile(steps, 0.95, axis=0), 0.1)
     beyond = steps > most
     for column in np.flatnonzero(beyond.any(0)).tolist():
-        if evidence.joints is not None and column in evidence.joints.grippers:
+        if column in evidence.grippers(feature):
             continue  # a gripper's command is open or shut
         row = int(beyond[:, column].argmax())
-        yield Finding('jump', f'{what} {evidence.names[column]} moves by {steps[row, column]:.3f} '
-                      f'from row {row} to {row + 1}, {beyond[:, column].sum()} such steps')
+        what = f"{feature.rpartition('.')[2]} {evidence.name(feature, column)}"
+        yield Finding('jump', f'{what} moves by {steps[row, column]:.3f} from row {row} to '
+                      f'{row + 1}, {beyond[:, column].sum()} such steps')
 
 
 def _limit_hits(evidence: EpisodeEvidence, state: FloatArray, joints: JointFacts,
@@ -293,20 +301,21 @@ def _limit_hits(evidence: EpisodeEvidence, state: FloatArray, joints: JointFacts
     share = ((state < joints.lower + near) | (state > joints.upper - near)).mean(0)
     for column in np.flatnonzero(share > limits.at_limit).tolist():
         if column not in joints.grippers:
-            yield Finding('at_limit', f'{evidence.names[column]} is at its limit in '
+            yield Finding('at_limit', f'{evidence.name(STATE, column)} is at its limit in '
                           f'{share[column]:.0%} of the rows')
 
 
 def _chatter(evidence: EpisodeEvidence, action: FloatArray,
              limits: CheckLimits) -> Iterator[Finding]:
-    for column in evidence.grippers:
+    for column in evidence.grippers(ACTION):
         reach = float(np.ptp(action[:, column]))
         directions = np.sign(np.diff(action[:, column])) * (
             np.abs(np.diff(action[:, column])) > 0.05 * reach)
         turns = np.count_nonzero(np.diff(directions[directions != 0]))
         rate = turns * evidence.fps / evidence.rows
         if reach > _STILL and rate > limits.chatter_hz:
-            yield Finding('chatter', f'{evidence.names[column]} turns {rate:.1f} times a second')
+            yield Finding('chatter', f'{evidence.name(ACTION, column)} turns {rate:.1f} times a '
+                          'second')
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:

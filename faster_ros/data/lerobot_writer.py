@@ -46,7 +46,6 @@ from faster_ros.data.dataset_spec import (
     DatasetFrame,
     DatasetSpec,
     EpisodeFacts,
-    STATE,
     TICK,
 )
 from faster_ros.data.durable import roll_forward, seal
@@ -252,9 +251,9 @@ class LeRobotWriter:
                                   ) from error
 
     def _report(self, content: EpisodeContent) -> EpisodeReport:
-        state = self.spec.numbers.get(STATE)
         return check_episode(EpisodeEvidence(
-            self.spec.fps, content.numbers, state.names if state else (),
+            self.spec.fps, content.numbers,
+            {name: item.names for name, item in self.spec.numbers.items()},
             {name: seen.changes for name, seen in content.images.items()}, content.dropped,
             self._joints))
 

@@ -43,7 +43,7 @@ def good(**changes):
         column = next(key for key in columns if key.rpartition('.')[2] == name)
         columns[column] = change(columns[column].copy())
     changed = {f'{IMAGES}{name}': [1.5] * (ROWS - 1) for name in ('front', 'wrist')}
-    return EpisodeEvidence(FPS, columns, NAMES, changed, {}, JOINTS)
+    return EpisodeEvidence(FPS, columns, {STATE: NAMES, ACTION: NAMES}, changed, {}, JOINTS)
 
 
 def put(rows, value):
@@ -176,3 +176,38 @@ def test_dropped_images_are_counted_against_a_thousandth(count, expected):
 
 def test_a_gripper_that_shuts_at_once_is_no_jump():
     assert found(good()) == []
+
+
+def test_a_gripper_is_known_by_its_name_where_the_robot_is_not():
+    evidence = good()
+    action = evidence.columns[ACTION].copy()
+    action[:, 2] = np.where(ROW // 100 % 2, 1.0, -1.0)  # as LIBERO tells it
+    toggled = replace(evidence, columns={**evidence.columns, ACTION: action}, joints=None)
+    assert found(toggled) == []
+
+
+def test_columns_without_a_name_are_named_by_their_number():
+    evidence = good()
+    action = np.column_stack([evidence.columns[ACTION], np.where(ROW // 100 % 2, 1.0, -1.0)])
+    for names in ({}, {STATE: NAMES}):
+        (finding,) = [item for item in check_episode(replace(
+            evidence, columns={**evidence.columns, ACTION: action}, names=names,
+            joints=None)).findings if 'column 3' in item.message]
+        assert finding.message == 'action column 3 moves by 2.000 from row 99 to 100, 2 such steps'
+
+
+def test_a_state_may_have_grippers_that_the_action_has_not():
+    evidence = good()
+    action = evidence.columns[ACTION][:, :2]
+    named = {STATE: NAMES, ACTION: NAMES[:2]}
+    assert found(replace(evidence, columns={**evidence.columns, ACTION: action}, names=named,
+                         joints=None)) == []
+
+
+def test_a_base_behind_the_joints_of_the_robot_is_judged_by_name():
+    evidence = good()
+    action = np.column_stack([evidence.columns[ACTION], np.where(ROW // 100 % 2, 0.5, 0.0)])
+    named = {STATE: NAMES, ACTION: (*NAMES, 'base_linear_x')}
+    messages = [item.message for item in check_episode(replace(
+        evidence, columns={**evidence.columns, ACTION: action}, names=named)).findings]
+    assert messages == ['action base_linear_x moves by 0.500 from row 99 to 100, 2 such steps']
