@@ -24,6 +24,8 @@ import numpy as np
 _GAP_PERIODS = 5.0  # a pause of more periods separates episodes: nothing is invented inside it
 _GAP_SECONDS = 0.2
 _SAME_RATE = 1e-3
+_FINGERS = ('finger', 'knuckle')  # what Franka's and Robotiq's drivers call a gripper's joint
+_OF_A_HAND = ('hand', 'thumb', 'index', 'middle', 'ring', 'little', 'pinky')
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,14 @@ class RecordedEpisodes:
 
 
 def is_gripper(name: str) -> bool:
-    """Say whether a column is named after a gripper."""
-    return 'gripper' in name.lower()
+    """
+    Say whether a column is named after a gripper, or a finger of one.
+
+    A finger that is said to be of a hand, such as ``left_index_finger``, bends on its own.
+    """
+    text = name.lower()
+    finger = any(word in text for word in _FINGERS)
+    return 'gripper' in text or finger and not any(word in text for word in _OF_A_HAND)
 
 
 def continuous_parts(times: FloatArray) -> list[slice]:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+import re
 
 from faster_ros.data.bag_reader import bags_in, read_bags
 from faster_ros.data.lerobot_reader import is_lerobot, read_lerobot
@@ -234,9 +235,9 @@ def _reason(episode: FloatArray, names: Sequence[str], horizon: int, wild: Float
 
 def _kind(name: str) -> str:
     """Return the physical group that a column's name tells."""
-    text = name.lower()
+    text = re.sub(r'(left|right)_(inner_|outer_)?knuckle', 'knuckle', name.lower())  # of a gripper
     side = next((f'{side} ' for side in ('left', 'right') if side in text), '')
-    if 'gripper' in text:
+    if is_gripper(name):
         return f'{side}gripper'
     if any(word in text for word in ('hand', 'finger', 'thumb')):
         return f'{side}hand'

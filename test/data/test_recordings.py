@@ -13,7 +13,9 @@
 # limitations under the License.
 """Reading recordings: what is used, what is left out and named, what is refused."""
 
+from faster_ros.data.recorded_episodes import is_gripper
 from faster_ros.data.recordings import fit_normaliser, read_recording, Reading, windows
+from faster_ros.robot_spec import load_robot_spec, robot_names
 import numpy as np
 import pytest
 
@@ -155,6 +157,29 @@ def test_columns_are_grouped_by_what_their_names_say(tmp_path):
     assert recording.groups == {'left arm': [0], 'left gripper': [1], 'position': [2],
                                 'rotation': [3], 'right hand': [4], 'arm': [5]}
     assert recording.grippers == [1]
+
+
+def test_the_grippers_of_our_robots_and_no_other_columns_are_known_by_their_names():
+    for robot in robot_names():
+        spec = load_robot_spec(robot)
+        assert [column for column, name in enumerate(spec.action_names)
+                if is_gripper(name)] == list(spec.gripper_indices), robot
+
+
+@pytest.mark.parametrize(('name', 'gripper'), [
+    ('panda_finger_joint1', True), ('left_finger', True), ('finger_joint', True),
+    ('robotiq_85_left_knuckle_joint', True), ('kLeftHandThumbBend', False),
+    ('left_index_finger', False), ('right_hand_finger_2', False), ('ring_finger_knuckle', False)])
+def test_a_finger_is_a_gripper_unless_it_is_one_of_a_hand(name, gripper):
+    assert is_gripper(name) == gripper
+
+
+def test_a_knuckle_is_a_gripper_of_the_side_of_its_arm(tmp_path):
+    names = ['right_elbow', 'right_robotiq_85_left_knuckle_joint', 'robotiq_85_left_knuckle_joint']
+    data = np.concatenate([episode(), episode()])[:, [0, 1, 0]]
+    path = save(tmp_path / 'a.npz', [data[:30], data[30:]], names=names)
+    assert read_recording([path], 1.0).groups == {
+        'right arm': [0], 'right gripper': [1], 'gripper': [2]}
 
 
 def test_windows_never_cross_an_episode():
