@@ -73,6 +73,16 @@ class Feature:
         if self.names and self.shape != (len(self.names),):
             raise ValueError(f'expected {self.shape} names, got {len(self.names)}: {self.names}')
 
+    def check(self, what: str, values: NDArray[Any]) -> None:
+        """Refuse values of another shape, or that are not finite; ``what`` has them."""
+        if values.shape != self.shape:
+            raise ValueError(f'{what}: expected a row of shape {self.shape}, got {values.shape}')
+        wrong = np.argwhere(~np.isfinite(values))
+        if len(wrong):
+            place = tuple(wrong[0].tolist())
+            name = self.names[place[0]] if self.names else f'element {place}'
+            raise ValueError(f'{what}: expected finite numbers, {name} is {values[place]}')
+
     def to_info(self) -> dict[str, Any]:
         """Return the entry of meta/info.json."""
         return {'dtype': self.dtype, 'shape': list(self.shape),

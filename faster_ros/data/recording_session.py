@@ -32,7 +32,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from faster_ros.data.dataset_spec import EpisodeFacts, IMAGES, robot_dataset, Source
+from faster_ros.data.dataset_spec import (
+    ACTION,
+    EpisodeFacts,
+    IMAGES,
+    robot_dataset,
+    Source,
+    STATE,
+)
 from faster_ros.data.episode_checks import joint_facts
 from faster_ros.data.frame_sampler import FrameSampler
 from faster_ros.data.lerobot_writer import DiskSpaceError, LeRobotWriter
@@ -47,18 +54,22 @@ _WINDOW = 60  # stamps from which a rate is told
 
 
 class StreamMeter:
-    """Rate and gaps of a stream; ``received`` and ``missed`` count from the last ``restart``."""
+    """
+    Rate and gaps of a stream; its numbers count from the last ``restart``.
+
+    ``refused``: messages that came and could not be used.
+    """
 
     def __init__(self, period_ns: int) -> None:
         """``period_ns``: nominal time between two messages."""
         self._period_ns = period_ns
         self._stamps: deque[int] = deque(maxlen=_WINDOW)
         self.heard_ns: int | None = None
-        self.received = self.missed = 0
+        self.received = self.missed = self.refused = 0
 
     def restart(self) -> None:
         """Count from here."""
-        self.received = self.missed = 0
+        self.received = self.missed = self.refused = 0
 
     def add(self, stamp_ns: int, now_ns: int) -> None:
         """Note a message; a jump of its stamps counts as messages that are missing."""
@@ -194,13 +205,15 @@ class RecordingSession:
             self._sampler.add_image(camera, stamp_ns, image)
 
     def add_state(self, stamp_ns: int, positions: FloatArray, now_ns: int) -> None:
-        """Take measured joints (D,)."""
+        """Take measured joints (D,); ValueError for others, or for what is not finite."""
+        self._dataset.numbers[STATE].check('state', positions)
         self.meters['state'].add(stamp_ns, now_ns)
         if self._sampler is not None and self.state == RECORDING:
             self._sampler.add_state(stamp_ns, positions)
 
     def add_action(self, stamp_ns: int, action: FloatArray, now_ns: int) -> None:
-        """Take what was sent, as a row of a chunk."""
+        """Take what was sent, as a row of a chunk; ValueError for what is none, or not finite."""
+        self._dataset.numbers[ACTION].check('action', action)
         self.meters['action'].add(stamp_ns, now_ns)
         if self._sampler is not None and self.state == RECORDING:
             self._sampler.add_action(stamp_ns, action)
@@ -217,7 +230,11 @@ class RecordingSession:
             self._bag.write(topic, now_ns, serialised)
 
     def advance(self, now_ns: int) -> None:
-        """Write the rows that can be made; a full disk or a lost encoder ends the episode."""
+        """
+        Write the rows that can be made.
+
+        A full disk or a row that does not fit stops the episode, a lost encoder loses it.
+        """
         if self.state != RECORDING or self._sampler is None:
             return
         try:
@@ -225,7 +242,7 @@ class RecordingSession:
                 self._writer.add_frame(row)
             if self._bag is not None and self._bag.failure is not None:
                 raise RecordingFailed(f'the raw bag cannot be written: {self._bag.failure}')
-        except DiskSpaceError as error:
+        except (DiskSpaceError, ValueError) as error:
             self.stop(f'stopped: {error}')
         except RecordingFailed as error:
             self._give_up(str(error))
@@ -237,7 +254,7 @@ class RecordingSession:
             'episodes': self.episodes, 'source': self._source.name.lower()}
         for name, meter in self.meters.items():
             found |= {f'{name}_rate_hz': meter.rate_hz, f'{name}_received': meter.received,
-                      f'{name}_missed': meter.missed}
+                      f'{name}_missed': meter.missed, f'{name}_refused': meter.refused}
         if self._sampler is not None:
             counts = self._sampler.counts
             found |= {f'{name}_unused': counts[name].unused + counts[name].out_of_order

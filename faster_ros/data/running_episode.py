@@ -125,11 +125,7 @@ class RunningEpisode:
 
     def _checked(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
         feature = self._spec.numbers[name]
-        if values.shape != feature.shape:
-            raise ValueError(f'{name}: expected a row of shape {feature.shape}, got '
-                             f'{values.shape}')
-        if not np.isfinite(values).all():
-            raise ValueError(f'{name}: expected finite numbers, got {values}')
+        feature.check(name, values)
         return values.astype(feature.dtype)
 
 

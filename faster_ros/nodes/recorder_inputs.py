@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from faster_ros.data.dataset_spec import Source
+from faster_ros.data.dataset_spec import Feature, Source
 from faster_ros.data.recording_session import RecordingSession
 from faster_ros.nodes import conversions, images, qos
 from faster_ros.nodes.diagnostics import EdgeLog
@@ -76,7 +76,7 @@ class RecorderInputs:
         self._subscriptions = [
             *(self._camera(name, compressed) for name in spec.cameras),
             *(self._arm(name, arm) for name, (arm, _) in spec.parts.items()),
-            self._subscribe(JointState, COMMAND, self._on_command),
+            self._subscribe(JointState, COMMAND, self._on_command, 'action'),
             self._subscribe(Header, LEAD, self._on_lead, latched=True),
             self._subscribe(JointTrajectory, CHUNK, lambda message, now_ns: None)]
 
@@ -86,7 +86,8 @@ class RecorderInputs:
             subscription.poll()
 
     def _subscribe(self, kind: type[Any], topic: str, hear: Callable[[Any, int], None],
-                   latched: bool = False) -> PolledSubscription:
+                   stream: str = '', latched: bool = False) -> PolledSubscription:
+        """Hear a topic; what ``hear`` refuses is named, and counted if it is of a stream."""
         name = self._node.resolve_topic_name(topic)
 
         def on_bytes(serialised: bytes, _: object) -> None:
@@ -95,6 +96,8 @@ class RecorderInputs:
             try:
                 hear(deserialize_message(serialised, kind), now_ns)
             except ValueError as error:
+                if stream:
+                    self._session.meters[stream].refused += 1
                 self._log.problem(topic, f'{topic}: {error}')
             else:
                 self._log.solved(topic, f'{topic} is usable again')
@@ -111,17 +114,22 @@ class RecorderInputs:
             self._session.add_image(name, conversions.to_ns(message.header.stamp), pixels, now_ns)
 
         return self._subscribe(CompressedImage if compressed else Image,
-                               camera_topic(camera.topic, compressed), hear)
+                               camera_topic(camera.topic, compressed), hear, name)
 
     def _arm(self, name: str, arm: RobotSpec) -> PolledSubscription:
+        positions = Feature('float64', (len(arm.joint_names),), arm.joint_names)
+
         def hear(message: JointState, now_ns: int) -> None:
-            state = self._states.add(name, conversions.state_from_message(message, arm))
+            measured = conversions.state_from_message(message, arm)
+            # Before the arms are joined, so that one that fails is named and spoils no other's.
+            positions.check('position', measured.positions)
+            state = self._states.add(name, measured)
             # Of several arms each message completes a state; its stamp is the oldest part's.
             if state is not None and state.stamp_ns > self._state_ns:
                 self._state_ns = state.stamp_ns
                 self._session.add_state(state.stamp_ns, state.positions, now_ns)
 
-        return self._subscribe(JointState, arm.state_topic, hear)
+        return self._subscribe(JointState, arm.state_topic, hear, 'state')
 
     def _on_command(self, message: JointState, now_ns: int) -> None:
         names = self._spec.action_names

@@ -34,6 +34,7 @@ from faster_ros.data.lerobot_writer import EpisodeRefused
 from faster_ros.data.provenance import provenance
 from faster_ros.data.recording_session import (
     IDLE,
+    RECORDING,
     RecordingPlan,
     RecordingSession,
     STOPPED,
@@ -85,6 +86,7 @@ class RecorderNode(Node):
         super().__init__('recorder_node')
         self._lock = Lock()  # of the session: the polling thread and the executor use it
         self._facts: dict[str, str] = {}
+        self._failure = ''  # why nothing is heard any more
         self._declare_facts()
         config = self._config = declare(self, RecorderParameters)
         if not config.folder:
@@ -191,10 +193,18 @@ class RecorderNode(Node):
                 self.get_logger().error(self._session.reason)
 
     def _polling_failed(self, error: Exception) -> None:
-        if self.context.ok():
-            self.get_logger().fatal(f'recording failed: {error!r}; nothing is recorded')
+        if not self.context.ok():
+            return
+        self._failure = f'recording failed: {error!r}; start recorder_node again'
+        self.get_logger().fatal(self._failure)
+        with self._lock:
+            if self._session.state == RECORDING:
+                self._session.stop(self._failure)
+            self._session.reason = self._failure
 
     def _start(self) -> str:
+        if self._failure:
+            raise ValueError(self._failure)
         self._session.start(self._task, self._now_ns(), self._facts)
         return f"episode {self._session.episodes} begins: '{self._task}'"
 

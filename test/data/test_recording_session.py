@@ -123,6 +123,35 @@ def test_lost_frames_are_counted(robot):
     assert figures['front_rate_hz'] == pytest.approx(30.0, rel=0.15)
 
 
+@pytest.mark.parametrize(('positions', 'message'), [
+    (np.append(HOME[:-1], np.nan), f'expected finite numbers, {SPEC.joint_names[-1]} is nan'),
+    (HOME[:3], r'expected a row of shape \(8,\), got \(3,\)')])
+def test_numbers_that_no_row_can_hold_are_refused_and_the_episode_goes_on(
+        robot, positions, message):
+    robot.run(200)
+    robot.start()
+    for add in (robot.session.add_state, robot.session.add_action):
+        with pytest.raises(ValueError, match=message):
+            add(T0 + robot.ms * MS + MS, positions, T0 + robot.ms * MS + MS)
+    robot.run(1500)
+    assert robot.session.state == 'recording'
+    assert robot.session.figures()['rows'] > 30
+
+
+def test_a_row_that_does_not_fit_stops_the_episode_which_can_be_saved(robot):
+    robot.run(200)
+    robot.start()
+    robot.run(1500)
+    rows = robot.session.figures()['rows']
+    small, now = np.zeros((8, 8, 3), np.uint8), T0 + (robot.ms + 2) * MS
+    robot.session.add_image('front', now, small, now)
+    robot.run(500)
+    assert robot.session.state == 'stopped'
+    assert 'stopped: observation.images.front: expected uint8 RGB' in robot.session.reason
+    assert robot.session.figures()['rows'] >= rows
+    robot.session.save()
+
+
 def test_the_gate_refuses_an_idle_episode_which_can_be_discarded(tmp_path):
     robot = Robot(tmp_path / 'set', gate=True)
     robot.run(200, speed=0.0)

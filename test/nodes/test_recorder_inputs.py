@@ -1,0 +1,98 @@
+# Copyright 2026 the faster_ros authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+"""What recorder_node hears and cannot use is dropped, counted and named; the episode goes on."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+from faster_ros.data.lerobot_dataset import LeRobotDataset
+from faster_ros.data.recording_session import RecordingPlan, RecordingSession
+from faster_ros.nodes import recorder_inputs
+from faster_ros.nodes.conversions import to_time
+from faster_ros.nodes.diagnostics import EdgeLog
+from faster_ros.robot_spec import load_robot_spec
+import numpy as np
+import pytest
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import JointState
+
+MS, T0 = 1_000_000, 3_000_000_000_000
+
+
+class Recorder:
+    """The inputs of a recorder of a robot without cameras, whose topics a test speaks on."""
+
+    def __init__(self, folder, robot, monkeypatch):
+        self.spec = replace(load_robot_spec(robot), cameras={})
+        self.heard, self.errors, self.now = {}, [], T0
+        monkeypatch.setattr(recorder_inputs, 'PolledSubscription', self._subscribe)
+        clock = SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=self.now))
+        node = SimpleNamespace(resolve_topic_name=lambda name: name, get_clock=lambda: clock)
+        log = SimpleNamespace(error=self.errors.append, info=lambda text: None)
+        self.session = RecordingSession(self.spec, RecordingPlan(folder, 30, {}, False, {}))
+        recorder_inputs.RecorderInputs(node, self.spec, self.session, False, EdgeLog(log))
+
+    def _subscribe(self, node, kind, topic, hear, *_, **__):
+        self.heard[topic] = hear
+
+    def say(self, topic, names, positions):
+        message = JointState(name=list(names), position=list(positions))
+        message.header.stamp = to_time(self.now)
+        self.heard[topic](serialize_message(message), {})
+
+    def run(self, milliseconds, change=lambda topic, positions: positions):
+        """Move the arms; ``change`` makes of a topic's positions what is said."""
+        for _ in range(milliseconds // 10):
+            self.now += 10 * MS
+            home = self.spec.home_positions + (self.now - T0) * 1e-10
+            for arm, columns in self.spec.parts.values():
+                self.say(arm.state_topic, arm.driver_joint_names,
+                         change(arm.state_topic, home[columns]))
+            action = np.append(home, np.zeros(len(self.spec.action_names) - len(home)))
+            self.say(recorder_inputs.COMMAND, self.spec.action_names,
+                     change(recorder_inputs.COMMAND, action))
+            self.session.advance(self.now)
+
+
+@pytest.mark.parametrize('robot', ['fr3', 'cobot_magic'])
+@pytest.mark.parametrize('stream', ['state', 'action'])
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_a_number_that_is_none_is_dropped_and_named_and_the_episode_goes_on(
+        tmp_path, monkeypatch, robot, stream, value):
+    recorder = Recorder(tmp_path / 'set', robot, monkeypatch)
+    spec, session = recorder.spec, recorder.session
+    recorder.run(100)
+    session.start('wave', recorder.now)
+    recorder.run(500)
+    wrong = recorder_inputs.COMMAND if stream == 'action' else spec.state_topics[0]
+    recorder.run(10, lambda topic, positions: np.append(value, positions[1:])
+                 if topic == wrong else positions)
+    recorder.run(1000)
+    figures = session.figures()
+    assert (session.state, figures[f'{stream}_refused']) == ('recording', 1)
+    name = spec.action_names[0]
+    assert [f'{wrong}: ' in error and f'{name} is {value}' in error
+            for error in recorder.errors] == [True]
+    session.save()
+    session.close()
+    (entry,) = LeRobotDataset(tmp_path / 'set').episodes
+    assert entry.length >= 40
+
+
+def test_a_command_without_its_positions_is_refused_by_shape(tmp_path, monkeypatch):
+    recorder = Recorder(tmp_path / 'set', 'fr3', monkeypatch)
+    recorder.say(recorder_inputs.COMMAND, recorder.spec.action_names, [])
+    assert recorder.errors == ['control_node/command: action: expected a row of shape (8,), got '
+                               '(0,)']
+    recorder.session.close()
