@@ -131,9 +131,13 @@ def _repair(options: argparse.Namespace) -> int:
     from faster_ros.data.dataset_repair import repair
     from faster_ros.data.dataset_validation import problems
     from faster_ros.data.lerobot_dataset import LeRobotDataset
+    from faster_ros.data.lerobot_reader import is_lerobot
 
     for line in repair(options.folder):
         print(line)
+    if not is_lerobot(options.folder):
+        print('no episode was ever saved: there is no data set yet')
+        return 0
     left = list(problems(LeRobotDataset(options.folder)))
     for line in left:
         print(line)

@@ -52,7 +52,8 @@ def set_aside(folder: Path) -> Path:
     """Move the episode that was recorded to a folder of its own."""
     aside = folder / INTERRUPTED
     aside.mkdir(exist_ok=True)
-    place_ = aside / f'{sum(1 for _ in aside.iterdir()):03d}'
+    used = [int(path.name) for path in aside.iterdir() if path.name.isdigit()]
+    place_ = aside / f'{max(used, default=-1) + 1:03d}'
     (folder / RECORDING).rename(place_)
     return place_
 

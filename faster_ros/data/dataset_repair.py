@@ -23,24 +23,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from faster_ros.data.dataset_folder import INTERRUPTED, locked, recover
+from faster_ros.data.dataset_folder import INTERRUPTED, locked, RECORDING, recover, SAVING
 from faster_ros.data.dataset_validation import strays
 from faster_ros.data.lerobot_dataset import LeRobotDataset
+from faster_ros.data.lerobot_reader import is_lerobot
 from faster_ros.data.raw_bag import salvage
 
 
 def repair(folder: Path) -> Iterator[str]:
-    """Clear up a data set into which nobody records; say what was done."""
+    """
+    Clear up a data set into which nobody records; say what was done.
+
+    Where the first episode was interrupted there is no data set yet, only what is set aside.
+    """
+    if not is_lerobot(folder) and not any(
+            (folder / left).is_dir() for left in (RECORDING, SAVING, INTERRUPTED)):
+        raise ValueError(f'{folder}: expected a data set (meta/info.json) or what a crash left of '
+                         'one (.recording, .saving or interrupted), got neither')
     lock = locked(folder)
     try:
         yield from recover(folder)
-        for path in sorted(strays(LeRobotDataset(folder))):
+        for path in sorted(strays(LeRobotDataset(folder)) if is_lerobot(folder) else ()):
             target = folder / INTERRUPTED / path.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
             yield f'{path.relative_to(folder)} belongs to no episode and is set aside'
         for path in sorted((folder / INTERRUPTED).glob('**/*.mcap')):
-            cut = salvage(path)
+            try:
+                cut = salvage(path)
+            except ValueError as error:  # killed before anything of it was on the disk
+                yield str(error)
+                continue
             if cut:
                 yield f'{path.relative_to(folder)} got its end; {cut} bytes of it were cut off'
     finally:

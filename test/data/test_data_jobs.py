@@ -19,6 +19,7 @@ import os
 import re
 
 from faster_ros.cli.data import main
+from faster_ros.data.bag_reader import read_bags
 from faster_ros.data.dataset_spec import ACTION, IMAGES, SOURCE, Source, STATE, whole
 from faster_ros.data.lerobot_dataset import LeRobotDataset
 from faster_ros.data.lerobot_reader import read_lerobot
@@ -26,6 +27,7 @@ from faster_ros.data.lerobot_writer import LeRobotWriter
 import numpy as np
 import pytest
 from recording_samples import EpisodeFacts, FACTS, frame, record, SPEC
+from test_raw_bag import write
 
 parquet = pytest.importorskip('pyarrow.parquet')
 
@@ -199,6 +201,53 @@ def test_repair_clears_up_what_a_crash_left(folder, capsys):
     assert 'file-007.parquet belongs to no episode' in printed
     assert main(['validate', str(folder)]) == 0
     assert len(read_lerobot(folder).episodes) == 3
+
+
+def interrupted(folder):
+    """Leave a data set as a kill in its first episode does, with a bag that has no end."""
+    writer = LeRobotWriter(folder, SPEC, min_free_bytes=0, live=False)
+    bag = write(writer.begin_episode(FACTS) / 'raw', 5.0, end=False)
+    writer.add_frame(frame(0))
+    while bag._queue.waiting:
+        pass
+    bag.cancel()
+    path = folder / '.recording/raw/raw.mcap'
+    os.truncate(path, path.stat().st_size - 1)
+    writer._lock.close()
+
+
+def test_repair_salvages_the_bag_of_a_first_episode_that_was_interrupted(tmp_path, capsys):
+    folder = tmp_path / 'set'
+    interrupted(folder)
+    (folder / 'interrupted/000/raw').mkdir(parents=True)
+    (folder / 'interrupted/000/raw/raw.mcap').touch()  # killed before a byte was on the disk
+    assert main(['repair', str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert 'an interrupted episode is set aside in' in printed
+    assert '000/raw/raw.mcap: expected an MCAP file' in printed
+    assert 'interrupted/001/raw/raw.mcap got its end' in printed
+    assert 'no episode was ever saved' in printed
+    (episode,) = read_bags([folder / 'interrupted/001/raw/raw.mcap']).episodes
+    assert len(episode.rows) >= 20
+
+
+@pytest.mark.parametrize('made', [False, True])
+def test_repair_of_what_is_no_data_set_is_refused_and_leaves_nothing(tmp_path, made):
+    if made:
+        (tmp_path / 'photos').mkdir()
+    with pytest.raises(ValueError, match='photos: expected a data set .* got neither'):
+        main(['repair', str(tmp_path / 'photos')])
+    assert not list(tmp_path.glob('photos/*'))
+
+
+def test_an_episode_is_set_aside_beside_those_that_were_not_deleted(folder):
+    for number in ('001', '002', 'data'):
+        (folder / 'interrupted' / number / 'raw').mkdir(parents=True)
+    writer = LeRobotWriter(folder, SPEC, min_free_bytes=0, live=False)
+    writer.begin_episode(FACTS)
+    writer.close()
+    assert sorted(path.name for path in (folder / 'interrupted').iterdir()) == [
+        '001', '002', '003', 'data']
 
 
 def test_data_sets_of_different_features_are_not_merged(folder, tmp_path):
