@@ -51,9 +51,11 @@ def _parser() -> argparse.ArgumentParser:
         job.set_defaults(job=run)
 
     convert = jobs.add_parser('convert', help='write v2.1, bags, HDF5 or RLDS as v3')
-    convert.add_argument('--task', help='what is done, in words, where the files do not say')
+    convert.add_argument('--task', help='what is done, in words; of HDF5 and RLDS where they '
+                         'do not say')
     convert.add_argument('--rate', type=int, metavar='HZ',
                          help='rows a second: of bags (30); of HDF5 and RLDS, which do not say')
+    convert.add_argument('--robot', help='bags need it; of HDF5 and RLDS it is the name alone')
     merge = jobs.add_parser('merge', help='write several data sets as one')
     for job, run in ((convert, _convert), (merge, _merge)):
         job.add_argument('sources', type=Path, nargs='+', help='data sets; of convert also bags, '
@@ -67,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument('--speed', type=float, default=0.5,
                         help='share of the recorded speed (%(default)s)')
     replay.set_defaults(job=_replay)
-    for job in (validate, view, convert, replay):
-        job.add_argument('--robot', help='its joint limits are checked, too; bags need it')
+    for job in (validate, view, replay):
+        job.add_argument('--robot', help='its joint limits are checked, too')
 
     split = jobs.add_parser('split', help='write the parts of a data set, in order')
     split.add_argument('folder', type=Path, help='folder of the data set')
@@ -165,17 +167,27 @@ def _view(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from faster_ros.data.bag_reader import bags_in
-    from faster_ros.data.lerobot_reader import is_lerobot
+    from faster_ros.data.dataset_import import (
+        BAGS,
+        counted,
+        Import,
+        import_bags,
+        import_files,
+        kind_of,
+        LEROBOT,
+    )
 
-    if all(is_lerobot(path) for path in options.sources):
+    kind = kind_of(options.sources)
+    if kind == LEROBOT:
+        given = [f'--{name}' for name in ('robot', 'task', 'rate')
+                 if getattr(options, name) is not None]
+        if given:
+            raise ValueError(f"a LeRobotDataset is copied as it is, {', '.join(given)} would "
+                             'change nothing; expected neither --robot, --task nor --rate')
         return _merge(options)
-    from faster_ros.data.dataset_import import Import, import_bags, import_files
-
-    wanted = Import(options.out, options.robot or '', options.task or '', options.rate)
-    bags = [bag for path in options.sources for bag in bags_in(path)]
-    lines = import_bags(wanted, bags) if bags else import_files(wanted, options.sources)
-    for line in lines:
+    wanted = Import(options.out, options.robot or '', (options.task or '').strip(), options.rate)
+    lines = (import_bags if kind == BAGS else import_files)(wanted, options.sources)
+    for line in counted(lines):
         print(line)
     return 0
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faster_ros.data.dataset_folder import RAW
 from faster_ros.data.recorded_episodes import (
     continuous_parts,
     Episode,
@@ -58,12 +59,20 @@ class _Series:
 
 def bags_in(path: Path) -> list[Path]:
     """Return the bags that ``path`` is or holds, in the order of their names."""
-    if path.suffix in _STORAGE or (path / 'metadata.yaml').is_file():
+    if _is_bag(path):
         return [path]
-    if not path.is_dir():
-        return []
-    return [bag for inner in sorted(path.iterdir()) for bag in (
-        bags_in(inner) if inner.suffix in _STORAGE or (inner / 'metadata.yaml').is_file() else [])]
+    inside = sorted(path.iterdir()) if path.is_dir() else []
+    return [bag for inner in inside for bag in ([inner] if _is_bag(inner) else _set_aside(inner))]
+
+
+def _is_bag(path: Path) -> bool:
+    return path.suffix in _STORAGE or (path / 'metadata.yaml').is_file()
+
+
+def _set_aside(path: Path) -> list[Path]:
+    """Return the bag of an interrupted episode or its folder ``raw``, which may lack metadata."""
+    raw = path if path.name == RAW else path / RAW
+    return [raw] if _is_bag(raw) else sorted(raw.glob('*.mcap'))
 
 
 def read_bags(paths: Sequence[Path], topics: Sequence[str] = (),

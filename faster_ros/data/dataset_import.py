@@ -15,11 +15,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faster_ros.data.bag_conversion import bag_frames
+from faster_ros.data.bag_reader import bags_in
+from faster_ros.data.dataset_folder import RAW
 from faster_ros.data.dataset_spec import (
     DatasetFrame,
     DatasetSpec,
@@ -27,12 +29,17 @@ from faster_ros.data.dataset_spec import (
     robot_dataset,
 )
 from faster_ros.data.episode_checks import joint_facts, JointFacts
-from faster_ros.data.hdf5_reader import open_hdf5
+from faster_ros.data.hdf5_reader import is_hdf5, open_hdf5
+from faster_ros.data.lerobot_reader import is_lerobot
 from faster_ros.data.lerobot_writer import LeRobotWriter
 from faster_ros.data.rlds_reader import open_rlds, rlds_files
 from faster_ros.robot_spec import load_robot_spec
 
 _BAG_HZ = 30
+_LEFT_OUT = ': left out: '
+LEROBOT, BAGS = 'LeRobotDataset', 'bags'
+_KINDS: dict[str, Callable[[Path], object]] = {
+    LEROBOT: is_lerobot, BAGS: bags_in, 'RLDS': rlds_files, 'HDF5': is_hdf5}
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,28 @@ class Import:
     rate_hz: int | None
 
 
-def import_bags(wanted: Import, bags: Sequence[Path]) -> Iterator[str]:
-    """Write every bag as an episode; say what becomes of each."""
+def kind_of(sources: Sequence[Path]) -> str:
+    """Return what all sources are; what cannot be used, or not together, is an error."""
+    kinds = {path: next((kind for kind, known in _KINDS.items() if path.exists() and known(path)),
+                        'none of these' if path.exists() else 'not there') for path in sources}
+    if set(kinds.values()) - _KINDS.keys() or len(set(kinds.values())) > 1:
+        found = ', '.join(f'{path} is {kind}' for path, kind in kinds.items())
+        raise ValueError('expected only LeRobotDatasets (meta/info.json), only bags (.mcap, .db3, '
+                         'or metadata.yaml), only RLDS folders (.tfrecord) or only HDF5 files, '
+                         f'but {found}')
+    return kinds[sources[0]]
+
+
+def import_bags(wanted: Import, paths: Sequence[Path]) -> Iterator[str]:
+    """Write every bag that paths are or hold as an episode; say what becomes of each."""
     if not wanted.robot:
         raise ValueError('bags need --robot, whose file says what their topics are')
     robot = load_robot_spec(wanted.robot)
     spec = robot_dataset(robot, wanted.rate_hz or _BAG_HZ)
     writer = _writer(wanted, spec, joint_facts(robot))
     try:
-        for bag in bags:
-            yield _write(writer, wanted, bag.name, bag_frames(bag, robot, spec))
+        for bag in [bag for path in paths for bag in bags_in(path)]:
+            yield _write(writer, wanted, _bag_name(bag), bag_frames(bag, robot, spec))
     finally:
         writer.close()
 
@@ -69,16 +88,39 @@ def import_files(wanted: Import, paths: Sequence[Path]) -> Iterator[str]:
         for path in [file for given in paths for file in rlds_files(given) or [given]]:
             with open_rlds(path) if rlds_files(path) else open_hdf5(path) as episodes:
                 for episode in episodes:
-                    told = replace(wanted, task=wanted.task or episode.task)
+                    where = f'{path.name} {episode.name}'
+                    told = replace(wanted, task=wanted.task or episode.task.strip())
+                    if not told.task:
+                        yield f'{where}{_LEFT_OUT}it does not say what is done; --task says it'
+                        continue
                     spec = episode.spec(wanted.rate_hz, wanted.robot or 'unknown')
                     writer = writer or _writer(told, spec)
                     if spec != writer.spec:
                         raise ValueError(f'{path}: {episode.name} has other features than the '
                                          'episodes before it')
-                    yield _write(writer, told, f'{path.name} {episode.name}', episode.frames())
+                    yield _write(writer, told, where, episode.frames())
+        if writer is None:
+            raise ValueError('the files hold no episodes' if wanted.task else
+                             'the files do not say what is done: they need --task')
     finally:
         if writer is not None:
             writer.close()
+
+
+def counted(lines: Iterable[str]) -> Iterator[str]:
+    """Return what became of each episode, and at last how many were left out."""
+    episodes = left_out = 0
+    for line in lines:
+        episodes += 1
+        left_out += _LEFT_OUT in line
+        yield line
+    if left_out:
+        yield f'{left_out} of {episodes} episodes are left out'
+
+
+def _bag_name(bag: Path) -> str:
+    """Return what tells a bag from others; those of interrupted episodes are all called raw."""
+    return '/'.join(bag.parts[-3:]) if RAW in bag.parts[-2:] else bag.name
 
 
 def _writer(wanted: Import, spec: DatasetSpec, joints: JointFacts | None = None) -> LeRobotWriter:
@@ -98,6 +140,6 @@ def _write(writer: LeRobotWriter, wanted: Import, where: str,
         number = writer.save_episode()
     except ValueError as error:
         writer.discard_episode()
-        return f'{where}: left out: {error}'
+        return f'{where}{_LEFT_OUT}{error}'
     findings = '; '.join(finding.message for finding in report.findings)
     return f"{where} -> {number}: {report.verdict}{f' ({findings})' if findings else ''}"

@@ -35,8 +35,17 @@ from faster_ros.data.foreign_episode import foreign_episode, ForeignEpisode
 from faster_ros.data.libero_columns import CAMERAS, COLUMNS, state_of
 import numpy as np
 
+_SIGNATURE = b'\x89HDF\r\n\x1a\n'
 _LIBERO_STATES = ('ee_pos', 'ee_ori', 'gripper_states')
 _STATES = ('robot0_joint_pos', 'robot0_gripper_qpos')  # of robomimic, where there is no qpos
+
+
+def is_hdf5(path: Path) -> bool:
+    """Say whether a path is an HDF5 file."""
+    if not path.is_file():
+        return False
+    with path.open('rb') as file:
+        return file.read(len(_SIGNATURE)) == _SIGNATURE
 
 
 @contextmanager

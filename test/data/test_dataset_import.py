@@ -120,6 +120,40 @@ def test_a_bag_without_what_was_sent_is_left_out_by_topic(tmp_path, capsys):
     assert 'expected /control_node/command of fr3' in printed
 
 
+def test_sources_that_cannot_be_used_are_named_before_anything_is_written(tmp_path):
+    bag(tmp_path / 'bag', 0.2)
+    rlds(tmp_path / 'toy', (30,))
+    (tmp_path / 'demo.hdf5').write_bytes(b'\x89HDF\r\n\x1a\n')
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'notes.hdf5').write_text('no HDF5')
+    for sources, message in [
+            (('bag', 'gab'), 'bag is bags, .*gab is not there'),
+            (('gone.mcap',), 'gone.mcap is not there'),
+            (('bag', 'demo.hdf5'), 'bag is bags, .*demo.hdf5 is HDF5'),
+            (('toy', 'demo.hdf5'), 'toy is RLDS, .*demo.hdf5 is HDF5'),
+            (('notes.hdf5', 'demo.hdf5'), 'notes.hdf5 is none of these'),
+            (('bag', 'empty'), 'empty is none of these')]:
+        with pytest.raises(ValueError, match=message):
+            main(['convert', *(str(tmp_path / source) for source in sources), '--robot', 'fr3',
+                  '--task', 'wave', '--rate', '20', '--out', str(tmp_path / 'set')])
+    assert not (tmp_path / 'set').exists()
+
+
+def test_the_bags_of_interrupted_episodes_are_found(tmp_path, capsys):
+    for number, end in (('000', True), ('001', False)):
+        made = bag(tmp_path / 'interrupted' / number / 'raw', 1.5)
+        if not end:
+            (made / 'metadata.yaml').unlink()
+    for source, written in (('interrupted', 2), ('interrupted/000', 1), ('interrupted/001', 1),
+                            ('interrupted/001/raw', 1)):
+        out = tmp_path / source.replace('/', '_')
+        assert main(['convert', str(tmp_path / source), '--robot', 'fr3', '--task', 'wave',
+                     '--rate', '10', '--out', str(out / 'set')]) == 0
+        assert len(LeRobotDataset(out / 'set').episodes) == written
+    assert 'interrupted/000/raw -> 0' in (printed := capsys.readouterr().out)
+    assert '001/raw/raw.mcap -> 1' in printed
+
+
 def test_aloha_files_become_episodes(tmp_path):
     h5py = pytest.importorskip('h5py')
     numbers = np.random.default_rng(0).standard_normal((2, 60, 14)).astype(np.float32)
@@ -225,6 +259,19 @@ def test_rlds_episodes_become_episodes_with_their_instruction(tmp_path):
     np.testing.assert_array_equal(columns[STATE], 2 * action)
     shown = next(iter(dataset.images(dataset.episodes[1], f'{IMAGES}image')))
     assert np.abs(shown.mean((0, 1)) - (200, 100, 20)).max() < 6
+
+
+@pytest.mark.parametrize('silent', [0, 1])
+def test_a_record_without_an_instruction_is_left_out_named_and_counted(tmp_path, capsys, silent):
+    for number in range(3):
+        changes = {'steps/language_instruction': [b''] * 30} if number == silent else {}
+        rlds(tmp_path / f'toy_{number}', (30,), **changes)
+    assert main(['convert', *(str(tmp_path / f'toy_{number}') for number in range(3)), '--rate',
+                 '10', '--out', str(tmp_path / 'set')]) == 0
+    printed = capsys.readouterr().out
+    assert 'toy-train.tfrecord-00000-of-00001 record 0: left out: it does not say what' in printed
+    assert printed.endswith('1 of 3 episodes are left out\n')
+    assert len(LeRobotDataset(tmp_path / 'set').episodes) == 2
 
 
 @pytest.mark.parametrize(('changes', 'message'), [
