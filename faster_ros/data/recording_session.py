@@ -162,8 +162,12 @@ class RecordingSession:
         self._close_bag()
         self.state, self.reason = STOPPED, reason
 
-    def save(self) -> int:
-        """Keep the episode for good; returns its number. EpisodeRefused leaves it stopped."""
+    def save(self, anyway: bool = False) -> int:
+        """
+        Keep the episode for good; returns its number.
+
+        EpisodeRefused, by the truth checks, leaves it stopped: ``anyway`` keeps it nevertheless.
+        """
         if self.state == RECORDING:
             self.stop()
         if self.state != STOPPED:
@@ -171,7 +175,7 @@ class RecordingSession:
         try:
             if not self._writer.status.rows:
                 raise RecordingFailed('it has no rows, as a stream said nothing')
-            number = self._writer.save_episode(self.outcome, self._plan.gate)
+            number = self._writer.save_episode(self.outcome, self._plan.gate and not anyway)
         except RecordingFailed as error:
             self._give_up(str(error))
             raise RecordingFailed(self.reason) from error

@@ -138,6 +138,7 @@ class RecorderNode(Node):
     def _connect_services(self) -> None:
         jobs: dict[str, Callable[[], str]] = {
             'start': self._start, 'stop': self._stop, 'save': self._save,
+            'save_anyway': lambda: self._save(anyway=True),
             'discard': self._discard, 're_record': self._re_record,
             'mark_success': lambda: self._mark('success'),
             'mark_failure': lambda: self._mark('failure')}
@@ -212,11 +213,11 @@ class RecorderNode(Node):
         self._session.stop()
         return 'the episode is stopped: save or discard it'
 
-    def _save(self) -> str:
+    def _save(self, anyway: bool = False) -> str:
         try:
-            number = self._session.save()
+            number = self._session.save(anyway)
         except EpisodeRefused as error:
-            raise ValueError(f'{error}; discard it, or record with gate:=false') from None
+            raise ValueError(f'{error}; discard it, or keep it with ~/save_anyway') from None
         return f'episode {number} is saved'
 
     def _discard(self) -> str:

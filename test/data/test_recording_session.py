@@ -152,7 +152,8 @@ def test_a_row_that_does_not_fit_stops_the_episode_which_can_be_saved(robot):
     robot.session.save()
 
 
-def test_the_gate_refuses_an_idle_episode_which_can_be_discarded(tmp_path):
+@pytest.mark.parametrize('keep', [False, True])
+def test_the_gate_refuses_an_idle_episode_which_can_be_discarded_or_kept(tmp_path, keep):
     robot = Robot(tmp_path / 'set', gate=True)
     robot.run(200, speed=0.0)
     robot.start()
@@ -160,8 +161,12 @@ def test_the_gate_refuses_an_idle_episode_which_can_be_discarded(tmp_path):
     with pytest.raises(EpisodeRefused, match='nothing moves'):
         robot.session.save()
     assert robot.session.state == 'stopped'
-    robot.session.discard()
+    if keep:
+        assert robot.session.save(anyway=True) == 0
+    else:
+        robot.session.discard()
     robot.session.close()
+    assert robot.session.episodes == keep
 
 
 def test_where_a_policy_leads_an_episode_begins_before_the_arm_and_says_so(tmp_path):
