@@ -113,15 +113,17 @@ class Recipe:
 _PALIGEMMA = 'google/paligemma-3b-pt-224'
 _SMOLVLM = 'HuggingFaceTB/SmolVLM2-500M-Video-Instruct'
 # Optimiser, batches and lengths of the paper's appendix; the expert's own phase is our choice.
+# Images keep the aspect of the published data: 1:1 of LIBERO and Bridge, 16:9 of DROID.
 PRESETS = {
-    'libero': Recipe(backbone=_PALIGEMMA, expert_width=1024, codebook_size=4096, horizon=20,
-                     time_patch=5, tokenizer_steps=300000, steps=30000, expert_steps=5000,
-                     batch_size=32),
-    'bridge': Recipe(backbone=_PALIGEMMA, expert_width=1024, codebook_size=4096, horizon=5,
-                     time_patch=5, time_strides=[], tokenizer_steps=300000, epochs=4.0,
-                     expert_steps=5000, batch_size=128),
-    'droid': Recipe(backbone=_PALIGEMMA, expert_width=1024, codebook_size=4096, horizon=16,
-                    tokenizer_steps=300000, epochs=3.0, expert_steps=5000, batch_size=1024),
+    'libero': Recipe(backbone=_PALIGEMMA, image_height=224, expert_width=1024,
+                     codebook_size=4096, horizon=20, time_patch=5, tokenizer_steps=300000,
+                     steps=30000, expert_steps=5000, batch_size=32),
+    'bridge': Recipe(backbone=_PALIGEMMA, image_height=224, expert_width=1024,
+                     codebook_size=4096, horizon=5, time_patch=5, time_strides=[],
+                     tokenizer_steps=300000, epochs=4.0, expert_steps=5000, batch_size=128),
+    'droid': Recipe(backbone=_PALIGEMMA, image_height=126, expert_width=1024,
+                    codebook_size=4096, horizon=16, tokenizer_steps=300000, epochs=3.0,
+                    expert_steps=5000, batch_size=1024),
     'small': Recipe(backbone=_SMOLVLM, expert_width=512, tokenizer_steps=3000, steps=10000,
                     expert_steps=2000, lora_rank=16, validate_every=500),
     'cpu': Recipe(image_width=128, image_height=96, steps=2000, batch_size=32,

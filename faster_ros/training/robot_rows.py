@@ -102,10 +102,12 @@ def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache
     Read a data set for a robot; images become ``size`` (width, height), kept in ``cache``.
 
     The actions of a gripper that is told open or closed become that (``gripper_decisions``).
-    A missing camera, other columns, or fewer than two usable episodes are a ValueError.
+    A missing camera, images of another aspect, other columns, or fewer than two usable episodes
+    are a ValueError.
     """
     dataset = LeRobotDataset(folder)
     _check_columns(dataset, spec, by_order)
+    _check_aspect(dataset, spec, size)
     parts, kept, notes = [], [], []
     for entry in dataset.episodes:
         columns = dataset.columns(entry)
@@ -154,6 +156,15 @@ def _check_columns(dataset: LeRobotDataset, spec: Embodiment, by_order: bool) ->
             raise ValueError(
                 f"{dataset.folder}: the columns of {column} are called {', '.join(found.names)}; "
                 f"expected {', '.join(spec.joint_names)} (by_order: true takes them in order)")
+
+
+def _check_aspect(dataset: LeRobotDataset, spec: Embodiment, size: tuple[int, int]) -> None:
+    for name in spec.cameras:
+        height, width = dataset.image_size(f'{IMAGES}{name}')
+        if width * size[1] != height * size[0]:
+            raise ValueError(f'{dataset.folder}: images of camera {name} have {width} x {height} '
+                             f'pixels; image_width x image_height of the recipe is {size[0]} x '
+                             f'{size[1]}, expected the same aspect, such as {width} x {height}')
 
 
 def _fault(columns: dict[str, NDArray[np.float64]], fps: float) -> str:

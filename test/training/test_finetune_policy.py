@@ -12,12 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 import dataclasses
+from pathlib import Path
 
 from faster_ros.cli.data import main as edit
 from faster_ros.cli.tokenizer import main as tokenize
 from faster_ros.data.dataset_spec import Source
 from faster_ros.interfaces import Observation
 from faster_ros.policy.checkpoint import load_policy
+from faster_ros.policy.image_size import resize
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.training.finetune_policy import main, PolicyFineTuning
 from faster_ros.training.lora import add_lora, LoraLinear, merge_lora
@@ -159,6 +161,8 @@ def test_a_data_set_that_does_not_fit_the_robot_is_refused(data, tmp_path):
     more = dataclasses.replace(ROBOT, cameras={**ROBOT.cameras, 'top': ROBOT.cameras['front']})
     with pytest.raises(ValueError, match="camera top of robot 'fr3' is missing; it has obs"):
         read_robot_rows(data, more, (32, 24), tmp_path)
+    with pytest.raises(ValueError, match='camera front have 64 x 48 .* is 32 x 32, .* 64 x 48'):
+        read_robot_rows(data, ROBOT, (32, 32), tmp_path)
     with pytest.raises(ValueError, match='observation.state has shape .8,.; .* has 7 joints'):
         read_robot_rows(data, load_robot_spec('piper'), (32, 24), tmp_path)
 
@@ -188,6 +192,22 @@ def test_presets_have_the_batches_and_lengths_of_the_paper():
         assert PRESETS[name].weight_decay == 1e-10
         assert PRESETS[name].warmup_steps == 1000
     assert PRESETS['bridge'].updates(1280) == 40
+
+
+@pytest.mark.parametrize('preset, width, height', [
+    ('libero', 128, 128), ('libero', 256, 256), ('bridge', 256, 256), ('droid', 320, 180),
+])
+def test_a_preset_takes_the_images_of_the_data_it_is_named_after(preset, width, height):
+    recipe = PRESETS[preset]
+    image = np.zeros((height, width, 3), np.uint8)
+    assert resize(image, recipe.image_width, recipe.image_height).shape[1] == 224
+
+
+def test_the_recipe_of_the_page_on_libero_takes_its_images(tmp_path):
+    page = (Path(__file__).parents[2] / 'docs' / 'libero.md').read_text()
+    (tmp_path / 'recipe.yaml').write_text(page.split('```yaml\n')[1].split('```')[0])
+    recipe = read_recipe(tmp_path / 'recipe.yaml')
+    assert (recipe.backbone, recipe.image_width, recipe.image_height) == ('tiny', 128, 128)
 
 
 def test_out_of_gpu_memory_says_what_to_lower(data, tmp_path, monkeypatch):
