@@ -16,7 +16,9 @@ ScriptedLeader: a leader arm in a hand that knows the task ``pick``.
 
 It moves as the expert would, at a person's pace and not quite steadily. What it does next follows
 from where it is itself, from the measured gripper and from the cube, so what the hand's
-unsteadiness spoils it repairs, and recordings hold such repairs.
+unsteadiness spoils it repairs, and recordings hold such repairs. It shuts the hand only when the
+arm that follows has come where the leader is: a person looks at the arm, and in a recording that
+shuts on the way down nothing seen tells when.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from faster_ros.sim.workspace import tool_place
 import numpy as np
 
 _PACE = 0.5  # of the expert's: an arm that follows 0.1 s behind still has the cube in its fingers
+_ARRIVED = 0.02  # rad of a joint between leader and arm
 _SWAY_S = 0.4  # for which a hand strays one way
 _SWAY_SHARE = 0.5  # of the time in which it strays
 _BESIDE = 0.04  # m, standard deviation of where the tool is put beside the cube
@@ -91,8 +94,7 @@ class ScriptedLeader:
         """
         Return where the leader is a period later, (D,).
 
-        ``positions``: measured joints (D,), of which the gripper counts; ``cube``: its centre
-        (3,) in the base frame.
+        ``positions``: measured joints (D,); ``cube``: its centre (3,) in the base frame.
         """
         if self._steps % round(_SWAY_S / self._period_s) == 0:
             strays = self._rng.random() < _SWAY_SHARE
@@ -101,5 +103,12 @@ class ScriptedLeader:
         here = np.where(self._arm, self.pose, positions)
         following = self._expert.plan_from(here, cube[None], 2)[1] + self._arm * self._sway * (
             self._period_s)
-        self.pose = np.clip(following, self._lower, self._upper)
+        behind = np.abs(positions - self.pose)[self._arm].max() > _ARRIVED
+        waits = behind & ~self._arm & self._shuts(following)
+        self.pose = np.clip(np.where(waits, self.pose, following), self._lower, self._upper)
         return self.pose
+
+    def _shuts(self, following: FloatArray) -> bool:
+        gripper = self._spec.gripper
+        way = (following - self.pose)[~self._arm] * (gripper.closed - gripper.open)
+        return bool((way > 0).any())

@@ -81,6 +81,16 @@ def test_the_leader_can_begin_low_beside_the_cube_with_the_hand_open_or_shut():
     assert (away[:, 2] > 0.03).all() and (away[:, 2] < 0.25).all()
 
 
+def test_the_hand_shuts_only_when_the_arm_has_come():
+    spec, cube = load_robot_spec('fr3'), np.array([0.5, 0.1, 0.02])
+    leader = ScriptedLeader(spec, PERIOD_S, 0.0)
+    leader.begin(spec.home_positions, 0)
+    for _ in range(round(LONGEST_S / PERIOD_S)):
+        assert leader.step(spec.home_positions, cube)[-1] == spec.gripper.open
+    arrived = np.append(leader.pose[:-1], spec.gripper.open)
+    assert leader.step(arrived, cube)[-1] < spec.gripper.open
+
+
 def test_a_robot_of_two_arms_has_no_scripted_leader():
     with pytest.raises(ValueError, match="robot 'cobot_magic': the scripted leader leads robots "):
         ScriptedLeader(load_robot_spec('cobot_magic'), PERIOD_S, 0.1)
