@@ -283,7 +283,8 @@ def main(arguments: list[str]) -> int:
     torch.manual_seed(recipe.seed)
     processes = DataParallel.start(options.device)
     rows = read_robot_rows(options.data, spec, (recipe.image_width, recipe.image_height),
-                           options.out / f'images_{processes.rank}', recipe.by_order)
+                           options.out / f'images_{processes.rank}', recipe.by_order,
+                           recipe.failed_episodes)
     for note in rows.notes:
         print(note)
     try:

@@ -36,7 +36,8 @@ class Recipe:
     backbone's layers instead of these. ``batch_size`` rows make an update, in ``accumulate``
     parts. ``shard`` spreads weights, gradients and optimiser over several processes (FSDP) where
     each would hold all of them (DDP); ``tensorboard`` writes the curves for it as well.
-    ``by_order`` takes the columns of the data as the robot's joints whatever they are called.
+    ``by_order`` takes the columns of the data as the robot's joints whatever they are called;
+    ``failed_episodes`` takes those that were marked as failures, too.
 
     For few recordings: ``mean_latent`` (see PolicyConfig) and ``distance_weight``, how much the
     distances of ``policy/code_distance.py`` count beside the cross-entropy; ``image_shift``,
@@ -72,6 +73,7 @@ class Recipe:
     validate_every: int = 1000
     workers: int = 4
     by_order: bool = False
+    failed_episodes: bool = False
     mean_latent: bool = False
     distance_weight: float = 0.0
     image_shift: float = 0.0

@@ -35,6 +35,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+_CORRECTS = 'corrects'  # fact of an episode that ``faster_ros data corrections`` cut out
+
 
 @dataclass
 class RobotRows:
@@ -97,19 +99,22 @@ def _begin_of_ramp(gaps: FloatArray, row: int) -> int:
 
 
 def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache: Path,
-                    by_order: bool = False) -> RobotRows:
+                    by_order: bool = False, failed_episodes: bool = False) -> RobotRows:
     """
     Read a data set for a robot; images become ``size`` (width, height), kept in ``cache``.
 
     The actions of a gripper that is told open or closed become that (``gripper_decisions``).
+    Episodes that were marked as failures are left out unless ``failed_episodes``.
     A missing camera, images of another aspect, other columns, or fewer than two usable episodes
     are a ValueError.
     """
     dataset = LeRobotDataset(folder)
     _check_columns(dataset, spec, by_order)
     _check_aspect(dataset, spec, size)
-    parts, kept, notes = [], [], []
-    for entry in dataset.episodes:
+    entries, notes = ((dataset.episodes, []) if failed_episodes
+                      else _without_failures(dataset.episodes))
+    parts, kept = [], []
+    for entry in entries:
         columns = dataset.columns(entry)
         fault = _fault(columns, dataset.info.fps)
         if fault:
@@ -133,6 +138,21 @@ def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache
                      [task for episode in tasks for task in episode],
                      np.repeat(np.arange(len(kept)), lengths),
                      1 / dataset.info.fps, notes)
+
+
+def _without_failures(entries: list[EpisodeEntry]) -> tuple[list[EpisodeEntry], list[str]]:
+    """
+    Return the episodes that did not fail, and a note of the others.
+
+    A correction keeps the outcome of the episode it was cut from, which says nothing about it.
+    """
+    failed = {entry.number: entry for entry in entries
+              if entry.facts.outcome == 'failure' and _CORRECTS not in entry.facts.facts}
+    if not failed:
+        return entries, []
+    return ([entry for entry in entries if entry.number not in failed],
+            [f'{len(failed)} of {len(entries)} episodes are left out, marked as failures '
+             f"(failed_episodes: true takes them): {', '.join(map(str, failed))}"])
 
 
 def _check_columns(dataset: LeRobotDataset, spec: Embodiment, by_order: bool) -> None:

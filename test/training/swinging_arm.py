@@ -50,16 +50,16 @@ def frame(spec, row, episode, source):
         for name, size in spec.cameras.items()})
 
 
-def recorded_swings(folder, who_leads=lambda row: Source.HUMAN):
+def recorded_swings(folder, who_leads=lambda row: Source.HUMAN, outcomes=('success',) * 4):
     """Write a data set of four episodes and return its folder; ``who_leads``: of a row."""
     cameras = {name: dataclasses.replace(camera, width=64, height=48)
                for name, camera in ROBOT.cameras.items()}
     spec = robot_dataset(dataclasses.replace(ROBOT, cameras=cameras), 10)
     writer = LeRobotWriter(folder, spec, live=False)
-    for episode in range(4):
+    for episode, outcome in enumerate(outcomes):
         writer.begin_episode(EpisodeFacts('swing left' if episode % 2 else 'swing right'))
         for row in range(20):
             writer.add_frame(frame(spec, row, episode, who_leads(row)))
-        writer.save_episode('success')
+        writer.save_episode(outcome)
     writer.close()
     return folder

@@ -157,6 +157,29 @@ def test_chunks_end_with_the_last_action_of_their_episode(data, tmp_path):
     assert rows.tasks[0] == 'swing right'
 
 
+def test_an_episode_that_is_marked_as_a_failure_is_left_out_and_named(tmp_path, capsys):
+    marked = recorded_swings(tmp_path / 'marked', outcomes=('success', 'failure', '', 'failure'))
+    rows = read_robot_rows(marked, ROBOT, (32, 24), tmp_path / 'images')
+    assert rows.tasks[0] == rows.tasks[-1] == 'swing right'
+    assert np.bincount(rows.episode).tolist() == [20, 20]
+    assert rows.notes == ['2 of 4 episodes are left out, marked as failures '
+                          '(failed_episodes: true takes them): 1, 3']
+    train(marked, tmp_path / 'run', failed_episodes=True)
+    assert 'left out' not in capsys.readouterr().out
+    summary = yaml.safe_load((tmp_path / 'run' / 'summary.json').read_text())
+    assert summary['data']['rows'] == 80
+
+
+def test_the_correction_of_an_episode_that_failed_is_learnt_from(tmp_path):
+    driven = recorded_swings(tmp_path / 'driven', lambda row: (
+        Source.INTERVENTION if row >= 7 else Source.POLICY), ('failure',) * 4)
+    assert edit(['corrections', str(driven), '--out', str(tmp_path / 'fixes')]) == 0
+    rows = read_robot_rows(tmp_path / 'fixes', ROBOT, (32, 24), tmp_path / 'images')
+    assert np.bincount(rows.episode).tolist() == [13] * 4
+    with pytest.raises(ValueError, match='2 usable .* got 0 .4 of 4 .* marked as failures'):
+        read_robot_rows(driven, ROBOT, (32, 24), tmp_path / 'others')
+
+
 def test_a_data_set_that_does_not_fit_the_robot_is_refused(data, tmp_path):
     more = dataclasses.replace(ROBOT, cameras={**ROBOT.cameras, 'top': ROBOT.cameras['front']})
     with pytest.raises(ValueError, match="camera top of robot 'fr3' is missing; it has obs"):
