@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 _CORRECTS = 'corrects'  # fact of an episode that ``faster_ros data corrections`` cut out
+_CREEP, _CREEP_ROWS = 0.2, 3  # see _begin_of_ramp
 
 
 @dataclass
@@ -91,11 +92,23 @@ def gripper_decisions(positions: FloatArray, closed: float, open_: float) -> Flo
 
 
 def _begin_of_ramp(gaps: FloatArray, row: int) -> int:
-    """Return after which row gaps (T,) shrink up to ``row``; one row may repeat another."""
-    while row > 0 and (gaps[row] < gaps[row - 1]
-                       or (row > 1 and gaps[row] == gaps[row - 1] < gaps[row - 2])):
-        row -= 1
-    return row
+    """
+    Return after which row gaps (T,) shrink up to ``row``; one row may repeat another.
+
+    What crept before it, for over ``_CREEP_ROWS`` rows by less than ``_CREEP`` of its fastest
+    step each, is a handle that is not quite still: no decision. Fewer such rows are its soft
+    start or a moment's pause.
+    """
+    fastest, quick = 0.0, row
+    while row > 0 and quick - row <= _CREEP_ROWS:
+        before = row - 2 if row > 1 and gaps[row] == gaps[row - 1] else row - 1
+        step = gaps[before] - gaps[row]
+        if step <= 0:
+            return row
+        fastest, row = max(fastest, step), before
+        if step > _CREEP * fastest:
+            quick = row
+    return row if quick - row <= _CREEP_ROWS else quick
 
 
 def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache: Path,

@@ -262,6 +262,10 @@ def test_the_curves_are_written_for_tensorboard_or_its_package_is_named(data, tm
     ([0, 0, 0.2, 0.7, 1], [0, 1, 1, 1, 1]),
     ([1, 0.9, 1, 0.55, 0.9, 1], [1, 1, 1, 1, 1, 1]),            # what did not lead to the end
     ([0.5, 0.5, 0.5], [1, 1, 1]),
+    ([*np.linspace(1, 0.75, 61), 0.6, 0.3, 0], [1] * 60 + [0] * 4),     # crept, then closed
+    ([*np.linspace(0, 0.2, 50), 0.2, 0.5, 0.5, 0.9], [0] * 50 + [1] * 4),
+    ([1, 1, 0.999, 0.9, 0.75, 0.746, 0.5, 0.2], [1] + [0] * 7),         # soft start, short pause
+    (np.linspace(1, 0, 50), [0] * 50),                          # a slow ramp is one all the same
 ])
 def test_a_gripper_that_is_told_open_or_closed_is_labelled_by_the_decision(shares, decisions):
     gripper = ROBOT.gripper
