@@ -17,6 +17,7 @@
 At points of the recorded episodes the policy sees what the recorder saw; its chunk is compared
 with what was commanded then. Beside the policy stand its tokenizer, which only encodes and decodes
 the recorded chunk, and holding still: the one is the floor of the error, the other its scale.
+A gripper that is told open or closed is judged by what it learns, the decision, not by the ramp.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.checkpoint import FASTerPolicy, load_policy
 from faster_ros.policy.compatibility import read_config
 from faster_ros.robot_spec import RobotSpec
+from faster_ros.training.robot_rows import decided
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -152,7 +154,7 @@ class _Columns:
         rows = dataset.columns(entry)
         tasks = dataset.row_tasks(entry, rows)
         states = np.asarray(rows[STATE], float)[:, self._state]
-        actions = np.asarray(rows[ACTION], float)[:, self._action]
+        actions = decided(np.asarray(rows[ACTION], float)[:, self._action], policy.parts.robot)
         times = np.arange(len(states)) / dataset.info.fps
         ahead = policy.parts.step_s * np.arange(policy.action_horizon)
         names = policy.parts.robot.action_names

@@ -91,6 +91,17 @@ def gripper_decisions(positions: FloatArray, closed: float, open_: float) -> Flo
     return np.where(is_open, open_, closed)
 
 
+def decided(actions: FloatArray, spec: Embodiment) -> FloatArray:
+    """Return the actions (T, D) of an episode with decisions for what is told open or closed."""
+    decisions = actions.copy()
+    if isinstance(spec, RobotSpec):
+        for place, gripper in zip(spec.gripper_indices, spec.grippers):
+            if gripper.binary:
+                decisions[:, place] = gripper_decisions(actions[:, place], gripper.closed,
+                                                        gripper.open)
+    return decisions
+
+
 def _begin_of_ramp(gaps: FloatArray, row: int) -> int:
     """
     Return after which row gaps (T,) shrink up to ``row``; one row may repeat another.
@@ -133,13 +144,9 @@ def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache
         if fault:
             notes.append(f'episode {entry.number} is left out: {fault}')
             continue
-        actions = columns[ACTION].astype(float)
-        if isinstance(spec, RobotSpec):
-            for place, gripper in zip(spec.gripper_indices, spec.grippers):
-                if gripper.binary:
-                    actions[:, place] = gripper_decisions(actions[:, place], gripper.closed,
-                                                          gripper.open)
-        parts.append((columns[STATE].astype(float), actions, dataset.row_tasks(entry, columns)))
+        parts.append((columns[STATE].astype(float),
+                      decided(columns[ACTION].astype(float), spec),
+                      dataset.row_tasks(entry, columns)))
         kept.append(entry)
     if len(kept) < 2:
         raise ValueError(f'{folder}: expected at least 2 usable episodes, one to train and one '

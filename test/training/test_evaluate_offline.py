@@ -14,6 +14,7 @@
 """A checkpoint beside a recording: right columns, errors in physical units, floor and scale."""
 
 import json
+from pathlib import Path
 
 from faster_ros.bringup import default_checkpoint
 from faster_ros.cli.evaluation import main
@@ -30,17 +31,27 @@ from faster_ros.data.lerobot_writer import LeRobotWriter
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.sim.pick_episodes import PickCollector, PickSettings
 from faster_ros.sim.simulator import TEST_SEED_START
-from faster_ros.training.evaluate_offline import Answer, CODED, Point, PREDICTED, STILL, summarise
+from faster_ros.training.evaluate_offline import (
+    Answer,
+    CODED,
+    evaluate_offline,
+    Point,
+    PREDICTED,
+    STILL,
+    summarise,
+)
 import numpy as np
 import pytest
 
 SPEC = load_robot_spec('fr3')
 
 
-@pytest.fixture(scope='module')
-def recording(tmp_path_factory):
-    """Return a LeRobotDataset of one episode of the scripted expert, joints in another order."""
-    folder = tmp_path_factory.mktemp('recording') / 'pick'
+def record(folder, gripper=lambda row, commanded: commanded):
+    """
+    Write a LeRobotDataset of one episode of the scripted expert, joints in another order.
+
+    ``gripper``: what is recorded as commanded in a row, in m.
+    """
     settings = PickSettings(disturbance=0.0, random_start_share=0.0)
     names = SPEC.joint_names[::-1]
     joints = Feature('float32', (len(names),), tuple(names))
@@ -50,13 +61,20 @@ def recording(tmp_path_factory):
     writer = LeRobotWriter(folder, spec, min_free_bytes=0, live=False)
     steps = list(PickCollector(SPEC, settings).episode(TEST_SEED_START))
     writer.begin_episode(EpisodeFacts(steps[0].instruction))
-    for step in steps:
+    for row, step in enumerate(steps):
+        action = step.actions[0].copy()
+        action[SPEC.gripper_index] = gripper(row, action[SPEC.gripper_index])
         writer.add_frame(DatasetFrame(
-            {STATE: step.positions[::-1], ACTION: step.actions[0][::-1]},
+            {STATE: step.positions[::-1], ACTION: action[::-1]},
             {IMAGES + camera: image for camera, image in zip(SPEC.cameras, step.images)}))
     writer.save_episode('success')
     writer.close()
     return folder
+
+
+@pytest.fixture(scope='module')
+def recording(tmp_path_factory):
+    return record(tmp_path_factory.mktemp('recording') / 'pick')
 
 
 def test_the_shipped_policy_is_near_the_expert_and_far_from_holding_still(recording, tmp_path,
@@ -75,6 +93,15 @@ def test_the_shipped_policy_is_near_the_expert_and_far_from_holding_still(record
     page = (out / 'report.html').read_text()
     assert page.count('data:image/png;base64,') >= 2
     assert 'only trials show that' in page
+
+
+def test_a_gripper_is_judged_by_its_decisions_not_by_the_recorded_ramp(tmp_path):
+    closed, opened = SPEC.gripper.closed, SPEC.gripper.open
+    ramped = record(tmp_path / 'ramped', lambda row, _: (
+        closed + (opened - closed) * np.clip(1 - (row - 4) / 10, 0, 1)))
+    _, answers = evaluate_offline(Path(default_checkpoint()), ramped, [], 0.1)
+    recorded = answers[0].point.recorded[:, SPEC.gripper_index]
+    assert recorded == pytest.approx([opened] * 4 + [closed] * 12)
 
 
 def test_an_episode_that_is_not_there_is_named(recording):
