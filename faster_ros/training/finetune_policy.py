@@ -117,6 +117,11 @@ class PolicyFineTuning:
         state = torch.load(file, map_location='cpu', weights_only=True)
         if state['recipe'] != asdict(self.recipe):
             raise ValueError(f'{file}: the run had another recipe: {state["recipe"]}')
+        for name, value in self._data().items():
+            if state['data'][name] != value:
+                raise ValueError(f'{file}: the run was begun with other data: expected {name} '
+                                 f'{state["data"][name]}, got {value}; go on with those data, or '
+                                 'begin anew in another --out')
         with torch.no_grad():
             for weight, saved in zip(self.learning, state['learning']):
                 weight.copy_(like(saved, weight))
@@ -130,6 +135,14 @@ class PolicyFineTuning:
         torch.set_rng_state(state['random'].cpu())
         self.step = state['step']
         self.curve, self.validations = state['curve'], state['validations']
+
+    def _data(self) -> dict[str, Any]:
+        """Return what tells the data of this run from others, which its weights do not fit."""
+        rows, parts = self.rows, self.parts
+        return {'rows': len(rows.rows), 'training rows': len(rows.training),
+                'tasks': sorted(set(rows.rows.tasks)),
+                'range of actions': parts.action_normaliser.to_dict(),
+                'range of states': parts.state_normaliser.to_dict()}
 
     def _batches(self) -> Iterator[list[tuple[PolicyInput, Tensor]]]:
         """Yield the parts of each update from the present step on, the same for every resume."""
@@ -197,7 +210,8 @@ class PolicyFineTuning:
 
     def _validate_and_save(self) -> None:
         average = [self.processes.whole(kept) for kept in self.average]
-        state = {'recipe': asdict(self.recipe), 'step': self.step, 'average': average,
+        state = {'recipe': asdict(self.recipe), 'data': self._data(), 'step': self.step,
+                 'average': average,
                  'learning': [self.processes.whole(weight.detach()) for weight in self.learning],
                  'random': torch.get_rng_state(), 'optimizer': self._optimizer_state()}
         if not self.processes.first:

@@ -37,10 +37,10 @@ FAST = {'preset': 'cpu', 'image_width': 32, 'image_height': 24, 'steps': 6, 'bat
         'validate_every': 3, 'learning_rate': 3e-3, 'warmup_steps': 1}
 
 
-def frame(spec, row, episode, source):
+def frame(spec, row, episode, source, swing):
     """Return a row of an arm that swings, one way or the other."""
     stamp = 1_760_000_000_000_000_000 + row * 10**8
-    joints = ROBOT.home_positions + 0.3 * np.sin(row / 5) * (1 if episode % 2 else -1)
+    joints = ROBOT.home_positions + swing * np.sin(row / 5) * (1 if episode % 2 else -1)
     joints[-1] = 0.0
     numbers = {STATE: joints, ACTION: joints + 0.01, SOURCE: whole(source),
                TICK: whole(stamp),
@@ -50,8 +50,13 @@ def frame(spec, row, episode, source):
         for name, size in spec.cameras.items()})
 
 
-def recorded_swings(folder, who_leads=lambda row: Source.HUMAN, outcomes=('success',) * 4):
-    """Write a data set of four episodes and return its folder; ``who_leads``: of a row."""
+def recorded_swings(folder, who_leads=lambda row: Source.HUMAN, outcomes=('success',) * 4,
+                    swing=0.3):
+    """
+    Write a data set with an episode for each outcome and return its folder.
+
+    ``who_leads``: of a row; ``swing``: to either side, in rad.
+    """
     cameras = {name: dataclasses.replace(camera, width=64, height=48)
                for name, camera in ROBOT.cameras.items()}
     spec = robot_dataset(dataclasses.replace(ROBOT, cameras=cameras), 10)
@@ -59,7 +64,7 @@ def recorded_swings(folder, who_leads=lambda row: Source.HUMAN, outcomes=('succe
     for episode, outcome in enumerate(outcomes):
         writer.begin_episode(EpisodeFacts('swing left' if episode % 2 else 'swing right'))
         for row in range(20):
-            writer.add_frame(frame(spec, row, episode, who_leads(row)))
+            writer.add_frame(frame(spec, row, episode, who_leads(row), swing))
         writer.save_episode(outcome)
     writer.close()
     return folder

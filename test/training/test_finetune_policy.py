@@ -103,6 +103,16 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(data, tmp_path, monkey
         torch.testing.assert_close(twice[name], weight)
 
 
+def test_an_interrupted_run_does_not_go_on_with_other_data(data, tmp_path):
+    train(data, tmp_path / 'run')
+    more = recorded_swings(tmp_path / 'more', outcomes=('success',) * 5)
+    with pytest.raises(ValueError, match='state.pt: .* data: expected rows 80, got 100; go on w'):
+        train(more, tmp_path / 'run', '--resume')
+    moved = recorded_swings(tmp_path / 'moved', swing=0.2)
+    with pytest.raises(ValueError, match="expected range of actions .'low'.*, got .'low'"):
+        train(moved, tmp_path / 'run', '--resume')
+
+
 def test_the_backbone_is_frozen_in_the_first_steps(data, tmp_path):
     train(data, tmp_path / 'frozen', expert_steps=6)
     train(data, tmp_path / 'one', steps=1, validate_every=1, expert_steps=1)
