@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.training.data_parallel import DataParallel
 from faster_ros.training.observation_noise import ObservationNoise
-from faster_ros.training.policy_recipe import Recipe
+from faster_ros.training.policy_recipe import PAPER_SIZES, Recipe, SMALL
 from faster_ros.training.robot_rows import RobotRows
 from faster_ros.training.tokenizer_folder import (
     FittedTokenizer,
@@ -164,8 +164,13 @@ def _tokenizer(recipe: Recipe, chunks: Tensor, spec: Embodiment, actions: Normal
     config = TokenizerConfig(recipe.horizon, {'arm': arm, 'gripper': grippers},
                              time_patch=recipe.time_patch, time_strides=strides,
                              codebook_size=recipe.codebook_size)
-    model, _ = train_tokenizer(config, chunks, TokenizerTraining(recipe.tokenizer_steps),
-                               recipe.seed, processes)
+    training = TokenizerTraining(recipe.tokenizer_steps)
+    if recipe.tokenizer_size != SMALL:
+        width, layers, batch = PAPER_SIZES[recipe.tokenizer_size]
+        config = replace(config, width=width, layers=layers, heads=8, group_patches=True)
+        training = TokenizerTraining(recipe.tokenizer_steps, batch, 1e-4, weight_decay=0.1,
+                                     warmup_steps=1000)
+    model, _ = train_tokenizer(config, chunks, training, recipe.seed, processes)
     if processes.first:
         save_tokenizer(folder, FittedTokenizer(model, actions, list(spec.joint_names),
                                                1 / step_s))

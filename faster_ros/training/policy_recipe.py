@@ -21,6 +21,10 @@ from pathlib import Path
 from faster_ros.policy.config import TINY
 from faster_ros.strict_yaml import build, read_yaml
 
+# Tokenizers of the paper's form (appendix A.2): width, layers of either side, chunks of a batch.
+PAPER_SIZES = {'8m': (256, 4, 512), '13m': (320, 4, 2048)}
+SMALL = 'small'
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -39,6 +43,9 @@ class Recipe:
     ``by_order`` takes the columns of the data as the robot's joints whatever they are called;
     ``failed_episodes`` takes those that were marked as failures, too.
 
+    The tokenizer is fitted first, for ``tokenizer_steps``. ``tokenizer_size`` is small, the
+    demo's form, or the paper's form and optimiser: 8m for one arm, 13m for a whole body.
+
     For few recordings: ``mean_latent`` (see PolicyConfig) and ``distance_weight``, how much the
     distances of ``policy/code_distance.py`` count beside the cross-entropy; ``image_shift``,
     ``brightness``, ``state_noise`` and ``state_dropout`` vary what is seen (ObservationNoise).
@@ -54,6 +61,7 @@ class Recipe:
     time_patch: int = 4
     time_strides: list[int] | None = None
     codebook_size: int = 256
+    tokenizer_size: str = SMALL
     tokenizer_steps: int = 1500
     steps: int = 0
     epochs: float = 0.0
@@ -91,6 +99,7 @@ class Recipe:
                     'warmup_steps'):
             if getattr(self, key) < 1:
                 raise ValueError(f'{key} must be at least 1, got {getattr(self, key)}')
+        _check_tokenizer_size(self.tokenizer_size)
         if self.batch_size % self.accumulate:
             raise ValueError(f'accumulate {self.accumulate} must divide batch_size '
                              f'{self.batch_size}')
@@ -112,20 +121,27 @@ class Recipe:
         return self.steps or max(1, round(self.epochs * rows / self.batch_size))
 
 
+def _check_tokenizer_size(size: str) -> None:
+    sizes = (SMALL, *PAPER_SIZES)
+    if size not in sizes:
+        raise ValueError(f"tokenizer_size must be one of {', '.join(sizes)}, got {size!r}")
+
+
 _PALIGEMMA = 'google/paligemma-3b-pt-224'
 _SMOLVLM = 'HuggingFaceTB/SmolVLM2-500M-Video-Instruct'
 # Optimiser, batches and lengths of the paper's appendix; the expert's own phase is our choice.
 # Images keep the aspect of the published data: 1:1 of LIBERO and Bridge, 16:9 of DROID.
 PRESETS = {
     'libero': Recipe(backbone=_PALIGEMMA, image_height=224, expert_width=1024,
-                     codebook_size=4096, horizon=20, time_patch=5, tokenizer_steps=300000,
-                     steps=30000, expert_steps=5000, batch_size=32),
+                     codebook_size=4096, horizon=20, time_patch=5, tokenizer_size='8m',
+                     tokenizer_steps=300000, steps=30000, expert_steps=5000, batch_size=32),
     'bridge': Recipe(backbone=_PALIGEMMA, image_height=224, expert_width=1024,
                      codebook_size=4096, horizon=5, time_patch=5, time_strides=[],
-                     tokenizer_steps=300000, epochs=4.0, expert_steps=5000, batch_size=128),
+                     tokenizer_size='8m', tokenizer_steps=300000, epochs=4.0,
+                     expert_steps=5000, batch_size=128),
     'droid': Recipe(backbone=_PALIGEMMA, image_height=126, expert_width=1024,
-                    codebook_size=4096, horizon=16, tokenizer_steps=300000, epochs=3.0,
-                    expert_steps=5000, batch_size=1024),
+                    codebook_size=4096, horizon=16, tokenizer_size='8m',
+                    tokenizer_steps=300000, epochs=3.0, expert_steps=5000, batch_size=1024),
     'small': Recipe(backbone=_SMOLVLM, expert_width=512, tokenizer_steps=3000, steps=10000,
                     expert_steps=2000, lora_rank=16, validate_every=500),
     'cpu': Recipe(image_width=128, image_height=96, steps=2000, batch_size=32,

@@ -15,16 +15,21 @@ import dataclasses
 from pathlib import Path
 
 from faster_ros.cli.data import main as edit
-from faster_ros.cli.tokenizer import main as tokenize
+from faster_ros.cli.tokenizer import _SIZES as SIZES, main as tokenize
 from faster_ros.data.dataset_spec import Source
 from faster_ros.interfaces import Observation
 from faster_ros.policy.checkpoint import load_policy
 from faster_ros.policy.image_size import resize
 from faster_ros.robot_spec import load_robot_spec
+from faster_ros.tokenizer.faster_vq import FASTerVQ
+from faster_ros.training import finetune_data
+from faster_ros.training.data_parallel import ALONE
+from faster_ros.training.finetune_data import make_parts
 from faster_ros.training.finetune_policy import main, PolicyFineTuning
 from faster_ros.training.lora import add_lora, LoraLinear, merge_lora
-from faster_ros.training.policy_recipe import PRESETS, read_recipe
+from faster_ros.training.policy_recipe import PAPER_SIZES, PRESETS, read_recipe
 from faster_ros.training.robot_rows import gripper_decisions, read_robot_rows
+from faster_ros.training.train_tokenizer import TokenizerTraining
 import numpy as np
 import pytest
 from safetensors.torch import load_file
@@ -207,6 +212,7 @@ def test_a_data_set_that_does_not_fit_the_robot_is_refused(data, tmp_path):
     ({'lora_rank': 4}, "lora_rank 4 needs a trained backbone; 'tiny'"),
     ({'state_dropout': 1.5}, 'state_dropout must be from 0 to 1, got 1.5'),
     ({'shard': True}, "shard is for large backbones; 'tiny' fits every device"),
+    ({'tokenizer_size': '9m'}, "tokenizer_size must be one of small, 8m, 13m, got '9m'"),
     ({'preset': 'moon'}, "preset 'moon' is unknown; expected one of libero, bridge"),
 ])
 def test_a_recipe_that_cannot_be_trained_is_refused(tmp_path, changes, message):
@@ -225,6 +231,34 @@ def test_presets_have_the_batches_and_lengths_of_the_paper():
         assert PRESETS[name].weight_decay == 1e-10
         assert PRESETS[name].warmup_steps == 1000
     assert PRESETS['bridge'].updates(1280) == 40
+
+
+@pytest.mark.parametrize('preset, parameters', [
+    ('libero', 8e6), ('bridge', 6.4e6),  # five rows are one patch: there is no time to halve
+    ('droid', 8e6),
+])
+def test_the_tokenizer_of_a_preset_named_after_data_is_that_of_the_paper(
+        data, tmp_path, monkeypatch, preset, parameters):
+    begun = []
+
+    def stop(config, chunks, training, *more):
+        begun.append((config, training))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finetune_data, 'train_tokenizer', stop)
+    rows = read_robot_rows(data, ROBOT, (32, 24), tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        make_parts(PRESETS[preset], rows, ROBOT, tmp_path, ALONE)
+    config, training = begun[0]
+    assert (config.levels, config.codebook_size, config.codes_per_level) == (3, 4096, 8)
+    assert sum(weight.numel() for weight in FASTerVQ(config).parameters()) == (
+        pytest.approx(parameters, rel=0.05))
+    assert training == TokenizerTraining(300_000, 512, 1e-4, 0.1, 1000)
+
+
+def test_sizes_of_tokenizers_are_those_of_tokenizer_train():
+    assert {name: size[:2] for name, size in PAPER_SIZES.items()} == {
+        name: size for name, size in SIZES.items() if name in PAPER_SIZES}
 
 
 @pytest.mark.parametrize('preset, width, height', [
