@@ -31,6 +31,7 @@ from rclpy.node import Node
 
 _FIND_S = 3.0  # to discover a server that is running
 _SUCCEEDED = 4  # of action_msgs/GoalStatus
+_STOPPED = 'stopped by ~/stop'
 
 
 class RecoveryError(Exception):
@@ -60,7 +61,8 @@ class RecoveryRunner:
         if self.running:
             return f'a recovery is under way: {self.progress}'
         if not self._steps:
-            return "the robot file has no recovery; expected key 'recovery', or do it by hand"
+            return ("the robot file says 'recovery: none'; recover with the service or the tool of "
+                    'the driver, see docs/drivers.md')
         try:
             self._connect()
         except ImportError as error:
@@ -92,16 +94,22 @@ class RecoveryRunner:
                 self._perform(step)
             except RecoveryError as error:
                 if step.needed or self._cancelled.is_set():
-                    self.progress = f'failed in {what}: {error}'
-                    self._node.get_logger().error(f'recovery {self.progress}')
+                    self._fail(what, str(error))
                     return
                 self._node.get_logger().warning(f'recovery: {what}: {error}; it goes on')
+            except Exception as error:  # the progress must not go on naming a step that has ended
+                self._fail(what, repr(error))
+                return
         self.progress = 'done'
         self._node.get_logger().info('recovery done; call ~/arm to allow motion')
 
+    def _fail(self, what: str, why: str) -> None:
+        self.progress = f'failed in {what}: {why}'
+        self._node.get_logger().error(f'recovery {self.progress}')
+
     def _perform(self, step: Step) -> None:
         if self._cancelled.wait(step.wait_s):
-            raise RecoveryError('stopped by ~/stop')
+            raise RecoveryError(_STOPPED)
         problem = self._hold() if step.hold else ''
         if problem:
             raise RecoveryError(problem)
@@ -140,9 +148,14 @@ class RecoveryRunner:
 
     def _find(self, call: Call, is_ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _FIND_S
-        while not is_ready():
-            if time.monotonic() > deadline or self._cancelled.wait(0.05):
+        # Looked at before each call: a step may have another way to do what was stopped.
+        while not self._cancelled.is_set():
+            if is_ready():
+                return
+            if time.monotonic() > deadline:
                 raise RecoveryError(f'nobody serves {call.name}; is the driver running?')
+            self._cancelled.wait(0.05)
+        raise RecoveryError(_STOPPED)
 
     def _wait(self, call: Call, future: Any) -> Any:
         done = Event()
