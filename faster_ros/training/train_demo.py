@@ -51,6 +51,7 @@ from faster_ros.training.train_policy import (
 from faster_ros.training.train_report import write_report
 from faster_ros.training.train_tokenizer import TokenizerTraining, train_tokenizer
 import numpy as np
+from numpy.typing import NDArray
 import torch
 
 # The policy names the finest level right too seldom for it to help: on 300 layouts of seeds from
@@ -112,16 +113,18 @@ class DemoTraining:
         tokenizer, tokenizer_curve = self._timed('tokenizer', self._tokenizer, chunks)
         self._make_policy(tokenizer, demonstrations)
         data = self._policy_data(demonstrations, chunks, committed)
-        held_out = np.arange(len(data) - min(_VALIDATION_STEPS, len(data) // 10), len(data))
-        training = _rows(data, np.arange(held_out[0]))
+        cut = len(data) - min(_VALIDATION_STEPS, len(data) // 10)
+        held_out = unseen(demonstrations, cut)
+        training = _rows(data, np.arange(cut))
         self._timed('policy before DAgger', self.trainer.train, training, plan.dagger_at)
         corrections = self._timed('DAgger', self._dagger)
-        training = _join(training, self._policy_data(corrections, *self._versions(corrections)))
+        corrected, given = self._versions(corrections)
+        training = _join(training, self._policy_data(corrections, corrected, given))
         self._timed('policy after DAgger', self.trainer.train, training, plan.policy_steps)
         figures = {
             'plan': asdict(plan), 'threads': self.threads, 'seconds': self.seconds,
             'labelled_steps': {'demonstrations': len(demonstrations), 'DAgger': len(corrections)},
-            'tokenizer': self._tokenizer_figures(chunks[:, 0], held_out),
+            'tokenizer': self._tokenizer_figures(chunks[:, 0], corrected[:, 0]),
             'token_accuracy': token_accuracy(self.trainer.average, data, held_out, 0),
             'token_accuracy_committed': (token_accuracy(self.trainer.average, data, held_out, 1)
                                          if self._committed_rows else None),
@@ -185,15 +188,21 @@ class DemoTraining:
         return collect(self.spec, self.settings,
                        range(first, first + self.plan.dagger_episodes), 'DAgger', folder)
 
-    def _tokenizer_figures(self, chunks: torch.Tensor, rows: np.ndarray) -> dict[str, Any]:
-        """Return the share of codes in use and the error of 1..K levels on held-out chunks."""
+    def _tokenizer_figures(self, fitted: torch.Tensor, later: torch.Tensor) -> dict[str, Any]:
+        """
+        Return the share of codes in use on fitted chunks (N, H, D), and errors on ``later`` ones.
+
+        The errors are those of 1..K levels. Tokenizer and normalisers are fitted to all
+        demonstrations; only what DAgger collects later is new to them.
+        """
         tokenizer = self.parts.tokenizer
-        codes = tokenizer.encode(chunks[rows])
-        used = torch.cat([tokenizer.encode(part) for part in chunks.split(_CODE_BATCH)])
+        spread = later[::-(-len(later) // _VALIDATION_STEPS)]
+        codes = tokenizer.encode(spread)
+        used = torch.cat([tokenizer.encode(part) for part in fitted.split(_CODE_BATCH)])
         levels = range(1, tokenizer.config.levels + 1)
         return {
-            'l1_by_levels': [float((tokenizer.decode(codes[:, :level]) - chunks[rows])
-                                   .abs().mean()) for level in levels],
+            'l1_by_levels': [float((tokenizer.decode(codes[:, :level]) - spread).abs().mean())
+                             for level in levels],
             'code_use': [len(used[:, level - 1].unique()) / tokenizer.config.codebook_size
                          for level in levels],
         }
@@ -216,6 +225,12 @@ class DemoTraining:
         minutes = sum(self.seconds.values()) / 60
         print(f'{minutes:.1f} minutes in all\ncheckpoint: {checkpoint}\nreport:     {report}')
         return figures
+
+
+def unseen(demonstrations: Demonstrations, cut: int) -> NDArray[np.int64]:
+    """Return the rows of the episodes that begin at row ``cut`` or after it."""
+    rows = np.arange(cut, len(demonstrations))
+    return rows[demonstrations.episodes[rows] != demonstrations.episodes[cut - 1]]
 
 
 def _rows(data: PolicyData, rows: np.ndarray) -> PolicyData:

@@ -34,7 +34,9 @@ td,th{padding:.2em 1em;text-align:right;border-bottom:1px solid #ddd}img{max-wid
 <h2>Held-out steps</h2><table><tr><th>residual level<th>token accuracy<th>commonest code
 <th>L1 of the chunk up to this level<th>codes in use</tr>
 {% for row in levels %}<tr>{% for cell in row %}<td>{{ cell }}{% endfor %}</tr>{% endfor %}
-</table><p>L1 is the mean absolute error of the tokenizer alone, actions in [-1, 1].</p>
+</table><p>Accuracy is on demonstrations that the policy has not seen. L1 is the mean absolute
+error of the tokenizer alone, actions in [-1, 1], on chunks of the DAgger round: it was fitted to
+all demonstrations before.</p>
 <h2>Times</h2><table>{% for stage, seconds in times.items() %}
 <tr><th>{{ stage }}<td>{{ seconds }} s</tr>{% endfor %}</table>
 <h2>Plan</h2><table>{% for name, value in plan.items() %}

@@ -16,13 +16,16 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 from faster_ros.policy.checkpoint import load_policy
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.training.demonstrations import batches, Demonstrations
+from faster_ros.training.train_demo import DemoTraining, QUICK, unseen
 from faster_ros.training.train_tokenizer import learning_rate_share
 import numpy as np
 import pytest
+import torch
 
 
 def test_a_pass_of_batches_meets_every_row_once():
@@ -54,6 +57,21 @@ def test_a_chunk_with_a_delay_repeats_what_was_commanded_and_then_goes_on_as_the
     assert chunks[8].tolist() == two.actions[8].tolist()
     plain, _ = two.continued(np.zeros(9, int))
     assert np.array_equal(plain, two.actions)
+
+
+def test_held_out_steps_are_of_episodes_that_were_not_trained_on():
+    two = Demonstrations.concatenate([walk(3, 5), walk(4, 4)])
+    assert unseen(two, 3).tolist() == unseen(two, 5).tolist() == [5, 6, 7, 8]
+
+
+def test_the_error_of_the_tokenizer_is_that_on_chunks_it_was_not_fitted_to(tmp_path):
+    run = DemoTraining(QUICK, load_robot_spec('fr3'), tmp_path, threads=1)
+    run.parts = SimpleNamespace(tokenizer=SimpleNamespace(  # decodes everything to zeros
+        config=SimpleNamespace(levels=2, codebook_size=4),
+        encode=lambda chunks: torch.zeros(len(chunks), 2, 1, dtype=torch.int64),
+        decode=lambda codes: torch.zeros(len(codes), 6, 1)))
+    figures = run._tokenizer_figures(torch.zeros(5, 6, 1), torch.ones(3, 6, 1))
+    assert figures == {'l1_by_levels': [1.0, 1.0], 'code_use': [0.25, 0.25]}
 
 
 @pytest.mark.slow
