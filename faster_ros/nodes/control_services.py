@@ -41,6 +41,7 @@ class ControlServices:
         self._driver = driver
         self._doctor = doctor
         self._state = state
+        self._dry_run = bool(node.get_parameter('dry_run').value)
         self.recovery = RecoveryRunner(node, recovery_steps(spec), self._hold)
         node.create_service(SetBool, '~/arm', self._on_arm)
         node.create_service(Trigger, '~/stop', self._on_stop)
@@ -87,12 +88,16 @@ class ControlServices:
     def _on_recover(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
             self._controller.stop('by ~/recover', self._now_ns())
-        response.message = self.recovery.start()
+        response.message = self._no_recovery() or self.recovery.start()
         response.success = not response.message
         if response.success:
             response.message = ('disarmed, recovery begun; ~/status and the log say how it goes, '
                                 'then call ~/arm')
         return response
+
+    def _no_recovery(self) -> str:
+        return ('disarmed, but nothing is recovered: dry_run:=true calls no driver; expected '
+                'control_node without dry_run') if self._dry_run else ''
 
     def _hold(self) -> str:
         with self._lock:

@@ -61,8 +61,8 @@ class RecoveryRunner:
         if self.running:
             return f'a recovery is under way: {self.progress}'
         if not self._steps:
-            return ("the robot file says 'recovery: none'; recover with the service or the tool of "
-                    'the driver, see docs/drivers.md')
+            return ("the robot file says 'recovery: none'; recover with the driver's own service "
+                    'or tool, see docs/drivers.md')
         try:
             self._connect()
         except ImportError as error:

@@ -242,6 +242,23 @@ def test_a_dry_run_reaches_no_driver(start):
     assert 'joint_state on /dry_run/joint_states' in process.output
 
 
+def test_hazard_a_recovery_in_a_dry_run_would_start_a_real_arm_so_it_is_refused(start):
+    robot, _ = start(load_robot_spec('agx_piper'), JointState, 'dry_run:=true')
+    asked: list[bool] = []
+
+    def enable(request, response):
+        asked.append(request.data)
+        response.success = True
+        return response
+    robot.node.create_service(SetBool, '/enable_agx_arm', enable)
+    answer = robot.recover()
+    assert not answer.success
+    assert 'dry_run:=true calls no driver' in answer.message
+    time.sleep(1.0)
+    assert asked == []
+    robot.wait_for(recovery='', mode='disarmed')
+
+
 def test_messages_that_are_not_installed_are_one_clear_line(tmp_path):
     process = Process(['-c', 'import sys; sys.modules["control_msgs"] = None\n'
                        'from faster_ros.nodes.control_node import main; main(["--ros-args", "-p", '
