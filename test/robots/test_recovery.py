@@ -14,6 +14,7 @@
 """The recovery of each arm: the steps of its vendor in their order, and none that drops it."""
 
 from faster_ros.robot_spec import config_path, load_robot_spec, RobotSpec
+from faster_ros.robots.driver_gate import DriverGate
 from faster_ros.robots.recovery import recovery_steps
 import pytest
 
@@ -69,6 +70,13 @@ def test_no_step_takes_the_power_from_a_motor_or_arms(robot):
 def test_a_robot_without_a_sequence_has_no_steps():
     data = load_robot_spec('fr3').to_dict() | {'recovery': 'none'}
     assert recovery_steps(RobotSpec.from_dict(data, 'x.yaml')) == ()
+
+
+@pytest.mark.parametrize('robot', ['fr3_direct', 'piper_direct'])
+def test_a_driver_of_this_package_recovers_by_its_own_service_and_is_asked_for_no_other(robot):
+    spec = load_robot_spec(robot)
+    assert recovery_steps(spec) == ()
+    assert set(DriverGate(spec).signals) == {spec.driver_ready_topic}
 
 
 def test_an_unknown_recovery_in_a_robot_file_is_named():
