@@ -27,6 +27,10 @@ from faster_ros.robot_spec import GripperSpec
 from faster_ros.robots.gripper import GripperDecision, GripperMap
 from faster_ros.robots.gripper_actions import gripper_actions
 
+_SUCCEEDED = 4  # of action_msgs/GoalStatus
+_AGAIN_NS = 1_000_000_000  # between two goals that ask for the same
+_TRIES = 3  # a hand that holds something may abort each of them, as Franka's gripper_action does
+
 
 class GripperClient:
     """Follows ``position``, the commanded position of the gripper's joint, set by the loop."""
@@ -41,31 +45,39 @@ class GripperClient:
         self._map = GripperMap(gripper)
         self._decision = GripperDecision()
         self._goal: Any = None
-        self._problem = ''
+        self._problem = self._failure = ''
+        self._failures = 0  # of goals in a row that asked for the same
+        self._asked: bool | None = None
+        self._asked_ns = -_AGAIN_NS
         self._epoch = 0
 
     def restart(self) -> None:
         """Leave the gripper as it is until the commands say otherwise."""
         self.position = None
+        self._failures, self._asked_ns = 0, -_AGAIN_NS
         self._decision.restart()
 
     def step(self, steady_ns: int) -> str:
         """Send or cancel what is due; returns '' or what is wrong with the gripper."""
         if self.position is None:
-            return self._problem
+            return self._problem or self._failure
         wish = self._decision.step(self._map.opening(self.position), steady_ns)
         if self._decision.superseded and self._goal is not None:
             self._goal.cancel_goal_async()
             self._goal = None  # cancelled once; its result still comes
-        if wish is not None:
+        if wish is not None and (wish is not self._asked
+                                 or steady_ns - self._asked_ns >= _AGAIN_NS):
             self._send(wish, steady_ns)
-        return self._problem
+        return self._problem or self._failure
 
     def _send(self, is_open: bool, steady_ns: int) -> None:
         action, client = self._actions[is_open], self._clients[is_open]
         if not client.server_is_ready():
             self._problem = f'expected a gripper driver that serves the action {action.name}'
             return
+        if is_open is not self._asked:
+            self._failures = 0
+        self._asked, self._asked_ns = is_open, steady_ns
         self._decision.told(is_open, steady_ns)
         self._epoch += 1
         epoch, self._goal = self._epoch, None
@@ -80,9 +92,26 @@ class GripperClient:
             self._decision.finished(followed=False)
             return
         self._problem, self._goal = '', goal
-        goal.get_result_async().add_done_callback(lambda _: self._on_result(epoch))
+        goal.get_result_async().add_done_callback(
+            lambda future: self._on_result(future.result(), name, epoch))
 
-    def _on_result(self, epoch: int) -> None:
-        if epoch == self._epoch:
-            self._goal = None
-            self._decision.finished(followed=True)
+    def _on_result(self, answer: Any, name: str, epoch: int) -> None:
+        if epoch != self._epoch:
+            return
+        superseded, self._goal = self._goal is None, None
+        # ros2_control's controllers abort when something stops the closing fingers: it is held.
+        held = not self._asked and getattr(answer.result, 'stalled', False)
+        followed = held or answer.status == _SUCCEEDED
+        if followed:
+            self._failures, self._failure = 0, ''
+        elif not superseded:
+            self._note_failure(name, answer.status)
+        self._decision.finished(followed or self._failures >= _TRIES)
+
+    def _note_failure(self, name: str, status: int) -> None:
+        self._failures += 1
+        self._failure = (
+            f'the gripper did not {"open" if self._asked else "close"}: {name} ended with status '
+            f'{status}, expected {_SUCCEEDED} (succeeded)')
+        if self._failures >= _TRIES:
+            self._failure += f' {_TRIES} times; left as it is until the command changes'

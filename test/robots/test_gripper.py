@@ -159,6 +159,9 @@ def test_nothing_of_the_optional_messages_is_imported_with_the_package(monkeypat
     assert set(ACTION_MODES) == {'gripper_command', 'parallel_gripper_command', 'franka'}
 
 
+SUCCEEDED, CANCELED, ABORTED = 4, 5, 6  # of action_msgs/GoalStatus
+
+
 class Future:
     """A future that is answered by hand."""
 
@@ -195,6 +198,9 @@ class Server:
         self.results.append(Future())
         return self.results[-1]
 
+    def end(self, status, **result):
+        self.results[-1].answer(SimpleNamespace(status=status, result=SimpleNamespace(**result)))
+
     def accept(self, accepted=True):
         self.answers[-1].answer(SimpleNamespace(
             accepted=accepted, cancel_goal_async=self.cancel_goal_async,
@@ -224,8 +230,8 @@ def test_a_change_of_mind_cancels_and_then_sends(client, server):
     client.step(2 * S)
     client.step(2 * S + 1)
     assert (server.goals, server.cancelled) == ([0.0], 1)
-    server.results[-1].answer()
-    client.step(3 * S)
+    server.end(CANCELED)
+    assert client.step(3 * S) == ''
     assert server.goals == [0.0, 0.04]
 
 
@@ -248,3 +254,57 @@ def test_an_absent_gripper_driver_is_named(client, server):
     server.ready = True
     client.step(2 * S)
     assert server.goals == [0.0]
+
+
+def close_and_abort(client, server, begin_ns, end_ns, **result):
+    """Step at 20 Hz while each goal to close is aborted; returns the problems that were told."""
+    client.position = 0.0
+    told = []
+    for now_ns in range(begin_ns, end_ns, S // 20):
+        asked = len(server.goals)
+        told.append(client.step(now_ns))
+        if len(server.goals) > asked:
+            server.accept()
+            server.end(ABORTED, **result)
+    return told
+
+
+def test_an_aborted_goal_is_told_and_asked_for_again_thrice_at_most_and_a_second_apart(
+        client, server):
+    told = close_and_abort(client, server, S, 5 * S // 2)
+    assert server.goals == [0.0, 0.0]
+    assert told[-1] == ('the gripper did not close: /franka_gripper/gripper_action ended with '
+                        'status 6, expected 4 (succeeded)')
+    assert 'left as it is' in close_and_abort(client, server, 5 * S // 2, 60 * S)[-1]
+    assert server.goals == [0.0] * 3
+    client.position = 0.04
+    client.step(61 * S)
+    assert server.goals == [0.0] * 3 + [0.04]
+    server.accept()
+    server.end(SUCCEEDED)
+    assert client.step(62 * S) == ''
+
+
+def test_a_goal_that_succeeds_after_an_abort_ends_the_problem(client, server):
+    assert close_and_abort(client, server, S, 3 * S // 2)[-1]
+    client.step(3 * S)
+    server.accept()
+    server.end(SUCCEEDED)
+    assert client.step(4 * S) == ''
+    assert server.goals == [0.0, 0.0]
+
+
+def test_hazard_ros2_control_aborts_when_fingers_close_on_something_which_is_a_closed_hand(
+        client, server):
+    assert set(close_and_abort(client, server, S, 10 * S, stalled=True)) == {''}
+    assert server.goals == [0.0]
+
+
+def test_a_gripper_that_is_armed_anew_is_asked_anew(client, server):
+    close_and_abort(client, server, S, 10 * S)
+    client.restart()
+    client.position = 0.04
+    client.step(10 * S)
+    client.position = 0.0
+    client.step(10 * S + 1)
+    assert server.goals == [0.0] * 4
