@@ -223,27 +223,33 @@ class ControlNode(Node):
         self.get_logger().fatal(f'the control loop failed: {error!r}; no commands are sent')
 
     def _subscribe_states(self, name: str, arm: RobotSpec) -> PolledSubscription:
+        names, topic = set(arm.driver_joint_names), arm.state_topic
+        bad_s, settled_s = 0.0, 2.0  # complete and incomplete ones in turn are one line of the log
+
         def on_state(message: JointState, _: object) -> None:
+            nonlocal bad_s
+            if self._state is not None and names.isdisjoint(message.name):
+                return  # of other hardware; before the arm is heard its names are a hint
             try:
                 state = self._states.add(name, conversions.state_from_message(message, arm))
             except ValueError as error:
+                bad_s = time.monotonic()
                 self._states.refuse(name, str(error))
+                self._log.problem(topic, str(error), key='incomplete')
             else:
                 self._state = state or self._state
+                if time.monotonic() - bad_s > settled_s:
+                    self._log.solved(topic, f'joint states on {topic} are complete again')
             self._note_completeness(self._states.problem or self._states.missing)
 
-        return PolledSubscription(self, JointState, arm.state_topic, on_state, qos.SENSOR)
+        # As deep as a camera's: what other hardware sends on the topic pushes no state aside.
+        return PolledSubscription(self, JointState, topic, on_state, qos.CAMERA)
 
     def _note_completeness(self, problem: str) -> None:
-        if problem == self._incomplete:
-            return
-        self._incomplete = problem
-        with self._lock:
-            self._controller.note_incomplete_state(problem)
-        if self._states.problem:
-            self._log.problem('joint state', problem)
-        else:
-            self._log.solved('joint state', 'joint states are complete again')
+        if problem != self._incomplete:
+            self._incomplete = problem
+            with self._lock:
+                self._controller.note_incomplete_state(problem)
 
     def _on_chunk(self, message: JointTrajectory, info: dict[str, int]) -> None:
         now_ns = time.time_ns()

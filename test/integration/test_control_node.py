@@ -42,6 +42,7 @@ class Arm(Peer):
         self.positions = HOME.copy()
         self.names = list(SPEC.joint_names)
         self.silent = False
+        self.others: list[str] = []
         self.status: dict[str, str] = {}
         self.sent = 0
         self.gripper_sent: list[float] = []
@@ -71,6 +72,9 @@ class Arm(Peer):
         message.velocity = [0.0] * len(order)
         message.header.stamp = conversions.to_time(self.now_ns())
         self._states.publish(message)
+        if self.others:  # of another node, right behind
+            self._states.publish(JointState(header=message.header, name=self.others,
+                                            position=[0.0] * len(self.others)))
 
     def _on_command(self, message: JointTrajectory) -> None:
         assert tuple(message.joint_names) == SPEC.arm_joint_names
@@ -141,7 +145,7 @@ def robot(tmp_path_factory):
 @pytest.fixture
 def arm(robot):
     """Give the robot at rest, disarmed, with all its joint states."""
-    robot.silent, robot.names = False, list(SPEC.joint_names)
+    robot.silent, robot.names, robot.others = False, list(SPEC.joint_names), []
     robot.arm(False)
     robot.wait_for(mode='disarmed')
     wait_until(lambda: float(robot.status['state_age_s']) < 0.1, 5.0, 'fresh states')
@@ -216,6 +220,32 @@ def test_a_joint_that_is_missing_in_the_states_holds_and_is_named(arm):
     arm.wait_for(mode='holding', reason='joint_missing')
     assert 'lacks fr3_joint5; it has' in arm.status['detail']
     assert_held(arm, 'joint_missing')
+
+
+def test_joints_of_other_hardware_on_the_topic_are_no_fault_and_push_no_state_aside(arm):
+    before = len(arm.process.output)
+    arm.others = ['pan', 'tilt']
+    arm.run()
+    ages = []
+    for _ in range(20):
+        time.sleep(0.1)
+        ages.append(float(arm.status['state_age_s']))
+    assert np.median(ages) < 0.1
+    assert 'lacks' not in arm.process.output[before:]
+    assert arm.status['reason'] != 'joint_state_stale'
+
+
+def test_incomplete_states_that_alternate_with_complete_ones_are_one_line_of_the_log(arm):
+    time.sleep(2.5)  # those of an earlier test are over
+    before = len(arm.process.output)
+    arm.others = ['fr3_joint1']
+    wait_until(lambda: 'lacks fr3_joint2' in arm.process.output[before:], 60.0, 'the line')
+    time.sleep(2.0)
+    assert arm.process.output[before:].count('are complete again') == 0
+    assert arm.process.output[before:].count('lacks fr3_joint2') == 1
+    arm.others = []
+    wait_until(lambda: 'are complete again' in arm.process.output[before:], 60.0,
+               'the end of the fault')
 
 
 def test_a_chunk_with_nan_holds_and_is_named(arm):
