@@ -150,7 +150,7 @@ def _check_commands(spec: RobotSpec, source: str) -> None:
     if gripper.mode == 'joint_state' and gripper.topic != spec.command_topic:
         raise ValueError(f"{source}: 'gripper.topic' must be the command_topic "
                          f'{spec.command_topic} in mode joint_state, got {gripper.topic}')
-    _check_command_rate(spec, source)
+    check_command_rate(spec.command_mode, spec.command_rate_hz, f"{source}: 'command_rate_hz'")
     if gripper.command_closed == gripper.command_open:
         raise ValueError(f"{source}: 'gripper.command_closed' and 'gripper.command_open' must "
                          f'differ, got {gripper.command_closed} for both')
@@ -163,15 +163,15 @@ def _check_commands(spec: RobotSpec, source: str) -> None:
                          f'{spec.command_speed_percent}')
 
 
-def _check_command_rate(spec: RobotSpec, source: str) -> None:
-    rate, mode = spec.command_rate_hz, spec.command_mode
+def check_command_rate(mode: str, rate: float, what: str) -> None:
+    """Refuse a rate in Hz that does not suit a ``command_mode``; ``what`` states it."""
     if mode == 'joint_state' and rate > 200:
-        raise ValueError(f"{source}: 'command_rate_hz' must be at most 200 in mode joint_state "
-                         f'(the driver replans at each command), got {rate}')
+        raise ValueError(f'{what} must be at most 200 in mode joint_state (the driver replans at '
+                         f'each command), got {rate:g}')
     if mode in _WRITTEN_AS_SENT and rate < _LEAST_RATE_AS_SENT:
-        raise ValueError(f"{source}: 'command_rate_hz' must be at least {_LEAST_RATE_AS_SENT:g} "
-                         f'in mode {mode} (the controller does not interpolate: each command is '
-                         f'a step of the motor), got {rate}')
+        raise ValueError(f'{what} must be at least {_LEAST_RATE_AS_SENT:g} in mode {mode} (the '
+                         'controller does not interpolate: each command is a step of the motor), '
+                         f'got {rate:g}')
 
 
 def _check_safety(spec: RobotSpec, source: str) -> None:

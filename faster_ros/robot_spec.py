@@ -31,7 +31,7 @@ import sys
 from typing import Any
 
 from faster_ros.interfaces import FloatArray
-from faster_ros.robot_checks import check_arm, check_entry, check_robot
+from faster_ros.robot_checks import check_arm, check_command_rate, check_entry, check_robot
 from faster_ros.robot_naming import namespace_root, NO_TOPIC, with_names
 from faster_ros.robot_parts import BaseSpec, CameraSpec, DriverSpec, GripperSpec, JointLimits
 from faster_ros.strict_yaml import build, check_keys, read_layered
@@ -227,6 +227,11 @@ class RobotSpec:
             del data['joints'], data['home']  # of the arms
             data['arms'] = {name: _arm_to_dict(name, arm) for name, arm in self.arms.items()}
         return data
+
+    def check_rate(self, rate_hz: float, what: str) -> None:
+        """Refuse a command rate that does not suit an arm's ``command_mode``, as ``what``."""
+        for arm, _ in self.parts.values():
+            check_command_rate(arm.command_mode, rate_hz, what)
 
     @staticmethod
     def from_dict(data: Any, source: str) -> RobotSpec:

@@ -218,8 +218,7 @@ class ControlNode(Node):
             return
         self._driver.rest()
         with self._lock:
-            self._controller.trip('internal_error', f'the control loop failed: {error!r}',
-                                  self._now_ns())
+            self._controller.fail(f'the control loop failed: {error!r}', self._now_ns())
         self.get_logger().fatal(f'the control loop failed: {error!r}; no commands are sent')
 
     def _subscribe_states(self, name: str, arm: RobotSpec) -> PolledSubscription:
@@ -300,7 +299,7 @@ class ControlNode(Node):
             self._log.problem('chunk', f'chunk refused: {status.problem}')
         else:
             self._log.solved('chunk', 'chunks are accepted again')
-        level = diagnostics.ERROR if status.mode == 'holding' else diagnostics.OK
+        level = diagnostics.OK if status.reason in ('', 'stopped') else diagnostics.ERROR
         monitor = self._thread.monitor
         state = self._state
         values = asdict(status) | {

@@ -71,14 +71,25 @@ class ControlParameters(RobotParameters):
 
 def make_controller(spec: RobotSpec, config: ControlParameters,
                     rate_hz: float) -> MotionController:
-    """Return the controller of a robot with these parameters."""
+    """Return the controller of a robot with these parameters; a ValueError names a wrong one."""
+    _check_rate(spec, rate_hz, config.command_lead)
     gates = Gates(config.engage_distance, inf if config.dry_run else config.tracking_error,
                   config.starve_grace, config.chunk_jump, config.limit_tolerance)
     deadman = Deadman(config.deadman_topic, config.deadman_button,
                       config.deadman_timeout) if config.deadman_topic else None
     latency_s = config.command_lead + config.actuation_latency + spec.arm_latency_s
-    return MotionController(spec, MotionConfig(config.merge, config.blend, latency_s, gates),
-                            rate_hz, deadman)
+    return MotionController(
+        spec, MotionConfig(config.merge, config.blend, latency_s, config.command_lead, gates),
+        rate_hz, deadman)
+
+
+def _check_rate(spec: RobotSpec, rate_hz: float, lead_s: float) -> None:
+    spec.check_rate(rate_hz, "parameter 'rate_hz'")
+    for arm, _ in spec.parts.values():
+        if arm.command_mode == 'joint_trajectory' and lead_s < 0.999 / rate_hz:
+            raise ValueError(f"parameter 'command_lead' must be at least a period, "
+                             f'{1 / rate_hz:.4g} s at {rate_hz:g} Hz, got {lead_s:g}: the arm '
+                             'would begin to brake before the next command')
 
 
 def deadman_text(config: ControlParameters) -> str:

@@ -24,14 +24,10 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
+from faster_ros.braking import braking_tail, SHORTEST_BRAKE_S
 from faster_ros.interfaces import FloatArray, JointCommand, RobotState, StopPath
 from faster_ros.robot_spec import RobotSpec
 import numpy as np
-
-_SHORTEST_BRAKE_S = 0.15  # a message this much late is still taken
-# Of the time that a constant deceleration would take; the smooth stop peaks above its mean, and
-# most if the arm accelerates when it begins.
-_SMOOTH_BRAKE = 2.15
 
 
 class TrajectoryWriter:
@@ -58,15 +54,8 @@ class TrajectoryWriter:
             return self._write_stop(command.stamp_ns, command.stop)
         positions, velocities = command.positions[self._part], command.velocities[self._part]
         bends = None if command.accelerations is None else command.accelerations[self._part]
-        smooth = 1.0 if bends is None else _SMOOTH_BRAKE
-        # All joints brake together, the one that needs longest at its limit.
-        brake_s = max(_SHORTEST_BRAKE_S,
-                      smooth * float((np.abs(velocities) / self._acceleration).max()))
-        way = 0.5 * brake_s * velocities
-        if bends is not None:
-            way += brake_s**2 / 12.0 * bends  # where the quintic to rest has the lowest degree
-        stop = np.clip(positions + way,
-                       np.minimum(self._lower, positions), np.maximum(self._upper, positions))
+        brake_s, stop = braking_tail(positions, velocities, bends, self._acceleration,
+                                     self._lower, self._upper)
         rest = np.zeros(len(stop))
         return self._message(command.stamp_ns, [
             self._point(self._lead_ns, positions, velocities, bends),
@@ -80,7 +69,7 @@ class TrajectoryWriter:
         points = [self._point(self._lead_ns + index * stop.step_ns, *row)
                   for index, row in enumerate(rows)]
         end_ns = (self._lead_ns + (len(rows) - 1) * stop.step_ns
-                  + round(_SHORTEST_BRAKE_S * 1e9))
+                  + round(SHORTEST_BRAKE_S * 1e9))
         rest = np.zeros(rows.shape[2])
         return self._message(stamp_ns, [*points, self._point(end_ns, rows[-1, 0], rest, rest)])
 

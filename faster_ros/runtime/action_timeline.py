@@ -110,6 +110,11 @@ class ActionTimeline:
         self._last_start_ns = None
 
     @property
+    def restarts(self) -> bool:
+        """Return whether a chunk begins when it arrives, whatever its stamp says."""
+        return self._rule.restarts
+
+    @property
     def has_trajectory(self) -> bool:
         """Return whether chunks were merged since the last reset."""
         return self._trajectory is not None

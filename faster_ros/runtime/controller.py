@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from faster_ros.braking import along_tail, braking_tail
 from faster_ros.interfaces import (
     ActionChunk,
     FloatArray,
@@ -43,9 +44,10 @@ from faster_ros.runtime.limiter import Limiter
 from faster_ros.runtime.supervisor import Gates, Mode, Supervisor
 import numpy as np
 
-_LEAD_S = 0.02  # from a command to its due time; after that the arm begins to brake by itself
 _STALL_S = 0.1  # without a command, after which the arm's own motion is the better guess
+_FRESH_NS = 50_000_000  # age of a measured motion that tells where the arm is now
 _STAY_RAD = 0.01  # a smaller distance is the arm's own error, which a hold must not follow
+_UNTOUCHED = 0.05  # of a gripper's stroke: it moved less since its last command
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,14 @@ class MotionConfig:
     How commands are made.
 
     ``merge``: rule of ``blending.RULES``; ``blend_s``: length of a seam; ``actuation_latency_s``:
-    time from a command to its effect; ``gates``: the supervisor's.
+    time from a command to its effect; ``command_lead_s``: from a command to its due time, after
+    which an arm with a braking tail begins to brake by itself; ``gates``: the supervisor's.
     """
 
     merge: str = 'smooth'
     blend_s: float = 0.12
     actuation_latency_s: float = 0.0
+    command_lead_s: float = 0.02
     gates: Gates = field(default_factory=Gates)
 
 
@@ -97,16 +101,23 @@ class MotionController:
         config = config or MotionConfig()
         self._arm, self._joint_names = spec.arm_mask, spec.joint_names
         self._period_s = 1.0 / (rate_hz or spec.command_rate_hz)
+        self._lead_s, self._far = config.command_lead_s, config.gates.tracking_error
         self._limiter = Limiter(spec, self._period_s)
         self._timeline = ActionTimeline(
             spec, make_rule(config.merge, config.blend_s),
             config.actuation_latency_s, self._limiter.delay_s)
         self._supervisor = Supervisor(spec, config.gates, deadman)
+        self._parts = [part for _, part in spec.parts.values()]
+        self._lower, self._upper = spec.limit_array('lower'), spec.limit_array('upper')
         self._has_tail = all(arm.command_mode == 'joint_trajectory'
                              for arm, _ in spec.parts.values())
         self._clock = DilatedClock()
         self._stop_told = False
         self._hold_at: FloatArray | None = None
+        self._stay_at: FloatArray | None = None  # in a hold: where the arm has gone
+        self._let_go = False  # after that: it is told nothing more
+        self._seen: FloatArray | None = None  # measured at the last command
+        self._failure = ''
         self._last_due_ns = 0  # on the wall clock, of the newest chunk at full speed
         self._base = None if spec.base is None else BaseMotion(spec, self._period_s)
         self._observation_ns = 0
@@ -129,6 +140,8 @@ class MotionController:
 
         Only chunks observed from now on are followed: an older one is ahead of an arm that stood.
         """
+        if self._failure:
+            return self._failure
         if self._supervisor.mode is Mode.RUNNING:
             return ''
         if self.moving:
@@ -136,10 +149,23 @@ class MotionController:
         refusal = self._supervisor.arm(now_ns, state)
         if not refusal:
             assert state is not None
-            self._limiter.start(state.positions)
+            self._limiter.start(self._pose(state))
+            self._stay_at, self._let_go = None, False
             self._clock.restart(now_ns)
             self._flush(now_ns)
         return refusal
+
+    def _pose(self, state: RobotState) -> FloatArray:
+        """
+        Return the pose (D,) to hold an arm in that stands.
+
+        A gripper that nobody has moved since its last command keeps it: what it holds stops it
+        before its target, and where it was stopped would be a looser grip.
+        """
+        if self._seen is None:
+            return state.positions
+        moved = np.abs(state.positions - self._seen) > _UNTOUCHED * (self._upper - self._lower)
+        return np.where(self._arm | moved, state.positions, self._limiter.positions)
 
     def disarm(self, now_ns: int) -> None:
         """Brake to a stop, then command nothing."""
@@ -154,12 +180,14 @@ class MotionController:
     def hold_measured(self, now_ns: int, state: RobotState | None) -> str:
         """Command the measured pose in the next period; returns '' or why that cannot be."""
         problem = self._supervisor.state_problem(now_ns, state)
+        if self._failure:
+            return self._failure
         if self._supervisor.mode is Mode.RUNNING or self.moving:
             return 'the arm is armed or moves; expected one that stands'
         if problem is not None:
             return f'{problem[0]}: {problem[1]}'
         assert state is not None
-        self._hold_at = state.positions
+        self._hold_at = self._pose(state)
         return ''
 
     def reset(self, now_ns: int) -> None:
@@ -171,6 +199,13 @@ class MotionController:
         """Hold for a reason that was found outside, such as a failure of the control loop."""
         if self._supervisor.trip(reason, detail):
             self._flush(now_ns)
+
+    def fail(self, detail: str, now_ns: int) -> None:
+        """Tell that no command is sent any more, for ever; nothing arms after that."""
+        self._failure = f'{detail}; restart the node'
+        self.trip('internal_error', self._failure, now_ns)
+        if self._supervisor.mode is Mode.DISARMED:
+            self._supervisor.disarm('internal_error', self._failure)
 
     def _flush(self, now_ns: int) -> None:
         self._timeline.reset(self._clock.at(now_ns))
@@ -235,7 +270,7 @@ class MotionController:
                 self._flush(now_ns)
                 return False
             self._observation_ns = chunk.start_ns
-            begin_ns = now_ns if from_rest else chunk.start_ns
+            begin_ns = now_ns if from_rest or self._timeline.restarts else chunk.start_ns
             self._last_due_ns = begin_ns + (len(chunk.actions) - 1) * chunk.step_ns
             if self._base is not None:
                 self._base.take(dilated, self._clock.at(now_ns) if from_rest else None)
@@ -263,9 +298,13 @@ class MotionController:
             return JointCommand(now_ns, held, 0.0 * held, base=self._drive(None))
         if supervisor.mode is Mode.DISARMED and not self.moving:
             return None
-        if supervisor.mode is Mode.HOLDING and supervisor.driver_problem and state is not None:
-            self._stay_with(state)
+        if supervisor.mode is Mode.HOLDING and self._lets_go(now_ns, state):
+            return None
+        if state is not None:
+            self._seen = state.positions
         target, stop = None, self._stop()
+        if supervisor.mode is Mode.HOLDING:
+            target = self._stay_at
         if supervisor.mode is Mode.RUNNING:
             faults = supervisor.faults
             target = self._target(now_ns, state)
@@ -304,30 +343,62 @@ class MotionController:
         Take up what the arm did in ``periods`` without a command, before the next ``tick``.
 
         A trajectory ends in a braking tail, along which the arm has gone on meanwhile: to continue
-        as if nothing had happened would throw it back. The tail begins evenly, so after a short
-        silence the commands go on from there; after a longer one from the measured motion. A stop
-        that has been told is followed whatever this side does.
+        as if nothing had happened would throw it back. After a short silence the commands go on
+        from there, after a longer one from the measured motion, if that is of now. A stop that
+        has been told is followed whatever this side does.
         """
         limiter, silent_s = self._limiter, periods * self._period_s
         if periods <= 0 or not limiter.moving or self._stop_told:
             return
-        if silent_s < _STALL_S:
-            if self._has_tail:
-                speeds = limiter.velocities * self._arm
-                limiter.start(limiter.positions + speeds * silent_s, speeds)
-        elif state is not None:
-            ahead_s = (now_ns - state.stamp_ns) * 1e-9 + _LEAD_S - self._period_s
+        if silent_s >= _STALL_S and state is not None and _tells_motion(state, now_ns):
+            ahead_s = (now_ns - state.stamp_ns) * 1e-9 + self._lead_s - self._period_s
             speeds = np.clip(state.velocities, -limiter.velocity_limit, limiter.velocity_limit)
-            speeds = speeds * self._arm
-            limiter.start(np.where(self._arm, state.positions + speeds * ahead_s,
-                                   limiter.positions), speeds)
+            limiter.move_arm(state.positions + speeds * ahead_s, speeds)
+        elif self._has_tail:
+            limiter.move_arm(*self._tail(silent_s))
+        elif silent_s >= _STALL_S:
+            limiter.move_arm(limiter.positions, 0.0 * limiter.velocities)
 
-    def _stay_with(self, state: RobotState) -> None:
-        """Hold an arm that its driver has stopped where it is, so that it stays when released."""
+    def _tail(self, silent_s: float) -> tuple[FloatArray, FloatArray]:
+        """Return positions and velocities (D,) so long after the last command was due."""
         limiter = self._limiter
-        away = np.abs(limiter.positions - state.positions)[self._arm]
-        if not limiter.moving and away.max() > _STAY_RAD:
-            limiter.start(np.where(self._arm, state.positions, limiter.positions))
+        told = np.stack([limiter.positions, limiter.velocities, limiter.accelerations])
+        found = told[:2].copy()
+        for part in self._parts:
+            arm = slice(part.start, part.stop - 1)  # its last column is the gripper
+            place, speed, bend = told[:, arm]
+            brake_s, rest = braking_tail(place, speed, bend, limiter.acceleration_limit[arm],
+                                         self._lower[arm], self._upper[arm])
+            found[:, arm] = along_tail(silent_s, brake_s, rest, place, speed, bend)
+        return found[0], found[1]
+
+    def _lets_go(self, now_ns: int, state: RobotState | None) -> bool:
+        """
+        Return whether a hold commands nothing more, as the arm is not where it is held.
+
+        Its driver has stopped it, or it has been moved far away: to go on with the pose would
+        throw it back as soon as the driver follows again. It is told once to stay where it
+        stands, at the limits of motion where its driver may follow; only the next arm takes it
+        up again.
+        """
+        limiter, supervisor = self._limiter, self._supervisor
+        if self._let_go or self.moving:
+            return self._let_go
+        if self._stay_at is not None:
+            self._let_go = not limiter.gripping
+            return self._let_go
+        if state is None or supervisor.state_problem(now_ns, state) is not None:
+            self._let_go = bool(supervisor.driver_problem) and not limiter.gripping
+            return self._let_go
+        away = np.abs(limiter.positions - state.positions)[self._arm].max()
+        if not supervisor.driver_problem and away <= self._far:
+            return False
+        if supervisor.driver_problem and away > _STAY_RAD:
+            limiter.move_arm(state.positions, 0.0 * limiter.velocities)
+        elif supervisor.driver_problem:
+            state = replace(state, positions=limiter.positions)
+        self._stay_at = np.where(self._arm, state.positions, limiter.gripper_targets)
+        return False
 
     def _target(self, now_ns: int, state: RobotState | None) -> FloatArray | None:
         """Return what the arm should go to, if anything is due and no gate is closed."""
@@ -363,3 +434,9 @@ class MotionController:
             chunks_discarded=counters.discarded, late_steps=counters.late_steps,
             starved_ticks=supervisor.starved_ticks, clamped_ticks=self._limiter.clamped_ticks,
             faults=supervisor.faults)
+
+
+def _tells_motion(state: RobotState, now_ns: int) -> bool:
+    """Return whether a measured motion is whole and of now."""
+    whole = bool(np.isfinite(state.positions).all() and np.isfinite(state.velocities).all())
+    return whole and abs(now_ns - state.stamp_ns) <= _FRESH_NS

@@ -109,14 +109,34 @@ class Limiter:
         speed = np.abs(self._speed[self._arm]).max()
         return bool(speed > 1e-9 or self._curve.spread[self._arm].max() > 1e-9 * self._period)
 
+    @property
+    def gripper_targets(self) -> FloatArray:
+        """Return where the grippers go on to, shape (D,), zero for the arm's joints."""
+        targets = np.zeros(len(self._point))
+        targets[self._grippers] = self._gripper_targets
+        return targets
+
+    @property
+    def gripping(self) -> bool:
+        """Return whether a gripper has not been commanded all the way to its target yet."""
+        gaps = np.abs(self._gripper_targets - self.positions[self._grippers])
+        return bool(gaps.max(initial=0.0) > 1e-9)
+
     def start(self, positions: FloatArray, velocities: FloatArray | None = None) -> None:
-        """Begin at a measured pose, shape (D,), at rest or in motion."""
+        """Begin at a measured pose, shape (D,), at rest or in motion; grippers stay there."""
+        self._begin(positions, np.zeros(len(positions)) if velocities is None else velocities)
+        self._gripper_targets = self._point[self._grippers]
+
+    def move_arm(self, positions: FloatArray, velocities: FloatArray) -> None:
+        """Let the arm go on from elsewhere, (D,); a gripper from where it is to its target."""
+        self._begin(np.where(self._arm, positions, self.positions), velocities * self._arm)
+
+    def _begin(self, positions: FloatArray, velocities: FloatArray) -> None:
         self._check(positions)
-        self._speed = np.zeros(len(positions)) if velocities is None else velocities
+        self._speed = velocities
         self._point = positions + self._speed * self.delay_s
         self._curve.start(self._point, self._speed)
         self._target = None
-        self._gripper_targets = self._point[self._grippers]
 
     def slow_down(self, share: float) -> None:
         """Keep the arm joints to a share, 0 to 1, of their velocity limits."""

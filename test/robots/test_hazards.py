@@ -302,7 +302,7 @@ def test_hazard_a_gripper_goal_beyond_its_range_is_aborted(robot, beyond):
 def test_hazard_piper_ros_converts_with_pi_as_3_14():
     """What it reports is 0.05 % off: no gate may take that for a fault, no hold may follow it."""
     controller, now, target = MotionController(PIPER), 10**9, PIPER.home_positions
-    target[0] = 2.5
+    command, target[0] = None, 2.5
     positions = target.copy()
     assert controller.arm(now, state(PIPER, positions, now)) == ''
     rows = np.tile(target, (16, 1))
@@ -310,7 +310,7 @@ def test_hazard_piper_ros_converts_with_pi_as_3_14():
     for _ in range(100):
         now += 10 * MS
         controller.note_driver('' if now < 1_500_000_000 else 'the driver pauses')
-        command = controller.tick(now, state(PIPER, positions, now))
+        command = controller.tick(now, state(PIPER, positions, now)) or command
         positions = np.where(PIPER.arm_mask, command.positions * 3.14 / np.pi, command.positions)
     assert controller.status(now).reason == 'driver_not_ready'
     assert command.positions[0] == pytest.approx(2.5, abs=1e-9)
