@@ -20,7 +20,9 @@ thread on the steady clock; stamps are on the ROS clock. It imports neither torc
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 import sys
@@ -125,16 +127,31 @@ class ControlNode(Node):
     def _connect_pose_chunks(self, spec: RobotSpec) -> None:
         from faster_ros.runtime.pose_solver import PoseSolver  # with the kinematics: few need it
 
-        solver = PoseSolver(spec)
+        # In a thread of its own: inverse kinematics takes many periods, and ~/stop is not to wait.
+        solver, pool = PoseSolver(spec), ThreadPoolExecutor(1, 'poses')
+        waiting: deque[tuple[MultiDOFJointTrajectory, float]] = deque(maxlen=1)  # the newest
 
         def on_chunk(message: MultiDOFJointTrajectory) -> None:
+            waiting.append((message, time.monotonic()))
+            pool.submit(solve).add_done_callback(self._poses_failed)
+
+        def solve() -> None:
+            try:
+                message, came_s = waiting.pop()
+            except IndexError:  # was taken instead of an older one
+                return
             with self._lock:
                 start = self._controller.goes_on_from(self._state)
-            # In the executor's thread: inverse kinematics takes longer than a period.
             self._take_chunk(lambda: solver.to_joints(
-                conversions.pose_chunk_from_message(message, spec), start), time.monotonic())
+                conversions.pose_chunk_from_message(message, spec), start), came_s)
 
         self.create_subscription(MultiDOFJointTrajectory, 'policy/chunk_ee', on_chunk, qos.COMMAND)
+
+    def _poses_failed(self, done: Future[None]) -> None:
+        if error := done.exception():
+            with self._lock:
+                self._controller.trip('internal_error', f'a chunk of poses failed: {error!r}',
+                                      self._now_ns())
 
     def _log_table(self, spec: RobotSpec, rate_hz: float) -> None:
         self.get_logger().info('\n'.join([
@@ -324,8 +341,10 @@ class ControlNode(Node):
         if mode == self._last_mode:
             return
         self._last_mode = mode
+        if mode.startswith('holding') and not mode.endswith('internal_error'):
+            detail += '; call ~/arm to go on'
         if detail:
-            self.get_logger().error(f'{mode}: {detail}; call ~/arm to go on')
+            self.get_logger().error(f'{mode}: {detail}')
         else:
             self.get_logger().info(mode)
 

@@ -43,7 +43,7 @@ from faster_ros.runtime.trajectories import standing_rows, StraightLines, Trajec
 import numpy as np
 from numpy.typing import NDArray
 
-_LONGEST_CHUNK_S = 60.0  # a longer one, by mistake, would take the control loop's time to merge
+LONGEST_CHUNK_S = 60.0  # a longer one, by mistake, would take the control loop's time to merge
 
 
 class OutOfOrderError(ValueError):
@@ -214,8 +214,8 @@ class ActionTimeline:
         if chunk.step_ns <= 0:
             raise ValueError(f'chunk has a step of {chunk.step_ns} ns; expected more than 0')
         length_s = (len(chunk.actions) - 1) * chunk.step_ns * 1e-9
-        if length_s > _LONGEST_CHUNK_S:
-            raise ValueError(f'chunk lasts {length_s:g} s; expected at most {_LONGEST_CHUNK_S:g} '
+        if length_s > LONGEST_CHUNK_S:
+            raise ValueError(f'chunk lasts {length_s:g} s; expected at most {LONGEST_CHUNK_S:g} '
                              's; are its times in another unit?')
         if chunk.start_ns > now_ns + chunk.step_ns:
             ahead = (chunk.start_ns - now_ns) * 1e-9

@@ -29,6 +29,7 @@ from dataclasses import replace
 from faster_ros.interfaces import ActionChunk, FloatArray, PoseChunk
 from faster_ros.kinematics import Kinematics
 from faster_ros.robot_spec import RobotSpec
+from faster_ros.runtime.action_timeline import LONGEST_CHUNK_S
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
@@ -57,6 +58,10 @@ class PoseSolver:
     def to_joints(self, chunk: PoseChunk, start: FloatArray | None) -> ActionChunk:
         """Return the joint chunk; ``start``: joints (D,) to go on from; raises ValueError."""
         self._check_names(chunk)
+        length_s = (len(next(iter(chunk.tools.values()))) - 1) * chunk.step_ns * 1e-9
+        if length_s > LONGEST_CHUNK_S:
+            raise ValueError(f'chunk of poses lasts {length_s:g} s; expected at most '
+                             f'{LONGEST_CHUNK_S:g} s; are its times in another unit?')
         if start is None:
             raise ValueError('chunk of poses came before any joint state, from which it would go '
                              'on')

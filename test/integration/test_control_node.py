@@ -16,19 +16,26 @@
 import signal
 import time
 
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.interfaces import ActionChunk
+from faster_ros.kinematics import Kinematics
 from faster_ros.nodes import conversions, qos
 from faster_ros.nodes.diagnostics import values_of
 from faster_ros.robot_spec import load_robot_spec
+from geometry_msgs.msg import Quaternion, Transform, Vector3
 import numpy as np
 import pytest
 from ros_process import own_domain, Peer, Process, wait_until
 from rosgraph_msgs.msg import Clock
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
-from trajectory_msgs.msg import JointTrajectory
+from trajectory_msgs.msg import (
+    JointTrajectory,
+    MultiDOFJointTrajectory,
+    MultiDOFJointTrajectoryPoint,
+)
 import yaml
 
 SPEC = load_robot_spec('fr3')
@@ -137,6 +144,48 @@ def robot(tmp_path_factory):
         process.wait_for('disarmed')
         wait_until(lambda: arm.status and arm.status['state_age_s'], 10.0, 'a status')
         yield arm
+    finally:
+        process.stop()
+        arm.close()
+
+
+def test_a_chunk_of_tool_poses_is_followed_and_one_out_of_reach_holds(tmp_path):
+    domain = own_domain()
+    process = Process(['-m', 'faster_ros.nodes.control_node', '--ros-args', '-p',
+                       'pose_chunks:=true'], domain, tmp_path / 'log')
+    arm = Arm(domain)
+    try:
+        process.wait_for('disarmed')
+        wait_until(lambda: arm.status and arm.status['state_age_s'], 10.0, 'a status')
+        poses = arm.node.create_publisher(MultiDOFJointTrajectory, 'policy/chunk_ee', qos.COMMAND)
+        wait_until(lambda: poses.get_subscription_count() == 1, 10.0, 'who follows poses')
+        kinematics = Kinematics(SPEC)
+        place, turn = kinematics.forward(HOME[:7])
+
+        def send(height: float) -> None:
+            quaternion = dict(zip('xyzw', Rotation.from_matrix(turn).as_quat().tolist()))
+            message = MultiDOFJointTrajectory(joint_names=[SPEC.tool_frame, SPEC.gripper.joint])
+            message.header.frame_id = SPEC.base_frame
+            message.header.stamp = conversions.to_time(arm.now_ns())
+            for row in range(16):
+                way = dict(zip('xyz', (place + [0.0, 0.0, height * row / 15]).tolist()))
+                message.points.append(MultiDOFJointTrajectoryPoint(
+                    transforms=[Transform(translation=Vector3(**way),
+                                          rotation=Quaternion(**quaternion)),
+                                Transform(translation=Vector3(x=0.04))],
+                    time_from_start=Duration(sec=row // 10, nanosec=row % 10 * 10**8)))
+            poses.publish(message)
+
+        answer = arm.arm()
+        assert answer.success, answer.message
+        send(0.1)
+        wait_until(lambda: kinematics.forward(arm.positions[:7])[0][2] > place[2] + 0.095, 10.0,
+                   lambda: f'the pose (status {arm.status})')
+        reached, attitude = kinematics.forward(arm.positions[:7])
+        assert np.abs(reached - place)[:2].max() < 2e-3 and np.abs(attitude - turn).max() < 5e-3
+        send(3.0)
+        arm.wait_for(mode='holding', reason='chunk_invalid')
+        assert arm.status['detail'].startswith('pose_')  # out of reach, or a jump to get there
     finally:
         process.stop()
         arm.close()

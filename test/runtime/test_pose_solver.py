@@ -138,6 +138,7 @@ def changed(row: int, columns, values) -> PoseChunk:
     (replace(ur_chunk()[0], frame='world'), "is in frame 'world'; expected 'base_link'"),
     (replace(ur_chunk()[0], tools={'tcp2': ur_chunk()[0].tools[UR5E.tool_frame]}),
      'chunk of poses has robotiq_85_left_knuckle_joint, tcp2; expected'),
+    (replace(ur_chunk()[0], step_ns=10**11), 'lasts 1500 s; expected at most 60 s'),
     (replace(ur_chunk()[0], grippers={}), 'expected .*robotiq_85_left_knuckle_joint'),
 ])
 def test_a_chunk_that_cannot_be_followed_is_refused_with_the_reason(chunk, message):
