@@ -239,12 +239,12 @@ class ControlNode(Node):
         self.get_logger().fatal(f'the control loop failed: {error!r}; no commands are sent')
 
     def _subscribe_states(self, name: str, arm: RobotSpec) -> PolledSubscription:
-        names, topic = set(arm.driver_joint_names), arm.state_topic
+        topic = arm.state_topic
         bad_s, settled_s = 0.0, 2.0  # complete and incomplete ones in turn are one line of the log
 
         def on_state(message: JointState, _: object) -> None:
             nonlocal bad_s
-            if self._state is not None and names.isdisjoint(message.name):
+            if self._state is not None and conversions.is_of_other_hardware(message, arm):
                 return  # of other hardware; before the arm is heard its names are a hint
             try:
                 state = self._states.add(name, conversions.state_from_message(message, arm))

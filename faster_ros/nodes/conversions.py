@@ -139,6 +139,11 @@ def _step_ns(points: Sequence[JointTrajectoryPoint | MultiDOFJointTrajectoryPoin
     return step_ns
 
 
+def is_of_other_hardware(message: JointState, arm: RobotSpec) -> bool:
+    """Return whether joint states are of none of an arm's joints: wheels, a pan-tilt head."""
+    return set(arm.driver_joint_names).isdisjoint(message.name)
+
+
 def trace_id(observation_ns: int) -> str:
     """Return the stamp of an observation as a text, such as 12.000000345, or '' for 0."""
     seconds, rest = divmod(observation_ns, 10**9)

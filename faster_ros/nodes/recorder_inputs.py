@@ -119,10 +119,16 @@ class RecorderInputs:
     def _arm(self, name: str, arm: RobotSpec) -> PolledSubscription:
         positions = Feature('float64', (len(arm.joint_names),), arm.joint_names)
 
+        heard = False
+
         def hear(message: JointState, now_ns: int) -> None:
+            nonlocal heard
+            if heard and conversions.is_of_other_hardware(message, arm):
+                return
             measured = conversions.state_from_message(message, arm)
             # Before the arms are joined, so that one that fails is named and spoils no other's.
             positions.check('position', measured.positions)
+            heard = True
             state = self._states.add(name, measured)
             # Of several arms each message completes a state; its stamp is the oldest part's.
             if state is not None and state.stamp_ns > self._state_ns:

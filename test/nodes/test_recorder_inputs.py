@@ -90,6 +90,16 @@ def test_a_number_that_is_none_is_dropped_and_named_and_the_episode_goes_on(
     assert entry.length >= 40
 
 
+def test_joint_states_of_other_hardware_are_no_fault(tmp_path, monkeypatch):
+    recorder = Recorder(tmp_path / 'set', 'fr3', monkeypatch)
+    recorder.run(100)
+    recorder.say(recorder.spec.state_topic, ['pan', 'tilt'], [0.0, 0.0])
+    recorder.run(100)
+    assert recorder.errors == []
+    assert recorder.session.figures()['state_refused'] == 0
+    recorder.session.close()
+
+
 def test_a_command_without_its_positions_is_refused_by_shape(tmp_path, monkeypatch):
     recorder = Recorder(tmp_path / 'set', 'fr3', monkeypatch)
     recorder.say(recorder_inputs.COMMAND, recorder.spec.action_names, [])
