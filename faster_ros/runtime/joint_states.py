@@ -15,14 +15,19 @@
 The joint states of all arms as one state; an arm that is silent or incomplete is named.
 
 Each arm reports on a topic of its own. The state has the stamp and the topic of the arm that was
-heard longest ago, so it is as old as its oldest part. Called by the nodes.
+heard longest ago, so it is as old as its oldest part. Speeds that a driver does not report are
+the way since its message before, over the time. Called by the nodes.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from faster_ros.interfaces import RobotState
 from faster_ros.robot_spec import RobotSpec
 import numpy as np
+
+_LONGEST_NS = 500_000_000  # between two messages whose difference is a speed
 
 
 class JointStates:
@@ -35,7 +40,7 @@ class JointStates:
 
     def add(self, arm: str, state: RobotState) -> RobotState | None:
         """Take an arm's state; returns that of all joints, or None while an arm is missing."""
-        self._states[arm] = state
+        self._states[arm] = _with_speeds(state, self._states.get(arm))
         self._faults.pop(arm, None)
         if len(self._states) < len(self._topics):
             return None
@@ -63,3 +68,15 @@ class JointStates:
             return ''
         return ' and '.join(f'no joint state of arm {name} received on {self._topics[name]}'
                             for name in missing)
+
+
+def _with_speeds(state: RobotState, before: RobotState | None) -> RobotState:
+    """Return the state of an arm with the speeds (D,) that it lacks, where they can be told."""
+    unknown = np.isnan(state.velocities)
+    if before is None or not unknown.any():
+        return state
+    passed_ns = state.stamp_ns - before.stamp_ns
+    if not 0 < passed_ns <= _LONGEST_NS:
+        return state
+    speeds = (state.positions - before.positions) / (passed_ns * 1e-9)
+    return replace(state, velocities=np.where(unknown, speeds, state.velocities))

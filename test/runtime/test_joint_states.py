@@ -46,6 +46,18 @@ def test_two_arms_are_merged_in_their_order_with_the_older_stamp_and_its_topic()
     assert states.missing == ''
 
 
+def test_speeds_that_a_driver_does_not_report_are_the_way_since_its_message_before():
+    states, silent = JointStates(load_robot_spec('fr3')), np.full(8, np.nan)
+    first = states.add('', RobotState(10**9, np.zeros(8), silent))
+    assert np.isnan(first.velocities).all()
+    second = states.add('', RobotState(10**9 + 5_000_000, np.full(8, 0.002), silent))
+    np.testing.assert_allclose(second.velocities, 0.4)
+    same = states.add('', RobotState(10**9 + 5_000_000, np.full(8, 0.003), silent))
+    assert np.isnan(same.velocities).all()  # no time has passed
+    told = states.add('', RobotState(10**9 + 10_000_000, np.zeros(8), np.full(8, 0.1)))
+    np.testing.assert_array_equal(told.velocities, 0.1)
+
+
 def test_an_arm_that_was_never_heard_is_named_and_nothing_is_made_up():
     states = JointStates(COBOT)
     assert states.missing == ''  # nothing at all was heard: no arm is worse than the other
