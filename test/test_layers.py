@@ -26,12 +26,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'faster_ros'
 
-BASE = {'interfaces', 'braking', 'strict_yaml', 'robot_parts', 'robot_spec', 'kinematics'}
+BASE = {'interfaces', 'braking', 'rendering', 'strict_yaml', 'robot_parts', 'robot_spec',
+        'kinematics'}
 CORE = {'runtime', 'robots', 'policy', 'policy_server', 'data', 'doctor', 'evaluation', 'sim',
         'teleop', 'tokenizer'}
 MAY_IMPORT = {
     'interfaces': set(),
     'braking': {'interfaces'},
+    'rendering': set(),
     'strict_yaml': set(),
     'robot_parts': set(),
     'robot_checks': {'robot_parts'},

@@ -29,6 +29,7 @@ from typing import Any
 
 from faster_ros.data.libero_columns import CAMERAS, RATE_HZ, state_of, turned
 from faster_ros.interfaces import FloatArray, ImageArray, Observation, Policy
+from faster_ros.rendering import load_before_mesa
 import numpy as np
 
 _SETTLING_STEPS = 10  # objects fall into place, as in the protocol that papers follow
@@ -106,6 +107,7 @@ def _libero() -> tuple[Any, Any]:
     """Return LIBERO's module of suites and its class of simulations."""
     os.environ.setdefault('MUJOCO_GL', 'egl')
     os.environ.setdefault('PYOPENGL_PLATFORM', os.environ['MUJOCO_GL'])
+    load_before_mesa()
     try:
         from libero.libero import benchmark
         from libero.libero.envs import OffScreenRenderEnv

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import math
 
 from faster_ros.interfaces import FloatArray, ImageArray
+from faster_ros.rendering import load_before_mesa
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.sim.scene import (
     BIN_HALF_WIDTH,
@@ -238,6 +239,7 @@ class CameraRenderer:
         # A larger buffer costs: all of it is cleared for each image.
         buffer = simulator.model.vis.global_
         buffer.offwidth, buffer.offheight = width, height
+        load_before_mesa()
         self._renderer = mujoco.Renderer(simulator.model, height, width)
 
     def render(self, camera: str, data: mujoco.MjData) -> ImageArray:
