@@ -53,8 +53,8 @@ def tested(folder: Path, plan: TrialPlan) -> dict[str, Any]:
 
     Before the first trial: what they are now.
     """
-    found = _noted(folder) or {**(now := _present(plan)), 'git': [now['git']]}
-    return found | {'git': ', '.join(found['git'])}
+    noted = _noted(folder)
+    return _present(plan) if noted is None else noted | {'git': ', '.join(noted['git'])}
 
 
 def _noted(folder: Path) -> dict[str, Any] | None:

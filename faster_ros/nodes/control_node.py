@@ -20,9 +20,7 @@ thread on the steady clock; stamps are on the ROS clock. It imports neither torc
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 import sys
@@ -31,7 +29,7 @@ import time
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from faster_ros.interfaces import ActionChunk, RobotState
+from faster_ros.interfaces import ActionChunk, FloatArray, RobotState
 from faster_ros.nodes import conversions, diagnostics, qos
 from faster_ros.nodes.control_parameters import ControlParameters, deadman_text, make_controller
 from faster_ros.nodes.control_services import ControlServices
@@ -51,7 +49,7 @@ from faster_ros.runtime.scheduling import request_real_time
 from rclpy.node import Node
 from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import String
-from trajectory_msgs.msg import JointTrajectory, MultiDOFJointTrajectory
+from trajectory_msgs.msg import JointTrajectory
 
 _CHUNKS = 2000  # newest ones whose way to the first command is measured
 _STATUS_RATE_HZ = 10.0
@@ -125,33 +123,18 @@ class ControlNode(Node):
         self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
 
     def _connect_pose_chunks(self, spec: RobotSpec) -> None:
-        from faster_ros.runtime.pose_solver import PoseSolver  # with the kinematics: few need it
+        from faster_ros.nodes.pose_chunks import PoseChunks  # with the kinematics: few need it
 
-        # In a thread of its own: inverse kinematics takes many periods, and ~/stop is not to wait.
-        solver, pool = PoseSolver(spec), ThreadPoolExecutor(1, 'poses')
-        waiting: deque[tuple[MultiDOFJointTrajectory, float]] = deque(maxlen=1)  # the newest
+        PoseChunks(self, spec, self._goes_on_from, self._take_chunk, self._poses_failed)
 
-        def on_chunk(message: MultiDOFJointTrajectory) -> None:
-            waiting.append((message, time.monotonic()))
-            pool.submit(solve).add_done_callback(self._poses_failed)
+    def _goes_on_from(self) -> FloatArray | None:
+        with self._lock:
+            return self._controller.goes_on_from(self._state)
 
-        def solve() -> None:
-            try:
-                message, came_s = waiting.pop()
-            except IndexError:  # was taken instead of an older one
-                return
-            with self._lock:
-                start = self._controller.goes_on_from(self._state)
-            self._take_chunk(lambda: solver.to_joints(
-                conversions.pose_chunk_from_message(message, spec), start), came_s)
-
-        self.create_subscription(MultiDOFJointTrajectory, 'policy/chunk_ee', on_chunk, qos.COMMAND)
-
-    def _poses_failed(self, done: Future[None]) -> None:
-        if error := done.exception():
-            with self._lock:
-                self._controller.trip('internal_error', f'a chunk of poses failed: {error!r}',
-                                      self._now_ns())
+    def _poses_failed(self, error: BaseException) -> None:
+        with self._lock:
+            self._controller.trip('internal_error', f'a chunk of poses failed: {error!r}',
+                                  self._now_ns())
 
     def _log_table(self, spec: RobotSpec, rate_hz: float) -> None:
         self.get_logger().info('\n'.join([

@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from faster_ros.braking import along_tail, braking_tail
 from faster_ros.interfaces import (
     ActionChunk,
     FloatArray,
@@ -37,6 +36,7 @@ from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.action_timeline import ActionTimeline, OutOfOrderError
 from faster_ros.runtime.base_motion import BaseMotion
 from faster_ros.runtime.blending import make_rule
+from faster_ros.runtime.coasting import Coasting
 from faster_ros.runtime.committed_plan import PLAN_PAST_ROWS, PLAN_ROWS, PLAN_STEP_NS
 from faster_ros.runtime.deadman import Deadman
 from faster_ros.runtime.dilated_clock import DilatedClock
@@ -44,8 +44,6 @@ from faster_ros.runtime.limiter import Limiter
 from faster_ros.runtime.supervisor import Gates, Mode, Supervisor
 import numpy as np
 
-_STALL_S = 0.1  # without a command, after which the arm's own motion is the better guess
-_FRESH_NS = 50_000_000  # age of a measured motion that tells where the arm is now
 _STAY_RAD = 0.01  # a smaller distance is the arm's own error, which a hold must not follow
 _UNTOUCHED = 0.05  # of a gripper's stroke: it moved less since its last command
 
@@ -101,14 +99,14 @@ class MotionController:
         config = config or MotionConfig()
         self._arm, self._joint_names = spec.arm_mask, spec.joint_names
         self._period_s = 1.0 / (rate_hz or spec.command_rate_hz)
-        self._lead_s, self._far = config.command_lead_s, config.gates.tracking_error
+        self._far = config.gates.tracking_error
+        self._coasting = Coasting(spec, self._period_s, config.command_lead_s)
         self._limiter = Limiter(spec, self._period_s)
         self._timeline = ActionTimeline(
             spec, make_rule(config.merge, config.blend_s),
             config.actuation_latency_s, self._limiter.delay_s)
         self._supervisor = Supervisor(spec, config.gates, deadman)
-        self._parts = [part for _, part in spec.parts.values()]
-        self._lower, self._upper = spec.limit_array('lower'), spec.limit_array('upper')
+        self._strokes = spec.limit_array('upper') - spec.limit_array('lower')
         self._has_tail = all(arm.command_mode == 'joint_trajectory'
                              for arm, _ in spec.parts.values())
         self._clock = DilatedClock()
@@ -164,7 +162,7 @@ class MotionController:
         """
         if self._seen is None:
             return state.positions
-        moved = np.abs(state.positions - self._seen) > _UNTOUCHED * (self._upper - self._lower)
+        moved = np.abs(state.positions - self._seen) > _UNTOUCHED * self._strokes
         return np.where(self._arm | moved, state.positions, self._limiter.positions)
 
     def disarm(self, now_ns: int) -> None:
@@ -311,9 +309,10 @@ class MotionController:
             if supervisor.faults != faults:
                 self._flush(now_ns)
         positions = limiter.hold() if target is None else limiter.step(target)
+        acts = target is not None and supervisor.mode is Mode.RUNNING
         return JointCommand(now_ns, positions, limiter.velocities, limiter.accelerations,
-                            self._drive(None if target is None else self._clock.at(now_ns)),
-                            0 if target is None else self._observation_ns, stop)
+                            self._drive(self._clock.at(now_ns) if acts else None),
+                            self._observation_ns if acts else 0, stop)
 
     def _stop(self) -> StopPath | None:
         """Return a stop that its driver follows alone, or None where every period is told."""
@@ -339,38 +338,9 @@ class MotionController:
         return None if state is None else state.positions
 
     def coast(self, periods: int, now_ns: int, state: RobotState | None) -> None:
-        """
-        Take up what the arm did in ``periods`` without a command, before the next ``tick``.
-
-        A trajectory ends in a braking tail, along which the arm has gone on meanwhile: to continue
-        as if nothing had happened would throw it back. After a short silence the commands go on
-        from there, after a longer one from the measured motion, if that is of now. A stop that
-        has been told is followed whatever this side does.
-        """
-        limiter, silent_s = self._limiter, periods * self._period_s
-        if periods <= 0 or not limiter.moving or self._stop_told:
-            return
-        if silent_s >= _STALL_S and state is not None and _tells_motion(state, now_ns):
-            ahead_s = (now_ns - state.stamp_ns) * 1e-9 + self._lead_s - self._period_s
-            speeds = np.clip(state.velocities, -limiter.velocity_limit, limiter.velocity_limit)
-            limiter.move_arm(state.positions + speeds * ahead_s, speeds)
-        elif self._has_tail:
-            limiter.move_arm(*self._tail(silent_s))
-        elif silent_s >= _STALL_S:
-            limiter.move_arm(limiter.positions, 0.0 * limiter.velocities)
-
-    def _tail(self, silent_s: float) -> tuple[FloatArray, FloatArray]:
-        """Return positions and velocities (D,) so long after the last command was due."""
-        limiter = self._limiter
-        told = np.stack([limiter.positions, limiter.velocities, limiter.accelerations])
-        found = told[:2].copy()
-        for part in self._parts:
-            arm = slice(part.start, part.stop - 1)  # its last column is the gripper
-            place, speed, bend = told[:, arm]
-            brake_s, rest = braking_tail(place, speed, bend, limiter.acceleration_limit[arm],
-                                         self._lower[arm], self._upper[arm])
-            found[:, arm] = along_tail(silent_s, brake_s, rest, place, speed, bend)
-        return found[0], found[1]
+        """Take up what the arm did in ``periods`` without a command, before the next ``tick``."""
+        if not self._stop_told:  # a stop that has been told is followed whatever this side does
+            self._coasting.take_up(self._limiter, periods, now_ns, state)
 
     def _lets_go(self, now_ns: int, state: RobotState | None) -> bool:
         """
@@ -378,27 +348,27 @@ class MotionController:
 
         Its driver has stopped it, or it has been moved far away: to go on with the pose would
         throw it back as soon as the driver follows again. It is told once to stay where it
-        stands, at the limits of motion where its driver may follow; only the next arm takes it
-        up again.
+        stands, at the limits of motion, as its driver may follow after all; only the next arm
+        takes it up again.
         """
-        limiter, supervisor = self._limiter, self._supervisor
         if self._let_go or self.moving:
             return self._let_go
-        if self._stay_at is not None:
-            self._let_go = not limiter.gripping
-            return self._let_go
-        if state is None or supervisor.state_problem(now_ns, state) is not None:
-            self._let_go = bool(supervisor.driver_problem) and not limiter.gripping
-            return self._let_go
-        away = np.abs(limiter.positions - state.positions)[self._arm].max()
+        if self._stay_at is None:
+            self._stay_at = self._place_to_stay(now_ns, state)
+        else:
+            self._let_go = not self._limiter.gripping
+        return self._let_go
+
+    def _place_to_stay(self, now_ns: int, state: RobotState | None) -> FloatArray | None:
+        """Return where an arm stands, (D,), that is not where it is held; None for one that is."""
+        limiter, supervisor = self._limiter, self._supervisor
+        place, away = limiter.positions, 0.0
+        if state is not None and supervisor.state_problem(now_ns, state) is None:
+            away = np.abs(place - state.positions)[self._arm].max()
+            place = state.positions if away > _STAY_RAD else place
         if not supervisor.driver_problem and away <= self._far:
-            return False
-        if supervisor.driver_problem and away > _STAY_RAD:
-            limiter.move_arm(state.positions, 0.0 * limiter.velocities)
-        elif supervisor.driver_problem:
-            state = replace(state, positions=limiter.positions)
-        self._stay_at = np.where(self._arm, state.positions, limiter.gripper_targets)
-        return False
+            return None
+        return np.where(self._arm, place, limiter.gripper_targets)
 
     def _target(self, now_ns: int, state: RobotState | None) -> FloatArray | None:
         """Return what the arm should go to, if anything is due and no gate is closed."""
@@ -434,9 +404,3 @@ class MotionController:
             chunks_discarded=counters.discarded, late_steps=counters.late_steps,
             starved_ticks=supervisor.starved_ticks, clamped_ticks=self._limiter.clamped_ticks,
             faults=supervisor.faults)
-
-
-def _tells_motion(state: RobotState, now_ns: int) -> bool:
-    """Return whether a measured motion is whole and of now."""
-    whole = bool(np.isfinite(state.positions).all() and np.isfinite(state.velocities).all())
-    return whole and abs(now_ns - state.stamp_ns) <= _FRESH_NS

@@ -27,7 +27,8 @@ from faster_ros.interfaces import RobotState
 from faster_ros.robot_spec import RobotSpec
 import numpy as np
 
-_LONGEST_NS = 500_000_000  # between two messages whose difference is a speed
+# Between two messages whose difference is a speed; less would make one of a position's last digit.
+_SHORTEST_NS, _LONGEST_NS = 2_000_000, 500_000_000
 
 
 class JointStates:
@@ -76,7 +77,7 @@ def _with_speeds(state: RobotState, before: RobotState | None) -> RobotState:
     if before is None or not unknown.any():
         return state
     passed_ns = state.stamp_ns - before.stamp_ns
-    if not 0 < passed_ns <= _LONGEST_NS:
+    if not _SHORTEST_NS <= passed_ns <= _LONGEST_NS:
         return state
     speeds = (state.positions - before.positions) / (passed_ns * 1e-9)
     return replace(state, velocities=np.where(unknown, speeds, state.velocities))

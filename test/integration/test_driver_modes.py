@@ -213,8 +213,8 @@ def test_motion_needs_the_deadman_button_and_its_release_needs_an_arm(start):
     robot.wait_until_armed()
 
 
-def test_a_piper_is_enabled_and_told_to_stay_where_it_is(start):
-    robot, _ = start(load_robot_spec('agx_piper'), JointState)
+def enabled_by(robot) -> list[bool]:
+    """Serve a Piper's enabling; return what is asked of it."""
     asked: list[bool] = []
 
     def enable(request, response):
@@ -222,6 +222,12 @@ def test_a_piper_is_enabled_and_told_to_stay_where_it_is(start):
         response.success = True
         return response
     robot.node.create_service(SetBool, '/enable_agx_arm', enable)
+    return asked
+
+
+def test_a_piper_is_enabled_and_told_to_stay_where_it_is(start):
+    robot, _ = start(load_robot_spec('agx_piper'), JointState)
+    asked = enabled_by(robot)
     wait_until(lambda: robot.status.get('state_age_s'), 60.0, 'states')
     assert robot.recover().success
     robot.wait_for(recovery='done', mode='disarmed')
@@ -244,13 +250,7 @@ def test_a_dry_run_reaches_no_driver(start):
 
 def test_hazard_a_recovery_in_a_dry_run_would_start_a_real_arm_so_it_is_refused(start):
     robot, _ = start(load_robot_spec('agx_piper'), JointState, 'dry_run:=true')
-    asked: list[bool] = []
-
-    def enable(request, response):
-        asked.append(request.data)
-        response.success = True
-        return response
-    robot.node.create_service(SetBool, '/enable_agx_arm', enable)
+    asked = enabled_by(robot)
     answer = robot.recover()
     assert not answer.success
     assert 'dry_run:=true calls no driver' in answer.message

@@ -13,12 +13,15 @@
 # limitations under the License.
 """A mobile base keeps its limits, and ends in exact zeros whenever the arms stop."""
 
+from dataclasses import replace
+
 from faster_ros.interfaces import ActionChunk, RobotState
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.runtime.base_motion import BaseMotion
 from faster_ros.runtime.controller import MotionController
 from hypothesis import given, settings, strategies as st
 import numpy as np
+import pytest
 
 MOBILE = load_robot_spec('cobot_magic_mobile')
 HOME = MOBILE.home_positions
@@ -86,6 +89,26 @@ def test_the_base_stops_on_a_fault_and_stays_so_while_holding():
     controller, now = driving()
     controller.trip('internal_error', 'test', now)
     np.testing.assert_array_equal(after(controller, now, 50), [0.0, 0.0])
+
+
+@pytest.mark.parametrize('problem', ['', 'an emergency stop'])
+def test_the_base_stands_while_an_arm_that_is_held_is_moved_by_hand(problem):
+    controller, now = driving()
+    controller.trip('internal_error', 'test', now)
+    after(controller, now, 50)
+    now += 500 * MS
+    controller.note_driver(problem)
+    middle = 0.5 * (MOBILE.limit_array('lower') + MOBILE.limit_array('upper'))
+    moved = replace(state(now), positions=HOME + 0.4 * MOBILE.arm_mask * np.sign(middle - HOME))
+    driven, told = [], 0
+    for _ in range(200):
+        now += 10 * MS
+        command = controller.tick(now, replace(moved, stamp_ns=now))
+        if command is not None:
+            driven.append(command.base)
+            told = np.abs(command.positions - moved.positions).max()
+    assert told < 1e-9  # the arms stay where they were moved to
+    assert not np.any(driven)
 
 
 def test_the_base_stops_after_a_disarm_before_nothing_is_commanded():
