@@ -33,6 +33,8 @@ from faster_ros.policy.layers import (
 import torch
 from torch import nn, Tensor
 
+_HEAD_SCALE = 3.0  # of scores at the start of training, beside a standard deviation of 1
+
 
 class CodeDecoder(nn.Module):
     """
@@ -59,6 +61,21 @@ class CodeDecoder(nn.Module):
         first = context.length
         x = self.embed(ids) + self.place[first:first + ids.shape[1]]
         return self._logits(self.trunk(x, positions, context, visible(context, mask)), first)
+
+    @torch.no_grad()
+    def start_from_codebooks(self, books: Tensor) -> None:
+        """
+        Begin with a head in which codes that lie near each other have scores near each other.
+
+        ``books``: the tokenizer's (K, V, C). What is learnt of a code then counts for its
+        neighbours, which matters where most codes are seen a few times only.
+        """
+        columns = books.shape[2]
+        away = books - books.mean(1, keepdim=True)
+        spread = away.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-8)
+        mixing = torch.randn(columns, self.level_head.shape[2]) * columns ** -0.5
+        start = (away / spread) @ mixing.to(books)
+        self.level_head.copy_(_HEAD_SCALE * self.level_head.shape[2] ** -0.5 * start)
 
     def trunk(self, x: Tensor, positions: Tensor, context: Context, see: Tensor) -> Tensor:
         """Run the layers over embedded action tokens (B, T, width)."""

@@ -60,9 +60,14 @@ class ScriptedLeader:
     def begin(self, positions: FloatArray, seed: int) -> None:
         """Bring the leader to the arm's measured ``positions`` (D,)."""
         self.pose = np.clip(positions, self._lower, self._upper)
-        self.pose[~self._arm] = self._spec.gripper.open
+        self.handle(1.0)
         self._rng = np.random.default_rng([seed, 3])
         self._steps = 0
+
+    def handle(self, share: float) -> None:
+        """Bring the handle to a share of the gripper's stroke, 0 closed to 1 open."""
+        gripper = self._spec.gripper
+        self.pose[~self._arm] = gripper.closed + share * (gripper.open - gripper.closed)
 
     def set_out(self, cube: FloatArray) -> None:
         """

@@ -138,6 +138,8 @@ def make_parts(recipe: Recipe, rows: RobotRows, spec: Embodiment, out: Path,
     codes = torch.cat([tokenizer.encode(part.to(processes.device)).cpu()
                        for part in chunks.split(_CODE_BATCH)])
     model, preprocess = _policy(recipe, rows, spec, tokenizer.config)
+    if recipe.codebook_head:
+        model.expert.start_from_codebooks(tokenizer.quantizer.codebooks.cpu())
     parts = PolicyParts(model, tokenizer, actions, states, spec, step_s,
                         None if recipe.backbone == TINY else preprocess)
     return parts, PolicyRows(rows, states.normalise(rows.positions), codes, targets, training,

@@ -46,9 +46,11 @@ class Recipe:
     The tokenizer is fitted first, for ``tokenizer_steps``. ``tokenizer_size`` is small, the
     demo's form, or the paper's form and optimiser: 8m for one arm, 13m for a whole body.
 
-    For few recordings: ``mean_latent`` (see PolicyConfig) and ``distance_weight``, how much the
-    distances of ``policy/code_distance.py`` count beside the cross-entropy; ``image_shift``,
-    ``brightness``, ``state_noise`` and ``state_dropout`` vary what is seen (ObservationNoise).
+    For few recordings: ``codebook_head`` begins with a head that knows where the codes lie
+    (``CodeDecoder.start_from_codebooks``); ``mean_latent`` (see PolicyConfig) and
+    ``distance_weight``, how much the distances of ``policy/code_distance.py`` count beside the
+    cross-entropy; ``image_shift``, ``brightness``, ``state_noise`` and ``state_dropout`` vary
+    what is seen (ObservationNoise).
     """
 
     backbone: str = TINY
@@ -82,6 +84,7 @@ class Recipe:
     workers: int = 4
     by_order: bool = False
     failed_episodes: bool = False
+    codebook_head: bool = False
     mean_latent: bool = False
     distance_weight: float = 0.0
     image_shift: float = 0.0
@@ -146,9 +149,9 @@ PRESETS = {
                     expert_steps=2000, lora_rank=16, validate_every=500),
     'cpu': Recipe(image_width=128, image_height=96, steps=2000, batch_size=32,
                   learning_rate=1e-3, backbone_rate=1.0, weight_decay=0.01, warmup_steps=100,
-                  bf16=False, ema_decay=0.998, validate_every=500, workers=0, mean_latent=True,
-                  distance_weight=5.0, image_shift=0.025, brightness=0.1, state_noise=0.05,
-                  state_dropout=0.3),
+                  bf16=False, ema_decay=0.998, validate_every=500, workers=0, codebook_head=True,
+                  mean_latent=True, distance_weight=5.0, image_shift=0.025, brightness=0.1,
+                  state_noise=0.05, state_dropout=0.3),
 }
 
 

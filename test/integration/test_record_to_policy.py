@@ -55,6 +55,7 @@ def test_scripted_demonstrations_become_a_policy_that_is_tried(tmp_path):
         columns = dataset.columns(entry)
         assert entry.facts.task.startswith('pick up the ')
         assert set(columns['source'].ravel().tolist()) == {Source.HUMAN}
+        assert columns['action'][0, -1] > 0.036  # an open hand, also after an episode that shut it
         assert np.ptp(columns['action'][:, -1]) > 0.03  # the gripper closes
         lag = np.abs(columns['action'] - columns['observation.state'])[:, :-1].max()
         assert 0.0 < lag < 0.3  # what was sent, and not what was measured

@@ -190,6 +190,19 @@ def test_a_policy_learns_codes_that_follow_from_the_words_and_the_state():
     assert loss.item() < 0.5 * first
 
 
+def test_a_head_that_starts_from_codebooks_scores_codes_alike_that_lie_near_each_other():
+    policy = model()
+    count = policy.config.codebook_size
+    line = torch.arange(float(count))[None, :, None]  # codes on a line, in every level
+    policy.expert.start_from_codebooks(line.repeat(policy.config.levels, 1, 1))
+    scores = policy.logits(batch(), codes())
+    to_next = scores.diff(dim=-1).abs()
+    torch.testing.assert_close(to_next, to_next[..., :1].expand_as(to_next), rtol=1e-3, atol=1e-3)
+    across = (scores[..., -1] - scores[..., 0]).abs()
+    torch.testing.assert_close(across, (count - 1) * to_next[..., 0], rtol=1e-3, atol=1e-3)
+    assert 0.5 < scores.std() < 10
+
+
 def test_a_block_size_that_does_not_divide_the_tokens_is_refused():
     with pytest.raises(ValueError, match='block_size 5 must divide the 12 tokens'):
         config(block_size=5)

@@ -87,6 +87,15 @@ def test_tokenizer_and_policy_take_the_corrections_of_a_person(data, tmp_path):
     assert (tmp_path / 'tokenizer' / 'config.json').exists()
 
 
+@pytest.mark.parametrize('from_codebooks', [True, False])
+def test_the_head_starts_from_the_codebooks_if_the_recipe_says_so(data, tmp_path, from_codebooks):
+    train(data, tmp_path, steps=1, learning_rate=1e-12, codebook_head=from_codebooks)
+    checkpoint = tmp_path / 'checkpoint'
+    heads = load_file(checkpoint / 'policy.safetensors')['expert.level_head']
+    code_dim = load_policy(checkpoint, ROBOT).parts.tokenizer.quantizer.codebooks.shape[-1]
+    assert (torch.linalg.matrix_rank(heads, rtol=1e-4) == code_dim).all() == from_codebooks
+
+
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(data, tmp_path, monkeypatch):
     train(data, tmp_path / 'whole')
     save = PolicyFineTuning._validate_and_save
