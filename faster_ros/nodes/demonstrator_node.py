@@ -50,7 +50,6 @@ from std_srvs.srv import SetBool, Trigger
 _RATE_HZ = 50.0
 _POLL_S = 0.02
 _SETTLE_S = 0.3
-_OPEN = 0.9  # share of the stroke from which a hand is open
 _AGAIN_S = 0.1
 _REFUSED_S = 5.0  # for which a service may refuse before that counts
 _AFTER_SUCCESS_S = 0.3
@@ -192,7 +191,6 @@ class DemonstratorNode(Node):
         self._insist('arm', SetBool.Request(data=True))
         # On a busy machine the arm may have gone on braking after the leader was brought to it.
         self._insist('engage', SetBool.Request(data=True), lambda: self._bring_leader(seed))
-        self._open_hand()
         if np.random.default_rng([seed, 4]).random() < self._config.displaced:
             self._go_elsewhere()
         self._insist('start', Trigger.Request())
@@ -209,31 +207,10 @@ class DemonstratorNode(Node):
         self._calls.call('arm', SetBool.Request(data=False))
         # teleop_node must know of it: it would go on from where the arm was.
         self._wait(lambda: self._lead == 'idle', _REFUSED_S, 'an idle teleop_node')
+        # While the arm brakes control_node would take the next layout's open hand for the one
+        # that it shut, and keep that grip.
+        self._stopping.wait(_SETTLE_S)
         return instruction, problem
-
-    def _open_hand(self) -> None:
-        """
-        Squeeze the handle and let go of it if the hand is shut.
-
-        Arming keeps the grip of the episode before, and a hand follows a handle only once the
-        handle has been where the hand is.
-        """
-        self._stopping.wait(_SETTLE_S)  # a hand that shuts has left its open end by then
-        if self._hand_is_open():
-            return
-        for share in (0.0, 1.0):
-            with self._lock:
-                self._leader.handle(share)
-            self._stopping.wait(_SETTLE_S)
-        self._wait(self._hand_is_open, _REFUSED_S, 'an open hand')
-
-    def _hand_is_open(self) -> bool:
-        gripper = self._spec.gripper
-        with self._lock:
-            assert self._positions is not None
-            position = self._positions[self._spec.gripper_index]
-        share = (position - gripper.closed) / (gripper.open - gripper.closed)
-        return bool(share > _OPEN)
 
     def _go_elsewhere(self) -> None:
         """Lead the arm to another place to begin from."""

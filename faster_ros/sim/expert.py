@@ -96,6 +96,19 @@ class PickExpert:
             positions[arm.part], [arm.from_world(cube) for cube in cubes], horizon)
         return actions
 
+    def carried(self, positions: FloatArray, there: FloatArray, cube: FloatArray) -> FloatArray:
+        """
+        Return where the told cube (3,) would be were the first arm ``there`` (D,).
+
+        A cube that its hand holds at ``positions`` (D,) goes with it; another one stays.
+        """
+        arm, expert = self._arms[0], self._experts[0]
+        place = arm.from_world(cube)
+        if not expert.holds(positions[arm.part], place):
+            return cube
+        moved = expert.grip(there[arm.part][:-1])[0] - expert.grip(positions[arm.part][:-1])[0]
+        return arm.to_world(place + moved)
+
 
 class _ArmExpert:
     """Plans for one arm; all places are in its base frame."""
@@ -120,7 +133,7 @@ class _ArmExpert:
         """Return joint targets (horizon, D) from measured joints (D,) and the told cubes."""
         gripper = self._spec.gripper
         joints, finger = positions[:-1], self._hand.half_opening(float(positions[-1]))
-        grip, rotation = self._grip(joints)
+        grip, rotation = self.grip(joints)
         due = [cube for cube in cubes if not self._over_bin(cube)]
         held = [cube for cube in cubes if _holds(grip, finger, cube, self._gap)]
         letting_go = any(self._over_bin(cube) for cube in held)
@@ -148,8 +161,13 @@ class _ArmExpert:
                     continue
                 finger = self._hand.half_opening(gripper.open)
             joints = self._step(joints, grip, rotation, goal)
-            grip, rotation = self._grip(joints)
+            grip, rotation = self.grip(joints)
         return actions
+
+    def holds(self, positions: FloatArray, cube: FloatArray) -> bool:
+        """Tell whether the hand of the measured arm (D,) holds a cube (3,)."""
+        finger = self._hand.half_opening(float(positions[-1]))
+        return _holds(self.grip(positions[:-1])[0], finger, cube, self._gap)
 
     def _over_bin(self, place: FloatArray) -> bool:
         """Tell whether what is let go at ``place`` falls into the bin, or lies there."""
@@ -165,7 +183,7 @@ class _ArmExpert:
             return np.array([grip[0], grip[1], max(_LIFT_HEIGHT, grip[2])])
         return np.array([*self._bin[:2], _CARRY_HEIGHT])
 
-    def _grip(self, joints: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def grip(self, joints: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the middle of what the fingers would hold (3,), and the tool's attitude."""
         tool, rotation = self._kinematics.forward(joints)
         return tool + self._hand.grip_length * rotation[:, 2], rotation

@@ -14,11 +14,11 @@
 """
 ScriptedLeader: a leader arm in a hand that knows the task ``pick``.
 
-It moves as the expert would, at a person's pace and not quite steadily. What it does next follows
-from where it is itself, from the measured gripper and from the cube, so what the hand's
-unsteadiness spoils it repairs, and recordings hold such repairs. It shuts the hand only when the
-arm that follows has come where the leader is: a person looks at the arm, and in a recording that
-shuts on the way down nothing seen tells when.
+It moves as the expert would, at a person's pace and, until it grips, not quite steadily. What
+it does next follows from where it is itself, from the measured gripper and from the cube, so
+what the hand's unsteadiness spoils it repairs, and recordings hold such repairs. It shuts the
+hand only when the arm that follows has come where the leader is: a person looks at the arm,
+and in a recording that shuts on the way down nothing seen tells when.
 """
 
 from __future__ import annotations
@@ -60,14 +60,9 @@ class ScriptedLeader:
     def begin(self, positions: FloatArray, seed: int) -> None:
         """Bring the leader to the arm's measured ``positions`` (D,)."""
         self.pose = np.clip(positions, self._lower, self._upper)
-        self.handle(1.0)
+        self.pose[~self._arm] = self._spec.gripper.open
         self._rng = np.random.default_rng([seed, 3])
         self._steps = 0
-
-    def handle(self, share: float) -> None:
-        """Bring the handle to a share of the gripper's stroke, 0 closed to 1 open."""
-        gripper = self._spec.gripper
-        self.pose[~self._arm] = gripper.closed + share * (gripper.open - gripper.closed)
 
     def set_out(self, cube: FloatArray) -> None:
         """
@@ -106,8 +101,11 @@ class ScriptedLeader:
             self._sway = strays * self._unsteadiness * self._rng.normal(size=len(self.pose))
         self._steps += 1
         here = np.where(self._arm, self.pose, positions)
-        following = self._expert.plan_from(here, cube[None], 2)[1] + self._arm * self._sway * (
-            self._period_s)
+        # What the arm holds is behind the leader as the arm is, and held all the same.
+        cube = self._expert.carried(positions, here, cube)
+        following = self._expert.plan_from(here, cube[None], 2)[1]
+        if (following == self._spec.gripper.open)[~self._arm].any():  # who grips is steady
+            following = following + self._arm * self._sway * self._period_s
         behind = np.abs(positions - self.pose)[self._arm].max() > _ARRIVED
         waits = behind & ~self._arm & self._shuts(following)
         self.pose = np.clip(np.where(waits, self.pose, following), self._lower, self._upper)

@@ -52,8 +52,9 @@ class Row:
 
     ``told``: a tokenizer or a head. ``block``: tokens of a pass, 0 for all of them; ``levels``:
     residual levels that are decoded; ``mean_latent``: whether codes of FASTerVQ are decoded as
-    the mean over all of them, as the shipped policy does. ``weights``: the row whose trained
-    weights it takes, '' for its own; ``variant``: the world of its trials.
+    the mean over all of them, as the shipped policy does; ``codebook_head``: whether its head
+    begins from the codebooks. ``weights``: the row whose trained weights it takes, '' for its
+    own; ``variant``: the world of its trials.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Row:
     expert: str = 'plain'
     levels: int | None = None
     mean_latent: bool = True
+    codebook_head: bool = False
     weights: str = ''
     variant: str = 'trained'
 
@@ -81,6 +83,7 @@ ROWS = {row.name: row for row in (
     Row('bspline', 'B-spline control points, one pass', 'bspline', 0),
     Row('l1', 'regression of the numbers, one pass', 'l1'),
     Row('flow', 'flow matching, 10 steps', 'flow'),
+    Row('bar_codebook_head', 'FASTerVLA, its head begins from the codebooks', codebook_head=True),
     Row('no_expert', 'FASTerVLA without expert', expert='none'),
     Row('block_4', 'FASTerVLA, blocks of 4', block=4),
     Row('block_24', 'FASTerVLA, all in one pass', block=0),
@@ -192,6 +195,8 @@ class GridCodes(Codes):
                  chunks: FloatArray) -> None:
         assert tokenizer.model is not None
         super().__init__(row, tokenizer, replace(config, mean_latent=row.mean_latent), chunks)
+        if row.codebook_head:
+            self.model.expert.start_from_codebooks(tokenizer.model.quantizer.codebooks)
         self._faster_vq, self._levels = tokenizer.model, row.levels or config.levels
         self._kept = self._levels * config.codes_per_level
 

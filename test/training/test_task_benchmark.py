@@ -43,7 +43,8 @@ CHUNKS = np.cumsum(np.random.default_rng(0).normal(0, 0.2, (64, 16, 8)), 1).clip
 SMALL = BackboneConfig(image_width=16, image_height=12, channels=4, keypoints=2,
                        tokens_per_camera=1, width=16, layers=1, heads=2, head_dim=8)
 PASSES = {'bar': 3, 'ar': 24, 'binning': 128, 'bspline': 1, 'l1': 1, 'flow': 10, 'no_expert': 3,
-          'block_4': 6, 'block_24': 1, 'levels_1': 1, 'levels_2': 2, 'bar_likeliest': 3}
+          'block_4': 6, 'block_24': 1, 'levels_1': 1, 'levels_2': 2, 'bar_likeliest': 3,
+          'bar_codebook_head': 3}
 
 
 def subject(name):
