@@ -43,6 +43,7 @@ _PCA_WIDTHS = (12, 16, 24)
 _SLOT_WIDTHS = (8, 12, 16, 24, 32, 48)
 _AUGMENTED = (0, 1, 10)  # for each recorded chunk; the variants above have three
 _CODES = (2, 4)  # times as many
+_MORE_SLOTS = (7 / 6, 3 / 2)  # times as many, rounded down
 _SEAM_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)
 _BUDGET_S = 600.0  # of a fit: more than it takes
 _PATCH_ROWS = 4  # at most; one row of codes for each chunk is left, as in the paper
@@ -72,6 +73,9 @@ def small_data_makers(recording: Recording, horizon_s: float) -> list[Maker]:
     size = codebook_size(len(train))
     base = SmallDataSettings(slots, levels, size, _BUDGET_S, conv_transformer=False)
 
+    layouts = [(slots, levels + 1),
+               *((more, levels) for times in _MORE_SLOTS if (more := int(times * slots)) > slots)]
+
     def pca(width: int) -> Maker:
         return lambda seed: _Named(f'PCA k-means, slots of {width}', PcaResidualKMeans(
             slots, levels, size, width, seed))
@@ -87,6 +91,8 @@ def small_data_makers(recording: Recording, horizon_s: float) -> list[Maker]:
               for count in _AUGMENTED),
             *(faster(f'FASTerVQ, {times} times the codes', replace(
                 base, codebook_size=times * size)) for times in _CODES),
+            *(faster(f'FASTerVQ, {many * deep} tokens', replace(base, slots=many, levels=deep))
+              for many, deep in layouts),
             *(faster(f'FASTerVQ, seams {weight:g}', replace(base, seam_weight=weight))
               for weight in _SEAM_WEIGHTS)]
 
