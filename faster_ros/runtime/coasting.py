@@ -32,15 +32,15 @@ _FRESH_NS = 50_000_000  # age of a measured motion that tells where the arm is n
 
 
 class Coasting:
-    """What the arms of a robot do without commands."""
+    """What arms do without commands; ``has_tail``: each of them brakes along a told tail."""
 
     def __init__(self, spec: RobotSpec, period_s: float, lead_s: float) -> None:
         """``period_s``: time between two commands; ``lead_s``: from a command to its due time."""
         self._period_s, self._lead_s = period_s, lead_s
         self._parts = [part for _, part in spec.parts.values()]
         self._lower, self._upper = spec.limit_array('lower'), spec.limit_array('upper')
-        self._has_tail = all(arm.command_mode == 'joint_trajectory'
-                             for arm, _ in spec.parts.values())
+        self.has_tail = all(arm.command_mode == 'joint_trajectory'
+                            for arm, _ in spec.parts.values())
 
     def take_up(self, limiter: Limiter, periods: int, now_ns: int,
                 state: RobotState | None) -> None:
@@ -52,7 +52,7 @@ class Coasting:
             ahead_s = (now_ns - state.stamp_ns) * 1e-9 + self._lead_s - self._period_s
             speeds = np.clip(state.velocities, -limiter.velocity_limit, limiter.velocity_limit)
             limiter.move_arm(state.positions + speeds * ahead_s, speeds)
-        elif self._has_tail:
+        elif self.has_tail:
             limiter.move_arm(*self._tail(limiter, silent_s))
         elif silent_s >= _STALL_S:  # its driver has gone to the last command, and stands
             limiter.move_arm(limiter.positions, 0.0 * limiter.velocities)

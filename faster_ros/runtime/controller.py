@@ -107,8 +107,6 @@ class MotionController:
             config.actuation_latency_s, self._limiter.delay_s)
         self._supervisor = Supervisor(spec, config.gates, deadman)
         self._strokes = spec.limit_array('upper') - spec.limit_array('lower')
-        self._has_tail = all(arm.command_mode == 'joint_trajectory'
-                             for arm, _ in spec.parts.values())
         self._clock = DilatedClock()
         self._stop_told = False
         self._hold_at: FloatArray | None = None
@@ -326,7 +324,7 @@ class MotionController:
     @property
     def _follows_alone(self) -> bool:
         # A driver that is slowed stretches a path, and a base has none.
-        return self._has_tail and self._base is None and self._clock.at_full_speed
+        return self._coasting.has_tail and self._base is None and self._clock.at_full_speed
 
     def _drive(self, due_ns: int | None) -> FloatArray | None:
         return None if self._base is None else self._base.step(due_ns)

@@ -72,7 +72,6 @@ def small_data_makers(recording: Recording, horizon_s: float) -> list[Maker]:
     train = split_episodes(recording, horizon_rows(recording.rate_hz, horizon_s), 0).train
     size = codebook_size(len(train))
     base = SmallDataSettings(slots, levels, size, _BUDGET_S, conv_transformer=False)
-
     layouts = [(slots, levels + 1),
                *((more, levels) for times in _MORE_SLOTS if (more := int(times * slots)) > slots)]
 
