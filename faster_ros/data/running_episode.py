@@ -72,7 +72,8 @@ class RunningEpisode:
         self.folder, self.facts, self._spec = folder, facts, spec
         self.videos = {name: EpisodeVideo(folder / video_name(name), spec.fps, size, live)
                        for name, size in spec.cameras.items()}
-        self._columns: dict[str, list[NDArray[Any]]] = {name: [] for name in spec.numbers}
+        # As bytes, a tenth of what small arrays take: an episode may last for an hour.
+        self._columns = {name: bytearray() for name in spec.numbers}
         self._shown: dict[str, tuple[ImageArray, NDArray[Any] | None]] = {}
         self._content: EpisodeContent | None = None
         self.rows = 0
@@ -89,7 +90,7 @@ class RunningEpisode:
         for name in self.videos:
             self._show(name, frame.images[name], numbers)
         for name, values in numbers.items():
-            self._columns[name].append(values)
+            self._columns[name] += values.tobytes()
         self.rows += 1
 
     def finish(self) -> EpisodeContent:
@@ -98,7 +99,8 @@ class RunningEpisode:
             for video in self.videos.values():
                 video.close()
             self._content = EpisodeContent(
-                self.facts, {name: np.stack(values) for name, values in self._columns.items()},
+                self.facts, {name: np.frombuffer(self._columns[name], feature.dtype).reshape(
+                    self.rows, *feature.shape) for name, feature in self._spec.numbers.items()},
                 [self.facts.task] * self.rows,
                 {name: video.statistics for name, video in self.videos.items()},
                 {name: video.dropped for name, video in self.videos.items()})

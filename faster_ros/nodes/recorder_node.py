@@ -22,6 +22,7 @@ Services begin and end episodes, ``~/status`` says how it goes. What is kept and
 from __future__ import annotations
 
 from collections.abc import Callable
+import ctypes
 from dataclasses import dataclass
 import json
 from pathlib import Path
@@ -55,6 +56,7 @@ from std_srvs.srv import Trigger
 
 _POLL_RATE_HZ = 200.0
 _STATUS_RATE_HZ = 5.0
+_M_ARENA_MAX, _ARENAS = -8, 2  # of glibc's malloc.h; an arena is what threads allocate from
 
 
 @dataclass(frozen=True)
@@ -257,8 +259,23 @@ class RecorderNode(Node):
             f"{values['recording']} {values['reason']}".strip(), values))
 
 
+def _keep_memory_flat() -> None:
+    """
+    Let all threads allocate from few arenas.
+
+    Each episode has encoders of its own, with threads of their own. glibc gives new threads an
+    arena by turns, of eight for each core, and what an encoder frees stays in its arena: the
+    process would grow with each episode until every arena has held one. Other C libraries have
+    no arenas.
+    """
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _ARENAS)
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the node until it is interrupted."""
+    _keep_memory_flat()
     sys.exit(run_node('recorder_node', RecorderNode, args))
 
 
