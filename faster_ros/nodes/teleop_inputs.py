@@ -37,6 +37,7 @@ from geometry_msgs.msg import PoseStamped, Twist
 import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import JointState, Joy
+from std_msgs.msg import Float32
 
 Hear = Callable[[Any, int], None]
 
@@ -51,8 +52,9 @@ class TeleopInputs:
         self.leaders = make_leaders(spec, teleop)
         self.deadman = self._button(teleop.deadman)
         self.toggle = self._button(teleop.toggle)
+        self.hand_back = self._button(teleop.hand_back)
         self.timeout_ns = round(teleop.timeout_s * 1e9)
-        self.toggled = False  # a press of either since the last poll
+        self._pressed: set[PressedButton] = set()  # since the last poll
         for name, leader in self.leaders.items():
             self._listen(leader)
             gripper = teleop.leaders[name or 'arm'].gripper
@@ -68,20 +70,26 @@ class TeleopInputs:
         """Return what is subscribed."""
         return sorted({topic for _, topic in self._listeners})
 
-    def poll(self) -> bool:
-        """Take what has arrived; returns whether deadman or toggle was pressed."""
-        self.toggled = False
+    def poll(self) -> None:
+        """Take what has arrived."""
+        self._pressed.clear()
         for subscription in self._subscriptions:
             subscription.poll()
-        return self.toggled
+
+    def pressed(self, button: PressedButton | None) -> bool:
+        """Return whether deadman, toggle or hand_back was pressed, as of the last poll."""
+        return button in self._pressed
 
     def _on_message(self, topic: str, listeners: list[Hear], message: Any, _: object) -> None:
         now_ns = int(self._node.get_clock().now().nanoseconds)
-        try:
-            for hear in listeners:
+        problem = ''
+        for hear in listeners:
+            try:
                 hear(message, now_ns)
-        except ValueError as error:
-            self._log.problem(topic, str(error))
+            except ValueError as error:
+                problem = problem or str(error)
+        if problem:
+            self._log.problem(topic, problem)
         else:
             self._log.solved(topic, f'{topic} is usable again')
 
@@ -92,6 +100,9 @@ class TeleopInputs:
         if isinstance(leader, JointLeader):
             self._on(JointState, leader.topic, lambda message, now_ns: leader.hear(
                 message.name, message.position, now_ns))
+            if leader.handle_topic:
+                self._on(Float32, leader.handle_topic, lambda message, now_ns: leader.hear_handle(
+                    message.data, now_ns))
         elif isinstance(leader, JoyLeader):
             self._on(Joy, leader.topic, lambda message, now_ns: leader.hear(
                 message.axes, message.buttons, now_ns))
@@ -124,7 +135,8 @@ class TeleopInputs:
         button = PressedButton(spec.topic, spec.button)
 
         def hear(message: Joy, now_ns: int) -> None:
-            self.toggled |= button.hear(message.buttons, now_ns)
+            if button.hear(message.buttons, now_ns):
+                self._pressed.add(button)
 
         self._on(Joy, spec.topic, hear)
         return button

@@ -16,8 +16,9 @@ Lets a person lead the arm, alone or by taking over from a policy.
 
 It sends what the leaders ask for as chunks on ``policy/chunk``, so all of control_node's limits
 and gates hold. With ``policy`` it stands between the two: what the policy publishes comes in
-under ``autonomy/`` and is passed on unless a person leads. ``~/lead`` says who does, with the time
-from which on. The decisions are in ``teleop``.
+under ``autonomy/`` and is passed on while the policy leads: from the start, until a person takes
+over, and again when one hands back. ``~/lead`` says who leads, with the time from which on. The
+decisions are in ``teleop``.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from faster_ros.nodes.parameters import declare, parameter, RobotParameters
 from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.nodes.spinning import run_node
 from faster_ros.nodes.teleop_inputs import TeleopInputs
-from faster_ros.teleop.session import Lead, TeleopSession
+from faster_ros.teleop.session import Lead, PAUSED, TeleopSession
 from faster_ros.teleop.teleop_spec import load_teleop_spec
 import numpy as np
 from rclpy.node import Node
@@ -47,7 +48,8 @@ from trajectory_msgs.msg import JointTrajectory
 _STATUS_RATE_HZ = 10.0
 _COMMAND_MAX_AGE_NS = 200_000_000
 _VOUCH_NS = 200_000_000  # as long as a chunk lasts
-_NOT_RUNNING = 'control_node is not running: call its ~/arm, then engage'
+_NOT_RUNNING = 'control_node is not running: call its ~/arm first'
+_NO_POLICY = 'there is no policy to hand back to'
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class TeleopNode(Node):
         self._session = TeleopSession(spec, self._inputs.leaders, self._config.rate_hz,
                                       self._config.policy)
         self._lock = Lock()  # of the session and what is told: the loop and the executor use them
-        self._told: Lead | None = None
+        self._told = ''
         self._refusal = ''
         self._command: JointState | None = None
         self._running = False
@@ -92,6 +94,7 @@ class TeleopNode(Node):
                                  qos.STATUS)
         self.create_service(SetBool, '~/engage', self._on_engage)
         self.create_service(Trigger, '~/hold', self._on_hold)
+        self.create_service(Trigger, '~/hand_back', self._on_hand_back)
         self.create_timer(1.0 / _STATUS_RATE_HZ, self._publish_status)
         if self._config.policy:
             self._problem_topic = self.create_publisher(String, 'policy/problem', qos.LATCHED)
@@ -110,7 +113,7 @@ class TeleopNode(Node):
             f'  robot    {spec.robot}',
             f"  device   {config.device}: {', '.join(self._inputs.topics)}",
             f'  engage   {self._engage_text()}',
-            f"  policy   {'passed on while nobody is engaged' if config.policy else 'none'}"]))
+            f"  policy   {'leads until a person takes over' if config.policy else 'none'}"]))
 
     def _engage_text(self) -> str:
         deadman, toggle = self._inputs.deadman, self._inputs.toggle
@@ -129,52 +132,54 @@ class TeleopNode(Node):
 
     def _tick(self, _: int) -> None:
         with self._lock:
-            toggled = self._inputs.poll()
+            self._inputs.poll()
             self._commands.poll()
             now_ns = self._now_ns()
-            self._follow_deadman(now_ns)
-            if toggled and self._inputs.toggle is not None:
-                self._engage(self._session.lead is not Lead.HUMAN, now_ns)
+            self._follow_buttons(now_ns)
             chunk = self._session.tick(now_ns)
+            self._tell(now_ns)
             if chunk is not None:
                 self._send(chunk)
                 if self._policy_fresh is not None:
                     self._fresh_topic.publish(conversions.to_time(now_ns + _VOUCH_NS))
-            self._tell(now_ns)
 
-    def _follow_deadman(self, now_ns: int) -> None:
-        """Engage when the button is pressed, release when it is released or silent."""
-        deadman, leading = self._inputs.deadman, self._session.lead is Lead.HUMAN
-        if deadman is None:
-            return
-        if self._inputs.toggled and not leading:
-            self._engage(True, now_ns)
-        elif leading and not deadman.held:
-            self._engage(False, now_ns)
-        elif leading and now_ns - deadman.heard_ns > self._inputs.timeout_ns:
-            self._session.release(now_ns, f'nothing received on {deadman.topic}, whose button '
+    def _follow_buttons(self, now_ns: int) -> None:
+        """Do what buttons ask for; a deadman that is released or silent holds the arm."""
+        inputs, leading = self._inputs, self._session.lead is Lead.HUMAN
+        deadman, toggled = inputs.deadman, inputs.pressed(inputs.toggle)
+        if inputs.pressed(deadman) or (toggled and not leading):
+            self._engage(now_ns)
+        elif inputs.pressed(inputs.hand_back) or (toggled and self._config.policy):
+            self._hand_back(now_ns)
+        elif leading and (toggled or (deadman is not None and not deadman.held)):
+            self._session.release()
+        elif leading and deadman is not None and (
+                now_ns - deadman.heard_ns > inputs.timeout_ns):
+            self._session.release(f'nothing received on {deadman.topic}, whose button '
                                   f'{deadman.button} has to be held')
 
-    def _engage(self, wanted: bool, now_ns: int) -> str:
-        """Let the person lead, or end that; returns '' or why not."""
-        if not wanted:
-            chunk = self._session.release(now_ns)
-            if chunk is not None:
-                self._send(chunk)
-                self._problem_topic.publish(String(data=self._policy_problem))
-                if self._policy_fresh is not None:
-                    self._fresh_topic.publish(self._policy_fresh)
-            return ''
-        self._refusal = self._refused(now_ns)
-        if self._refusal:
-            self.get_logger().warning(f'not engaged: {self._refusal}')
-        elif self._config.policy:
-            self._problem_topic.publish(String(data=''))
-        return self._refusal
-
-    def _refused(self, now_ns: int) -> str:
+    def _engage(self, now_ns: int) -> str:
+        """Let the person lead; returns '' or why not."""
         commanded = self._commanded(now_ns)
-        return _NOT_RUNNING if commanded is None else self._session.engage(now_ns, *commanded)
+        if commanded is None:
+            self._session.take_from_policy(_NOT_RUNNING)
+            return self._refuse(_NOT_RUNNING)
+        return self._refuse(self._session.engage(now_ns, *commanded))
+
+    def _hand_back(self, now_ns: int) -> str:
+        """Let the policy lead; returns '' or why not."""
+        if not (self._config.policy and self._running):
+            return self._refuse(_NOT_RUNNING if self._config.policy else _NO_POLICY)
+        chunk = self._session.hand_back(now_ns)
+        if chunk is not None:
+            self._send(chunk)
+        return self._refuse('')
+
+    def _refuse(self, reason: str) -> str:
+        self._refusal = reason
+        if reason:
+            self.get_logger().warning(f'refused: {reason}')
+        return reason
 
     def _commanded(self, now_ns: int) -> tuple[FloatArray, FloatArray] | None:
         """Return the joints of the last command and their velocities, if the arm runs."""
@@ -188,20 +193,30 @@ class TeleopNode(Node):
         self._chunk_topic.publish(conversions.chunk_to_message(chunk))
 
     def _tell(self, now_ns: int) -> None:
-        """Publish who leads, once per change."""
+        """Publish who leads, once per change, and whether the policy's problems count."""
         lead = self._session.lead
-        if lead is self._told:
-            return
-        self._told = lead
         word = 'intervention' if lead is Lead.HUMAN and self._config.policy else lead.value
+        if lead is Lead.POLICY and not self._running:
+            word = Lead.IDLE.value  # a gate holds the arm, or nobody armed it
+        if word == self._told:
+            return
+        self._told = word
         message = Header(frame_id=word)
         message.stamp = conversions.to_time(now_ns)
         self._lead_topic.publish(message)
+        if self._config.policy:
+            self._tell_policy(lead is Lead.POLICY)
         reason = self._session.reason
         if lead is Lead.HOLD and reason:
             self.get_logger().error(f'the arm is held: {reason}; engage again to go on')
         else:
             self.get_logger().info(f'lead: {word}')
+
+    def _tell_policy(self, leads: bool) -> None:
+        """Pass on what the policy said last; while it does not lead it has no problem."""
+        self._problem_topic.publish(String(data=self._policy_problem if leads else ''))
+        if leads and self._policy_fresh is not None:
+            self._fresh_topic.publish(self._policy_fresh)
 
     def _loop_failed(self, error: Exception) -> None:
         if self.context.ok():
@@ -219,14 +234,27 @@ class TeleopNode(Node):
 
     def _on_engage(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
-            deadman = self._inputs.deadman
-            if request.data and deadman is not None and not deadman.held:
-                response.message = (f'button {deadman.button} on {deadman.topic} is not held '
-                                    'down; hold it to engage')
+            if request.data:
+                response.success, response.message = self._take_over(self._now_ns())
             else:
-                response.message = self._engage(request.data, self._now_ns())
-        response.success = not response.message
+                self._session.release()
+                response.success = True
         return response
+
+    def _take_over(self, now_ns: int) -> tuple[bool, str]:
+        """Engage; without its button, take the arm from a policy. Returns whether, what to say."""
+        deadman, session = self._inputs.deadman, self._session
+        commanded = self._commanded(now_ns)
+        if deadman is not None and not deadman.held:
+            advice = (f'button {deadman.button} on {deadman.topic} is not held down; hold it to '
+                      'engage')
+            if session.lead is not Lead.POLICY:
+                return False, advice
+            if commanded is not None:
+                session.hold(*commanded, advice)
+                return True, f'the arm is held: {advice}'
+        refusal = self._engage(now_ns)
+        return not refusal, refusal
 
     def _on_hold(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
@@ -234,9 +262,13 @@ class TeleopNode(Node):
             if commanded is None:
                 response.message = _NOT_RUNNING
             else:
-                self._session.hold(*commanded)
-                if self._config.policy:
-                    self._problem_topic.publish(String(data=''))
+                self._session.hold(*commanded, PAUSED)
+        response.success = not response.message
+        return response
+
+    def _on_hand_back(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self._lock:
+            response.message = self._hand_back(self._now_ns())
         response.success = not response.message
         return response
 
@@ -265,6 +297,8 @@ class TeleopNode(Node):
                         for leader in self._inputs.leaders.values()}
             values = {'lead': session.lead.value, 'reason': session.reason, 'note': session.note,
                       'refusal': self._refusal, 'control_running': self._running,
+                      'policy': self._config.policy,
+                      'deadman': self._inputs.deadman is not None,
                       'leaders': '; '.join(filter(None, problems.values()))}
         held = values['lead'] == Lead.HOLD.value and values['reason']
         self._status_topic.publish(diagnostics.status_message(

@@ -61,9 +61,15 @@ class PressedButton:
         self.heard_ns = 0
 
     def hear(self, buttons: Sequence[int], now_ns: int) -> bool:
-        """Take a report of all buttons; returns whether this one was just pressed."""
+        """
+        Take a report of all buttons; returns whether this one was just pressed.
+
+        Some drivers (spacenav) name a button only once it was used: one that a report lacks is
+        not held, and a ValueError, as its number may be wrong.
+        """
+        before, self.heard_ns = self.held, now_ns
+        self.held = self.button < len(buttons) and bool(buttons[self.button])
         if self.button >= len(buttons):
-            raise ValueError(f'{self.topic} reports {len(buttons)} buttons; expected one with '
-                             f'the number {self.button}')
-        before, self.held, self.heard_ns = self.held, bool(buttons[self.button]), now_ns
+            raise ValueError(f'{self.topic} reports {len(buttons)} buttons so far; the one with '
+                             f'the number {self.button} counts as released')
         return self.held and before is False  # held at the start is no press

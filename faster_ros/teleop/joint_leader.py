@@ -47,6 +47,8 @@ class JointLeader(Leader):
         self._mapped: FloatArray | None = None
         self._start = self._reference = self._gap = np.zeros(len(names))
         self._closed_gap = np.zeros(len(names))
+        self.handle_topic = spec.gripper.topic if spec.gripper else ''
+        self._handle_heard_ns: int | None = None
         self._grip: float | None = None
         self._pick_up = GripPickUp()
 
@@ -54,7 +56,8 @@ class JointLeader(Leader):
         """Take the leader's joints; a message that lacks one is a ValueError."""
         told = dict(zip(names, positions))
         gripper = self._spec.gripper
-        wanted = [*self._leaders, *([gripper.leader] if gripper else [])]
+        handle = gripper.leader if gripper else ''
+        wanted = [*self._leaders, *([handle] if handle else [])]
         missing = [name for name in wanted if not isfinite(told.get(name, np.nan))]
         if missing:
             raise ValueError(f"leader on {self.topic} lacks {', '.join(missing)}; it has "
@@ -67,9 +70,27 @@ class JointLeader(Leader):
                 self._fault = (f'{name} of the leader on {self.topic} jumped by {jump.max():.2f} '
                                f'rad; limit {_JUMP_RAD:g} rad')
         self._mapped, self._heard_ns = mapped, now_ns
-        if gripper is not None:
-            share = (told[gripper.leader] - gripper.closed) / (gripper.open - gripper.closed)
-            self._grip = min(max(share, 0.0), 1.0)
+        if handle:
+            self._take_handle(told[handle])
+
+    def hear_handle(self, reading: float, now_ns: int) -> None:
+        """Take what the handle's own topic says; a ValueError if that is not finite."""
+        if not isfinite(reading):
+            raise ValueError(f'{self.handle_topic} says {reading}; expected a finite number')
+        self._take_handle(reading)
+        self._handle_heard_ns = now_ns
+
+    def _take_handle(self, reading: float) -> None:
+        assert self._spec.gripper is not None
+        closed, opened = self._spec.gripper.closed, self._spec.gripper.open
+        self._grip = min(max((reading - closed) / (opened - closed), 0.0), 1.0)
+
+    def problem(self, now_ns: int) -> str:
+        """Return '' or why the arm must not be led by it; a silent handle counts, too."""
+        if not self.handle_topic:
+            return super().problem(now_ns)
+        return super().problem(now_ns) or self._silence(
+            self.handle_topic, self._handle_heard_ns, now_ns)
 
     def engage(self, joints: FloatArray, grip: float) -> str:
         """Begin at the arm's joints (A,); an absolute leader must be near them."""

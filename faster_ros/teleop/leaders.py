@@ -62,13 +62,16 @@ class Leader:
 
     def problem(self, now_ns: int) -> str:
         """Return '' or why the arm must not be led by it."""
-        if self._heard_ns is None:
-            return f'nothing received on {self.topic}'
-        age_ns = now_ns - self._heard_ns
-        if age_ns > self._timeout_ns:
-            return (f'nothing received on {self.topic} for {age_ns * 1e-9:.2f} s; limit '
-                    f'{self._timeout_ns * 1e-9:g} s')
-        return self._fault
+        return self._silence(self.topic, self._heard_ns, now_ns) or self._fault
+
+    def _silence(self, topic: str, heard_ns: int | None, now_ns: int) -> str:
+        if heard_ns is None:
+            return f'nothing received on {topic}'
+        age_ns = now_ns - heard_ns
+        if age_ns <= self._timeout_ns:
+            return ''
+        return (f'nothing received on {topic} for {age_ns * 1e-9:.2f} s; limit '
+                f'{self._timeout_ns * 1e-9:g} s')
 
     @property
     def note(self) -> str:

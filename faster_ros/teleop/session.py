@@ -16,15 +16,16 @@ Who leads the arm, a person or the policy, and what a person's leaders ask of it
 
 States::
 
-    idle     nobody: control_node is not running, or no person has engaged yet
+    idle     nobody: no person has engaged yet, or control_node stopped while one led or held, or
+             does not run while one takes over
     policy   the policy's chunks are passed on
     human    the leaders' targets are sent
-    hold     the arm is kept where it is: released without a policy, or a leader was lost
+    hold     the arm is kept where it is: a person released it, paused it or lost a leader
 
-A person takes over where an arm in motion comes to rest, so nothing jumps or swings back. Handing
-back sends the pose once more, for as long as a policy may take for its first answer to what it
-sees from then on; older answers are left out. A lost leader never hands back by itself. Used by
-``teleop_node``.
+A person takes over where an arm in motion comes to rest, so nothing jumps or swings back. Who
+takes over stops the policy, even if the leader cannot lead yet. Only ``hand_back`` lets the policy
+go on: it sends the pose once more, for as long as a policy may take for its first answer to what
+it sees from then on; older answers are left out. Used by ``teleop_node``.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ _HANDING_ROWS = 41  # 2 s
 _LAG_S = 0.09  # from a target to the command that follows it, at control_node's usual seam
 _BRAKE_SHARE = 0.5  # of the acceleration limit, by which an arm in motion is brought to rest
 _SHORTEST_BRAKE_S = 0.15
+PAUSED = 'paused'  # the reason of a hold that a person asked for
 
 
 class Lead(str, Enum):
@@ -69,9 +71,8 @@ class TeleopSession:
         self._lowest = spec.limit_array('lower') + spec.position_margin * spec.arm_mask
         self._highest = spec.limit_array('upper') - spec.position_margin * spec.arm_mask
         self._arm = spec.arm_mask
-        self._without = Lead.POLICY if with_policy else Lead.IDLE
         self._policy_since_ns = 0
-        self.lead = self._without
+        self.lead = Lead.POLICY if with_policy else Lead.IDLE
         self.reason = ''
         self.target = spec.home_positions
         self._braking = 0.0 * self.target  # from where the arm is at first to where it stops
@@ -81,7 +82,8 @@ class TeleopSession:
         """
         Let the leaders lead from the last command on; returns '' or why they cannot.
 
-        ``positions``, ``velocities``: shape (D,), of the last command.
+        ``positions``, ``velocities``: shape (D,), of the last command. A policy's lead ends also
+        where they cannot: then the arm is held.
         """
         if self.lead is Lead.HUMAN:
             return ''
@@ -90,37 +92,42 @@ class TeleopSession:
             grip = self._grip(name, start[place][-1])
             problem = leader.engage(start[place][:-1], grip) or leader.problem(now_ns)
             if problem:
+                if self.lead is Lead.POLICY:
+                    self.hold(positions, velocities, problem)
                 return problem
         self.target = start
         self.lead, self.reason = Lead.HUMAN, ''
         return ''
 
-    def release(self, now_ns: int, reason: str = '') -> ActionChunk | None:
-        """
-        End a person's lead: the arm is held, or handed back to the policy.
+    def release(self, reason: str = '') -> None:
+        """End a person's lead: the arm is held; ``reason``: why it could not go on."""
+        if self.lead is Lead.HUMAN:
+            self.lead, self.reason = Lead.HOLD, reason
 
-        ``reason``: why it could not go on; then the arm is held. Returns what is to be sent so
-        that the arm waits for the policy.
-        """
-        if self.lead not in (Lead.HUMAN, Lead.HOLD):
-            return None
-        self.reason = reason
-        if reason or self._without is Lead.IDLE:
-            self.lead = Lead.HOLD
-            return None
-        self.lead, self._policy_since_ns = Lead.POLICY, now_ns
-        return self._chunk(now_ns, _HANDING_ROWS)
+    def take_from_policy(self, reason: str) -> None:
+        """End the policy's lead of an arm that stands; ``reason``: why nobody leads instead."""
+        if self.lead is Lead.POLICY:
+            self.lead, self.reason = Lead.IDLE, reason
 
-    def hold(self, positions: FloatArray, velocities: FloatArray) -> None:
-        """Bring the arm to rest, whoever leads it; arguments as of ``engage``."""
+    def hand_back(self, now_ns: int) -> ActionChunk | None:
+        """Let the policy lead; returns what is to be sent so that the arm waits for it."""
+        before, self.lead, self.reason = self.lead, Lead.POLICY, ''
+        if before is Lead.POLICY:
+            return None
+        self._policy_since_ns = now_ns
+        # An idle arm waits of itself, and need not be where this session last sent it.
+        return None if before is Lead.IDLE else self._chunk(now_ns, _HANDING_ROWS)
+
+    def hold(self, positions: FloatArray, velocities: FloatArray, reason: str) -> None:
+        """Bring the arm to rest, whoever leads it; first arguments as of ``engage``."""
         if self.lead not in (Lead.HUMAN, Lead.HOLD):
             self.target = self._stop_of(positions, velocities)
-        self.lead, self.reason = Lead.HOLD, 'paused'
+        self.lead, self.reason = Lead.HOLD, reason
 
     def stop(self, reason: str) -> None:
-        """Note that control_node does not follow chunks."""
+        """Note that control_node does not follow chunks; a person's lead or hold is over."""
         if self.lead in (Lead.HUMAN, Lead.HOLD):
-            self.lead, self.reason = self._without, reason
+            self.lead, self.reason = Lead.IDLE, reason
 
     def passes(self, start_ns: int) -> bool:
         """Return whether a policy's chunk that answers an observation of then is passed on."""
@@ -132,7 +139,7 @@ class TeleopSession:
             problems = (leader.problem(now_ns) for leader, _ in self._leaders.values())
             problem = next(filter(None, problems), '')
             if problem:
-                self.release(now_ns, problem)
+                self.release(problem)
             else:
                 self._advance()
         if self.lead not in (Lead.HUMAN, Lead.HOLD):

@@ -42,11 +42,16 @@ class JointMap:
 
 @dataclass(frozen=True)
 class GripperMap:
-    """The leader's joint whose readings ``closed`` and ``open`` mean just that."""
+    """
+    The readings ``closed`` and ``open`` of a leader's handle.
 
-    leader: str
+    It is either the joint ``leader``, or a std_msgs/Float32 on ``topic``.
+    """
+
     closed: float
     open: float  # noqa: A003
+    leader: str = ''
+    topic: str = ''
 
 
 @dataclass(frozen=True)
@@ -157,15 +162,16 @@ class TeleopSpec:
     """
     ``leaders``: arm of the robot file -> what leads it; ``arm`` for a robot with one arm.
 
-    ``deadman``: the arm is led while it is held. ``toggle``: each press engages or releases.
-    ``record``: each press starts a recording, or saves it. ``timeout_s``: silence after which a
-    leader counts as lost.
+    ``deadman``: the arm is led while it is held. ``toggle``: each press engages, or releases and
+    hands back to a policy. ``hand_back``: each press hands back. ``record``: each press starts a
+    recording, or saves it. ``timeout_s``: silence after which a leader counts as lost.
     """
 
     leaders: dict[str, LeaderSpec]
     timeout_s: float
     deadman: Button | None = None
     toggle: Button | None = None
+    hand_back: Button | None = None
     record: Button | None = None
 
 
@@ -212,6 +218,8 @@ def _check_joint_leader(spec: JointLeaderSpec, where: str) -> None:
     if not (spec.align_within > 0 and spec.align_speed > 0):
         raise ValueError(f"{where}: 'align_within' and 'align_speed' must be positive")
     gripper = spec.gripper
+    if gripper is not None and bool(gripper.leader) == bool(gripper.topic):
+        raise ValueError(f"{where}.gripper: expected 'leader', a joint, or 'topic'")
     if gripper is not None and gripper.closed == gripper.open:
         raise ValueError(f"{where}.gripper: 'closed' and 'open' must differ, got {gripper.open}")
 

@@ -13,6 +13,8 @@
 # limitations under the License.
 """Simulated arm, control_node and teleop_node in processes of their own, led by a scripted arm."""
 
+import time
+
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.interfaces import ActionChunk
@@ -35,7 +37,8 @@ DEVICE = {
     'leaders': {'arm': {'joint_state': {
         'topic': '/leader', 'gripper': {'leader': 'handle', 'closed': 0.0, 'open': 1.0}}}},
     # A busy machine may lose half a second.
-    'timeout_s': 0.5, 'deadman': {'topic': '/pedal', 'button': 1}}
+    'timeout_s': 0.5, 'deadman': {'topic': '/pedal', 'button': 1},
+    'hand_back': {'topic': '/pedal', 'button': 2}}
 
 # So may the joint states, and what vouches for the images.
 PATIENT = SPEC.to_dict() | {'state_max_age_s': 1.0}
@@ -49,6 +52,7 @@ class Person(Peer):
     def __init__(self, domain: int) -> None:
         self.leader = LEADER_START.copy()
         self.handle, self.held, self.silent, self.walks = 1.0, 0, False, False
+        self.hands_back = 0
         self.leads: list[str] = []
         self.commands: list[np.ndarray] = []
         self.status: dict[str, str] = {}
@@ -67,6 +71,8 @@ class Person(Peer):
         self.arm = node.create_client(SetBool, '/control_node/arm')
         self.reset = node.create_client(Trigger, '/control_node/reset')
         self.engage = node.create_client(SetBool, '/teleop_node/engage')
+        self.hold = node.create_client(Trigger, '/teleop_node/hold')
+        self.hand_back = node.create_client(Trigger, '/teleop_node/hand_back')
         self._fresh = node.create_publisher(Time, 'autonomy/fresh_until', qos.SENSOR)
         node.create_timer(0.02, self._publish)
         node.create_timer(0.3, self._walk)
@@ -77,7 +83,7 @@ class Person(Peer):
         message = JointState(name=[*NAMES[:7], 'handle'])
         message.position = [*map(float, self.leader), self.handle]
         self._leader.publish(message)
-        self._pedal.publish(Joy(buttons=[0, self.held]))
+        self._pedal.publish(Joy(buttons=[0, self.held, self.hands_back]))
 
     def _walk(self) -> None:
         """Vouch for images and answer them, always, as a policy does that is not heard."""
@@ -146,7 +152,7 @@ def person(request, tmp_path_factory):
 @pytest.fixture
 def ready(person):
     """Give an armed arm that nobody leads by hand, and a leader at its start."""
-    person.held, person.silent, person.walks = 0, False, False
+    person.held, person.hands_back, person.silent, person.walks = 0, 0, False, False
     person.leader, person.handle = LEADER_START.copy(), 1.0
     wait_until(lambda: person.teleop.get('leaders') == '', 20.0, 'a leader')
     answers = []
@@ -163,6 +169,8 @@ def ready(person):
 def test_the_arm_follows_the_leader_only_while_the_pedal_is_held(ready):
     begin = ready.stand()
     ready.leader[0] += 0.2
+    if ready.with_policy:  # which leads from the start, and stands
+        ready.call(ready.hold, Trigger.Request())
     refused = ready.call(ready.engage, SetBool.Request(data=True))
     assert 'button 1 on /pedal is not held down' in refused.message
     ready.held = 1
@@ -175,7 +183,7 @@ def test_the_arm_follows_the_leader_only_while_the_pedal_is_held(ready):
                lambda: f'the goal {goal} (is {ready.place}, {ready.status})')
     wait_until(lambda: abs(ready.place[7]) < 1e-6, 20.0, 'a closed gripper')
     ready.held = 0
-    ready.wait_for('policy' if ready.with_policy else 'hold')
+    ready.wait_for('hold')
     ready.leader[0] -= 0.5
     np.testing.assert_allclose(ready.stand()[:7], goal, atol=1e-6)
 
@@ -194,21 +202,33 @@ def test_a_leader_that_falls_silent_holds_the_arm_and_says_so(ready):
 
 @pytest.mark.parametrize('person', [True], ids=['with_policy'], indirect=True)
 def test_a_person_takes_over_from_a_policy_and_hands_back(ready):
-    ready.call(ready.engage, SetBool.Request(data=False))
+    assert ready.call(ready.hand_back, Trigger.Request()).success
     ready.wait_for('policy')
     ready.walks = True
     begin = ready.place[0]
     wait_until(lambda: ready.place[0] > begin + 0.1, 20.0, lambda: f'a walk ({ready.status})')
+    held = ready.call(ready.engage, SetBool.Request(data=True))
+    assert held.success
+    assert held.message == ('the arm is held: button 1 on /pedal is not held down; hold it to '
+                            'engage')
+    ready.wait_for('hold')
+    taken = ready.stand()  # the policy goes on answering, and is not heard
     ready.held = 1
     ready.wait_for('intervention')
-    taken = ready.stand()  # the policy goes on answering, and is not heard
     ready.leader[1] += 0.1
     goal = taken[:7] + 0.1 * np.eye(7)[1]
     wait_until(lambda: np.abs(ready.place[:7] - goal).max() < 1e-6, 20.0,
                lambda: f'the goal {goal} (is {ready.place})')
     ready.held = 0
+    ready.wait_for('hold')
+    np.testing.assert_allclose(ready.stand()[:7], goal, atol=1e-6)
+    ready.hands_back = 1
     ready.wait_for('policy')
     wait_until(lambda: ready.place[0] > taken[0] + 0.1, 20.0, 'the policy to go on')
+    ready.held = 1
+    ready.wait_for('intervention')
+    ready.held = 0
+    ready.stand()
     assert ready.status['mode'] == 'running'
     assert ready.status['chunks_rejected'] == '0'
     # Apart in time by about 10 ms each, two commands are never further apart than the limits let.
@@ -216,6 +236,34 @@ def test_a_person_takes_over_from_a_policy_and_hands_back(ready):
     assert np.median(steps.max(axis=1)) < 0.011 * SPEC.limit_array('velocity').max()
     ready.walks = False
     ready.call(ready.arm, SetBool.Request(data=False))
+
+
+@pytest.mark.parametrize('person', [True], ids=['with_policy'], indirect=True)
+def test_an_arm_that_stopped_under_a_person_stands_when_it_is_armed_until_one_hands_back(ready):
+    ready.held = 1
+    ready.wait_for('intervention')
+    before = ready.stand()
+    ready.walks = True
+    ready.call(ready.arm, SetBool.Request(data=False))
+    ready.wait_for('idle')
+    refused = ready.call(ready.hand_back, Trigger.Request())
+    assert refused.message == 'control_node is not running: call its ~/arm first'
+    wait_until(lambda: ready.call(ready.arm, SetBool.Request(data=True)).success, 5.0, 'arming')
+    wait_until(lambda: (ready.teleop['control_running'], ready.teleop['lead']) == (
+        'true', 'idle'), 20.0, lambda: f'an arm that runs and nobody leads ({ready.teleop})')
+    time.sleep(1.0)  # three chunks of the policy
+    np.testing.assert_allclose(ready.place, before, atol=1e-6)
+    assert ready.call(ready.hand_back, Trigger.Request()).success
+    ready.wait_for('policy')
+    wait_until(lambda: ready.place[0] > before[0] + 0.1, 20.0, 'the policy to go on')
+    ready.call(ready.arm, SetBool.Request(data=False))
+    ready.wait_for('idle')  # nobody's rows while the arm is held
+
+
+@pytest.mark.parametrize('person', [False], ids=['alone'], indirect=True)
+def test_without_a_policy_nothing_can_be_handed_back(ready):
+    refused = ready.call(ready.hand_back, Trigger.Request())
+    assert refused.message == 'there is no policy to hand back to'
 
 
 def test_a_disarmed_arm_cannot_be_engaged(ready):

@@ -34,10 +34,13 @@ class GuidedArm:
         self.now_ns = T0
         self.commands = [HOME]
         self.velocities = np.zeros(8)
-        assert self.controller.arm(T0, self._state()) == ''
+        assert self.arm() == ''
 
     def _state(self) -> RobotState:
         return RobotState(self.now_ns, self.commands[-1], np.zeros(8))
+
+    def arm(self) -> str:
+        return self.controller.arm(self.now_ns, self._state())
 
     def engage(self) -> str:
         return self.session.engage(self.now_ns, self.commands[-1], self.velocities)

@@ -108,7 +108,7 @@ def test_a_silent_leader_is_lost():
 
 
 def test_a_gripper_that_holds_something_opens_only_after_the_handle_was_closed():
-    leader = joint_leader(gripper=GripperMap('handle', closed=0.0, open=-0.8))
+    leader = joint_leader(gripper=GripperMap(leader='handle', closed=0.0, open=-0.8))
     hear(leader, ARM, handle=-0.8)
     leader.engage(ARM, 0.0)
     assert leader.grip(0.0) == 0.0
@@ -118,6 +118,23 @@ def test_a_gripper_that_holds_something_opens_only_after_the_handle_was_closed()
     assert leader.grip(0.0) == pytest.approx(0.025)
     hear(leader, ARM, handle=-0.8)
     assert leader.grip(0.0) == 1.0
+
+
+def test_a_handle_with_a_topic_of_its_own_leads_the_gripper_and_is_missed_when_silent():
+    leader = joint_leader(gripper=GripperMap(topic='/handle', closed=20.0, open=100.0))
+    leader.hear(NAMES, ARM, 0)
+    assert leader.problem(0) == 'nothing received on /handle'
+    with pytest.raises(ValueError, match='/handle says nan; expected a finite number'):
+        leader.hear_handle(np.nan, 0)
+    leader.hear_handle(100.0, 0)
+    assert leader.engage(ARM, 0.0) == ''
+    assert leader.grip(0.0) == 0.0  # an open handle does not drop what the gripper holds
+    leader.hear_handle(10.0, 0)
+    assert leader.grip(0.0) == 0.0
+    leader.hear_handle(60.0, 0)
+    assert leader.grip(0.0) == pytest.approx(0.5)
+    leader.hear(NAMES, ARM, 250_000_000)
+    assert leader.problem(250_000_000) == 'nothing received on /handle for 0.25 s; limit 0.2 s'
 
 
 @settings(max_examples=20, deadline=None)

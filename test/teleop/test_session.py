@@ -15,7 +15,7 @@
 
 from faster_ros.interfaces import ActionChunk
 from faster_ros.teleop.joint_leader import JointLeader
-from faster_ros.teleop.session import Lead
+from faster_ros.teleop.session import Lead, PAUSED
 from faster_ros.teleop.teleop_spec import JointLeaderSpec
 from guided_arm import GuidedArm, HOME, MS, SPEC
 from hypothesis import given, settings, strategies as st
@@ -127,13 +127,13 @@ def test_a_hold_brings_a_moving_policy_to_rest_until_it_is_handed_back():
     arm = guided(with_policy=True)
     arm.controller.accept(policy_chunk(arm, speed=0.5), arm.now_ns)
     arm.run(600, lead(arm, lambda _: HOME[:7]))
-    arm.session.hold(arm.commands[-1], arm.velocities)
+    arm.session.hold(arm.commands[-1], arm.velocities, PAUSED)
     assert not arm.session.passes(arm.now_ns + MS)
     commands = arm.run(1000)
     assert_within_limits(commands)
     assert np.diff(commands[:, 0]).min() > -1e-4
     assert arm.velocities[0] == 0.0
-    assert arm.session.release(arm.now_ns) is not None
+    assert arm.session.hand_back(arm.now_ns) is not None
     assert arm.session.lead is Lead.POLICY
 
 
@@ -142,7 +142,7 @@ def test_handing_back_waits_for_what_the_policy_sees_from_then_on():
     assert arm.engage() == ''
     arm.run(500, lead(arm, lambda s: HOME[:7] + 0.2 * s))
     seen_before = arm.now_ns - 50 * MS
-    arm.controller.accept(arm.session.release(arm.now_ns), arm.now_ns)
+    arm.controller.accept(arm.session.hand_back(arm.now_ns), arm.now_ns)
     assert arm.session.lead is Lead.POLICY
     assert not arm.session.passes(seen_before)
     arm.run(1000)  # without an answer of the policy: it waits
@@ -161,7 +161,7 @@ def test_a_leader_that_is_lost_does_not_hand_back_to_the_policy():
     arm.run(500)
     assert arm.session.lead is Lead.HOLD
     assert not arm.session.passes(arm.now_ns)
-    assert arm.session.release(arm.now_ns) is not None
+    assert arm.session.hand_back(arm.now_ns) is not None
     assert arm.session.lead is Lead.POLICY
 
 
@@ -170,3 +170,54 @@ def test_a_leader_that_was_never_heard_is_refused():
     assert arm.engage() == 'nothing received on /leader'
     assert arm.session.lead is Lead.IDLE
     assert arm.session.tick(arm.now_ns) is None
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(-1.0, 1.0), st.booleans(), st.integers(1, 40))
+def test_releasing_a_leader_holds_the_arm_with_a_policy_as_without(speed, with_policy, periods):
+    arm = guided(with_policy)
+    assert arm.engage() == ''
+    arm.run(20 * periods, lead(arm, lambda s: HOME[:7] + speed * s * np.eye(7)[0]))
+    arm.session.release()
+    assert arm.session.lead is Lead.HOLD
+    assert not arm.session.passes(arm.now_ns + MS)
+    commands = arm.run(1500)
+    assert_within_limits(commands)
+    np.testing.assert_allclose(arm.velocities, np.zeros(8), atol=1e-9)
+    assert arm.status.mode == 'running'
+    assert np.abs(arm.commands[-1] - arm.session.target).max() < 1e-9
+
+
+def test_a_policy_that_is_taken_over_by_a_leader_that_cannot_lead_yet_is_held():
+    arm = GuidedArm(JointLeader(SPEC, JointLeaderSpec('/leader'), 0.2), with_policy=True)
+    arm.controller.accept(policy_chunk(arm, speed=0.5), arm.now_ns)
+    arm.run(600)
+    assert arm.engage() == 'nothing received on /leader'
+    assert (arm.session.lead, arm.session.reason) == (Lead.HOLD, 'nothing received on /leader')
+    assert_within_limits(arm.run(1000))
+    assert arm.velocities[0] == 0.0
+
+
+def test_after_a_gate_in_a_persons_lead_nobody_leads_until_one_engages_or_hands_back():
+    arm = guided(with_policy=True)
+    assert arm.engage() == ''
+    arm.run(300, lead(arm, lambda s: HOME[:7] + 0.3 * s))
+    arm.controller.trip('tracking_error', 'a test', arm.now_ns)
+    arm.session.stop('control_node is not running')
+    assert arm.session.lead is Lead.IDLE
+    arm.run(1000)
+    assert arm.arm() == ''
+    assert arm.session.tick(arm.now_ns) is None
+    assert not arm.session.passes(arm.now_ns + MS)
+    assert arm.status.waiting
+    assert arm.session.hand_back(arm.now_ns) is None
+    assert arm.session.passes(arm.now_ns + MS)
+
+
+def test_a_gate_in_the_policys_lead_leaves_it_the_lead_unless_a_person_takes_it():
+    arm = guided(with_policy=True)
+    arm.session.stop('control_node is not running')
+    assert arm.session.lead is Lead.POLICY
+    arm.session.take_from_policy('control_node is not running')
+    assert arm.session.lead is Lead.IDLE
+    assert not arm.session.passes(arm.now_ns + MS)

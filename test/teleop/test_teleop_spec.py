@@ -53,6 +53,8 @@ def test_a_leader_for_an_arm_that_the_robot_has_not_is_named():
      "'1' needs an axis, or the buttons plus and minus"),
     ({'leaders': {'arm': {'joint_state': {'topic': '/l', 'follow': 'fast'}}}},
      "expected one of relative, absolute, got 'fast'"),
+    ({'leaders': {'arm': {'joint_state': {'topic': '/l', 'gripper': {'closed': 0, 'open': 1}}}}},
+     "arm.joint_state.gripper: expected 'leader', a joint, or 'topic'"),
 ])
 def test_a_wrong_entry_is_named_with_the_file(tmp_path, change, problem):
     data = yaml.safe_load(config_path('config/teleop/gamepad.yaml').read_text())
@@ -72,5 +74,16 @@ def test_a_button_that_is_held_at_the_start_was_not_pressed():
     button = PressedButton('/joy', 1)
     assert [button.hear([0, held], 0) for held in (1, 1, 0, 1, 1, 0, 1)] == [
         False, False, False, True, False, False, True]
-    with pytest.raises(ValueError, match='/joy reports 1 buttons; expected one with the number 1'):
+
+
+def test_the_first_press_of_a_button_that_was_not_reported_before_counts():
+    button = PressedButton('/joy', 1)
+    for buttons in ([], [1]):
+        with pytest.raises(ValueError, match=f'/joy reports {len(buttons)} buttons so far; the '
+                                             'one with the number 1 counts as released'):
+            button.hear(buttons, 0)
+        assert button.held is False
+    assert button.hear([1, 1], 0)
+    with pytest.raises(ValueError, match='counts as released'):
         button.hear([0], 0)
+    assert not button.held
