@@ -35,7 +35,17 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.nodes import diagnostics, qos
 from faster_ros.nodes.parameters import declare, parameter
 from faster_ros.nodes.spinning import run_node
-from faster_ros.teleop.keys import cue, decode, KeyStick
+from faster_ros.teleop.keys import (
+    calls,
+    ENGAGE,
+    HAND_BACK,
+    HOLD,
+    KeyDecoder,
+    KeyStick,
+    leader,
+    Repeats,
+)
+from faster_ros.teleop.terminal import cue, HELP, notices, status_line
 import rclpy
 from rclpy.node import Node
 from sensor_msgs.msg import Joy
@@ -44,8 +54,6 @@ from std_srvs.srv import SetBool, Trigger
 
 _RATE_HZ = 30.0
 _BELLS = {'recording': 1, 'episode': 2}  # by the first word of a cue; others ring 3 times
-_HELP = ('tab take over / release, space rest, -> begin / save, <- discard and redo, y / n mark, '
-         'Esc stop, e arm, q leave')
 
 
 @dataclass(frozen=True)
@@ -70,19 +78,22 @@ class KeysNode(Node):
             raise ValueError('keys_node reads keys; start it in a terminal of its own')
         self._terminal = termios.tcgetattr(sys.stdin)
         tty.setcbreak(sys.stdin)
-        self._stick = KeyStick()
-        self._recorder: dict[str, str] = {}
+        self._decoder, self._repeats, self._stick = KeyDecoder(), Repeats(), KeyStick()
         self._control: dict[str, str] = {}
-        self._lead = self._before_hold = ''
-        self._said = _HELP
+        self._teleop: dict[str, str] = {}
+        self._recorder: dict[str, str] = {}
+        self._noticed: dict[str, str] = {}
+        self._lead = self._before_hold = self._said = ''
         self._joy = self.create_publisher(Joy, '/keyboard', qos.STATUS)
         self.create_subscription(Header, 'teleop_node/lead', self._on_lead, qos.LATCHED)
-        for node, kept in (('recorder_node', self._recorder), ('control_node', self._control)):
+        for node, kept in (('control_node', self._control), ('teleop_node', self._teleop),
+                           ('recorder_node', self._recorder)):
             self.create_subscription(DiagnosticStatus, f'{node}/status', self._keep(kept),
                                      qos.STATUS)
         self._asked: dict[str, Any] = {
             name: self.create_client(kind, name) for name, kind in _services().items()}
         self.create_timer(1.0 / _RATE_HZ, self._tick)
+        self._say(HELP)
 
     def stop(self) -> None:
         """Give the terminal back."""
@@ -113,55 +124,63 @@ class KeysNode(Node):
         self._lead = message.frame_id
 
     def _tick(self) -> None:
-        while select.select([sys.stdin], [], [], 0.0)[0]:
-            text = os.read(sys.stdin.fileno(), 64).decode(errors='ignore')
-            for key in decode(text):
-                self._press(key)
-            if not text:
-                break
+        for key in self._decoder.read(self._typed(), self._now_ns()):
+            self._press(key)
         if not self.context.ok():  # 'q' was pressed
             return
         axes, buttons = self._stick.read(self._now_ns())
         self._joy.publish(Joy(axes=axes, buttons=buttons))
-        line = status_line(self._lead, self._control, self._recorder, self._said)
+        statuses = self._control, self._teleop, self._recorder
+        before, self._noticed = self._noticed, notices(*statuses)
+        for subject, text in self._noticed.items():
+            if text != before.get(subject, '') and text not in self._said:
+                self._say(f'{subject}: {text}')
+        line = status_line(self._lead, *statuses)
         width = shutil.get_terminal_size().columns - 1
         sys.stdout.write(f'\r\x1b[K{line[:width]}')
         sys.stdout.flush()
+
+    def _typed(self) -> str:
+        text = ''
+        while select.select([sys.stdin], [], [], 0.0)[0]:
+            read = os.read(sys.stdin.fileno(), 64).decode(errors='ignore')
+            if not read:
+                break
+            text += read
+        return text
+
+    def _say(self, text: str) -> None:
+        """Write above the line that goes on."""
+        self._said = text
+        sys.stdout.write(f'\r\x1b[K{text}\n')
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
     def _press(self, key: str) -> None:
-        if self._stick.press(key, self._now_ns()):
+        now_ns = self._now_ns()
+        held = self._repeats.hear(key, now_ns)
+        if self._stick.press(key, now_ns):
             return
-        idle = self._recorder.get('recording', 'idle') == 'idle'
-        hold = self._lead == 'hold'
-        calls: dict[str, tuple[str, bool | None]] = {
-            'tab': ('teleop_node/engage', self._lead not in ('human', 'intervention')),
-            'space': (('teleop_node/engage', self._before_hold != 'policy') if hold
-                      else ('teleop_node/hold', None)),
-            'right': (f"recorder_node/{'start' if idle else 'save'}", None),
-            'left': ('recorder_node/re_record', None),
-            'y': ('recorder_node/mark_success', None), 'n': ('recorder_node/mark_failure', None),
-            'escape': ('control_node/stop', None), 'e': ('control_node/arm', True)}
-        if key in calls:
-            self._call(*calls[key])
-        if key == 'escape' and not idle:
-            self._call('recorder_node/stop')
         if key == 'q':
             rclpy.try_shutdown()
+        elif key == 'h':
+            self._say(HELP)
+        for call in calls(key, held, leader(self._lead, self._teleop), self._before_hold,
+                          self._teleop, self._recorder):
+            self._call(*call)
 
     def _call(self, name: str, value: bool | None = None) -> None:
         """Ask for a service; what it answers is said."""
         client = self._asked[name]
         if not client.service_is_ready():
-            self._said = f'{name} is not there'
+            self._say(f'{name} is not there')
             return
         request = Trigger.Request() if value is None else SetBool.Request(data=value)
 
         def on_answer(future: Any) -> None:
             answer = future.result()
-            self._said = answer.message or f"{name}: {'done' if answer.success else 'refused'}"
+            self._say(answer.message or f"{name}: {'done' if answer.success else 'refused'}")
 
         client.call_async(request).add_done_callback(on_answer)
 
@@ -169,24 +188,7 @@ class KeysNode(Node):
 def _services() -> dict[str, Any]:
     jobs = ('start', 'save', 're_record', 'mark_success', 'mark_failure', 'stop')
     return {**{f'recorder_node/{job}': Trigger for job in jobs}, 'control_node/stop': Trigger,
-            'teleop_node/hold': Trigger, 'teleop_node/engage': SetBool,
-            'control_node/arm': SetBool}
-
-
-def status_line(lead: str, control: dict[str, str], recorder: dict[str, str], said: str) -> str:
-    """Return what a person sees: who leads, the episode, rates, losses, the disk."""
-    rates = ' '.join(f'{name.removesuffix("_rate_hz")} {float(value):.0f}'
-                     for name, value in recorder.items() if name.endswith('_rate_hz'))
-    lost = sum(int(value) for name, value in recorder.items()
-               if name.endswith(('_missed', '_dropped', '_unused')))
-    parts = [f"arm {control.get('mode', '?')}", f"lead {lead or '?'}",
-             f"{recorder.get('recording', '?')} episode {recorder.get('episodes', '?')}"]
-    if 'seconds' in recorder:
-        parts += [f"{float(recorder['seconds']):.0f} s",
-                  f"disk {float(recorder['disk_free_gb']):.0f} GB"]
-    if rates:
-        parts += [f'lost {lost}', f'Hz {rates}']  # a narrow terminal cuts the end off
-    return ' | '.join([*parts, said])
+            HOLD: Trigger, HAND_BACK: Trigger, ENGAGE: SetBool, 'control_node/arm': SetBool}
 
 
 def main(args: list[str] | None = None) -> None:
