@@ -23,14 +23,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
     from faster_ros.data.recordings import Recording
-    from faster_ros.training.compare_tokenizers import Maker, Measured
+    from faster_ros.tokenizer.faster_vq import FASTerVQ
+    from faster_ros.training.compare_tokenizers import Comparison, Split
 
-# The budget of a fit of FASTerVQ, which reading, measuring and reporting come on top of, and
-# the chunks it is fitted to.
-_SECONDS, _CHUNKS = 480.0, 12_000
-_QUICK_SECONDS, _QUICK_CHUNKS = 30.0, 4000
+_SECONDS = 480.0  # of a fit of FASTerVQ; reading, measuring and reporting come on top
 _SIZES = {'tiny': (48, 1), '8m': (256, 4), '13m': (320, 4)}  # width, layers of either side
-_QUICK_EFFORT = 0.05  # share of the training steps of the published networks
+_DEVICES = ('auto', 'cpu', 'cuda')
 
 
 def main(argv: Sequence[str]) -> int:
@@ -100,6 +98,8 @@ def _add_reports(compare: argparse.ArgumentParser, ablate: argparse.ArgumentPars
                         help='the form that `fit` makes: width of slots, augmentation')
     ablate.add_argument('--steps', type=int, default=1500,
                         help='training steps of each variant, of 128 chunks (%(default)s)')
+    ablate.add_argument('--device', choices=_DEVICES, default='auto',
+                        help='where variants are trained; with --small-data always the CPU')
     ablate.add_argument('--out', type=Path, default=Path('out/tokenizer_ablate'),
                         help='folder of the table as Markdown, CSV and JSON (%(default)s)')
     apply.add_argument('--tokenizer', type=Path, required=True, metavar='DIR',
@@ -113,8 +113,10 @@ def _add_reports(compare: argparse.ArgumentParser, ablate: argparse.ArgumentPars
 
 
 def _add_training(train: argparse.ArgumentParser) -> None:
+    from faster_ros.tokenizer.config import ENCODERS, TokenizerConfig
+
     train.add_argument('--out', type=Path, required=True,
-                       help='folder of the tokenizer and its report')
+                       help='folder of the tokenizer, its report and the state for --resume')
     train.add_argument('--size', choices=list(_SIZES), default='8m',
                        help='parameters; the paper has 8m for one arm and 13m for a whole body, '
                             'tiny is for a CPU (%(default)s)')
@@ -126,69 +128,109 @@ def _add_training(train: argparse.ArgumentParser) -> None:
                        help='peak, after 1000 steps of warm-up (%(default)g)')
     train.add_argument('--codes', type=int, default=4096, metavar='K',
                        help='codes of each level (%(default)s)')
-    train.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
+    train.add_argument('--levels', type=int, default=TokenizerConfig.levels, metavar='N',
+                       help='residual levels (%(default)s)')
+    train.add_argument('--code-dim', type=int, default=TokenizerConfig.code_dim, metavar='N',
+                       help='numbers that a code is looked up by (%(default)s)')
+    train.add_argument('--encoder', choices=ENCODERS, default=TokenizerConfig.encoder,
+                       help='of the encoder and of its mirror (%(default)s)')
+    train.add_argument('--dropout', type=float, default=TokenizerConfig.quantizer_dropout,
+                       metavar='SHARE',
+                       help='share of chunks that learn with fewer levels (%(default)g)')
+    train.add_argument('--device', choices=_DEVICES, default='auto')
+    train.add_argument('--save-every', type=int, default=1000, metavar='STEPS',
+                       help='how often the held-out error is measured and the state saved '
+                            '(%(default)s)')
+    train.add_argument('--resume', action='store_true',
+                       help='go on with an interrupted training in --out')
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from faster_ros.training.compare_tokenizers import compare, summarise
+    from faster_ros.training.compare_tokenizers import compare
+    from faster_ros.training.compared_tokenizers import (
+        chosen,
+        pca_and_faster,
+        published,
+        rebuilt,
+    )
 
+    makers = published(options.fast_plus)  # first: a wrong file is told before data are read
     recording, remarks = _read(options)
-    makers = _chosen([*_published(options.fast_plus), *_rebuilt(recording, options),
-                      *_at_equal_size(recording, options)], options.methods)
-    results = compare(recording, makers, options.horizon, options.seeds)
-    _write_outcome(options, recording, [summarise(result) for result in results], results, remarks)
+    makers += [*rebuilt(recording, options.horizon, options.quick),
+               *pca_and_faster(recording, options.horizon, options.seconds, options.quick)]
+    comparison = compare(recording, chosen(makers, options.methods), options.horizon,
+                         options.seeds)
+    _write_outcome(options, recording, comparison, remarks)
     return 0
 
 
 def _fit(options: argparse.Namespace) -> int:
     from faster_ros.data.recordings import horizon_rows
-    from faster_ros.training.compare_tokenizers import compare, split_episodes, summarise
+    from faster_ros.training.compare_tokenizers import compare, split_episodes
+    from faster_ros.training.compared_tokenizers import pca_and_faster
     from faster_ros.training.small_data import SmallDataFasterVq
-    from faster_ros.training.tokenizer_folder import FittedTokenizer, save_tokenizer
 
     recording, remarks = _read(options)
-    pca, faster = _at_equal_size(recording, options)
+    pca, faster = pca_and_faster(recording, options.horizon, options.seconds, options.quick)
     fitted = faster(0)
     assert isinstance(fitted, SmallDataFasterVq)
-    results = compare(recording, [pca, lambda _: fitted], options.horizon, 1)
-    assert fitted.model is not None
+    name = fitted.spec.name
+    comparison = compare(recording, [pca, lambda _: fitted], options.horizon, 1)
+    if fitted.model is None:
+        raise ValueError(f'{name} could not be fitted: {comparison.failed[name]}')
     split = split_episodes(recording, horizon_rows(recording.rate_hz, options.horizon), 0)
-    save_tokenizer(options.out, FittedTokenizer(fitted.model, split.normaliser, recording.names,
-                                                recording.rate_hz))
+    _save(options.out, fitted.model, split, recording)
     remarks += fitted.log
+    held_out = ', '.join(str(recording.numbers[place]) for place in split.held_out)
     remarks.append(f'fitted to all episodes but {len(split.held_out)}, on which it was measured: '
-                   f'{", ".join(map(str, split.held_out))}')
-    _write_outcome(options, recording, [summarise(result) for result in results], results, remarks)
+                   f'{held_out}')
+    _write_outcome(options, recording, comparison, remarks, name)
     print(f'The tokenizer is in {options.out}')
     return 0
 
 
-def _train(options: argparse.Namespace) -> int:
-    from faster_ros.data.recordings import horizon_rows
-    from faster_ros.training.compare_tokenizers import measure, split_episodes, summarise
-    from faster_ros.training.data_parallel import DataParallel
-    from faster_ros.training.grid_tokenizer import GridFasterVq, paper_config
+def _save(folder: Path, model: FASTerVQ, split: Split, recording: Recording) -> None:
     from faster_ros.training.tokenizer_folder import FittedTokenizer, save_tokenizer
-    from faster_ros.training.train_tokenizer import TokenizerTraining
 
-    _check_positive(options, 'steps', 'batch_size', 'codes')
+    save_tokenizer(folder, FittedTokenizer(model, split.normaliser, recording.names,
+                                           recording.rate_hz, recording.source, recording.robot))
+
+
+def _train(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from faster_ros.data.recordings import horizon_rows
+    from faster_ros.training.compare_tokenizers import Comparison, measure, split_episodes
+    from faster_ros.training.data_parallel import DataParallel
+    from faster_ros.training.grid_tokenizer import GridFasterVq, paper_config, too_many_codes
+    from faster_ros.training.train_tokenizer import Saving, TokenizerTraining
+
+    _check_positive(options, 'steps', 'batch_size', 'codes', 'levels', 'code_dim', 'save_every')
     recording, remarks = _read(options)
-    processes = DataParallel.start(options.device)
-    config = paper_config(recording, options.horizon, *_SIZES[options.size], options.codes)
+    config = replace(
+        paper_config(recording, options.horizon, *_SIZES[options.size], options.codes),
+        levels=options.levels, code_dim=options.code_dim, encoder=options.encoder,
+        quantizer_dropout=options.dropout)
     training = TokenizerTraining(options.steps, options.batch_size, options.learning_rate,
                                  weight_decay=0.1, warmup_steps=min(1000, options.steps))
-    trained = GridFasterVq(f'FASTerVQ {options.size}', config, training, processes=processes)
     split = split_episodes(recording, horizon_rows(recording.rate_hz, options.horizon), 0)
+    warnings = too_many_codes(config.codebook_size, len(split.train))
+    for warning in warnings:
+        print(warning)
+    processes = DataParallel.start(options.device)
+    trained = GridFasterVq(f'FASTerVQ {options.size}', config, training, processes=processes,
+                           saving=Saving(options.out, options.save_every, options.resume))
     start = perf_counter()
-    trained.fit(split.train)
+    try:
+        trained.fit(split.train)
+    finally:
+        processes.stop()
     seconds = perf_counter() - start
-    processes.stop()
     if processes.first:
         assert trained.model is not None
-        save_tokenizer(options.out, FittedTokenizer(trained.model, split.normaliser,
-                                                    recording.names, recording.rate_hz))
+        _save(options.out, trained.model, split, recording)
         result = measure(trained, split, recording, seconds)
-        _write_outcome(options, recording, [summarise([result])], [[result]], remarks)
+        _write_outcome(options, recording, Comparison([[result]]), remarks + warnings)
         print(f'The tokenizer is in {options.out}')
     return 0
 
@@ -202,16 +244,18 @@ def _check_positive(options: argparse.Namespace, *names: str) -> None:
 
 def _apply(options: argparse.Namespace) -> int:
     from faster_ros.training.apply_tokenizer import apply_tokenizer
-    from faster_ros.training.compare_tokenizers import summarise
+    from faster_ros.training.compare_tokenizers import Comparison
     from faster_ros.training.tokenizer_folder import load_tokenizer
 
     fitted = load_tokenizer(options.tokenizer)
+    rows = fitted.model.config.action_horizon
     options.horizon = fitted.horizon_s
-    recording, remarks = _read(options)
+    recording, remarks = _read(options, rows)
+    options.horizon = rows / recording.rate_hz  # longer than fitted where the rate is lower
     result, warnings = apply_tokenizer(fitted, recording, options.zero_shot)
     for warning in warnings:
         print(warning)
-    _write_outcome(options, recording, [summarise([result])], [[result]], remarks + warnings)
+    _write_outcome(options, recording, Comparison([[result]]), remarks + warnings)
     return 0
 
 
@@ -219,97 +263,33 @@ def _ablate(options: argparse.Namespace) -> int:
     from faster_ros.evaluation import tokenizer_report
     from faster_ros.training.ablate_tokenizer import ablation_makers, small_data_makers
     from faster_ros.training.compare_tokenizers import compare, summarise
+    from faster_ros.training.data_parallel import DataParallel
 
     _check_positive(options, 'steps')
     recording, _ = _read(options)
     makers = (small_data_makers(recording, options.horizon) if options.small_data
-              else ablation_makers(recording, options.horizon, options.steps))
-    results = compare(recording, makers, options.horizon, options.seeds)
-    rows = [summarise(result) for result in results]
+              else ablation_makers(recording, options.horizon, options.steps,
+                                   DataParallel.start(options.device)))
+    comparison = compare(recording, makers, options.horizon, options.seeds)
+    rows = [summarise(result) for result in comparison.results]
     budget = (f'the form for small data, {options.seeds} seeds' if options.small_data else
               f'{options.steps} steps of 128 chunks for each variant, {options.seeds} seeds')
     print(tokenizer_report.write_ablation(options.out, rows, budget))
-    print(f'The table is in {options.out}')
+    print(*comparison.failures, f'The table is in {options.out}', sep='\n')
     return 0
 
 
-def _published(fast_plus: Path | None) -> list[Maker]:
-    """Return the published tokenizers at their published sizes."""
-    from faster_ros.tokenizer.baselines.binning import Binning
-    from faster_ros.tokenizer.baselines.bspline import BSplines
-    from faster_ros.tokenizer.baselines.fast import Fast, FastPlus
-    from faster_ros.tokenizer.baselines.zonal_dct import ZonalDct
+def _read(options: argparse.Namespace, rows: int | None = None) -> tuple[Recording, list[str]]:
+    """
+    Read the recording; print what was left out of it, and return that too.
 
-    makers: list[Maker] = [
-        lambda _: Binning(), lambda _: ZonalDct(), lambda _: BSplines(5), lambda _: BSplines(10),
-        lambda _: Fast(5.0), lambda _: Fast(10.0),
-    ]
-    if fast_plus is not None:
-        makers.append(lambda _: FastPlus(fast_plus))
-    return makers
-
-
-def _rebuilt(recording: Recording, options: argparse.Namespace) -> list[Maker]:
-    """Return the published tokenizers that are trained or fitted to as many tokens and codes."""
-    from faster_ros.data.recordings import horizon_rows
-    from faster_ros.tokenizer.baselines.at_equal_size import makers
-    from faster_ros.training.compare_tokenizers import split_episodes
-    from faster_ros.training.small_data import code_layout, codebook_size
-
-    slots, levels = code_layout(len(recording.names))
-    horizon = horizon_rows(recording.rate_hz, options.horizon)
-    size = codebook_size(len(split_episodes(recording, horizon, 0).train))
-    return makers(recording.groups, slots * levels, size,
-                  _QUICK_EFFORT if options.quick else 1.0)
-
-
-def _chosen(makers: list[Maker], names: Sequence[str] | None) -> list[Maker]:
-    """Return the makers of tokenizers with one of the names in theirs; all without names."""
-    if names is None:
-        return makers
-    known = [make(0).spec.name for make in makers]
-    for name in names:
-        if not any(name.lower() in other.lower() for other in known):
-            raise ValueError(f'--methods: expected part of one of {", ".join(known)}; '
-                             f'got {name}')
-    return [make for make, other in zip(makers, known)
-            if any(name.lower() in other.lower() for name in names)]
-
-
-def _at_equal_size(recording: Recording, options: argparse.Namespace) -> tuple[Maker, Maker]:
-    """Return PCA k-means, in its better layout, and FASTerVQ with equal tokens and codes."""
-    from faster_ros.data.recordings import horizon_rows
-    from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
-    from faster_ros.training.compare_tokenizers import split_episodes
-    from faster_ros.training.small_data import (
-        code_layout,
-        codebook_size,
-        SmallDataFasterVq,
-        SmallDataSettings,
-    )
-
-    slots, levels = code_layout(len(recording.names))
-    pca_slots, pca_levels = {12: (6, 2)}.get(slots * levels, (slots, levels))
-    horizon = horizon_rows(recording.rate_hz, options.horizon)
-    size = codebook_size(len(split_episodes(recording, horizon, 0).train))
-    seconds = min(options.seconds, _QUICK_SECONDS) if options.quick else options.seconds
-    chunks = _QUICK_CHUNKS if options.quick else _CHUNKS
-    groups = recording.groups
-    return (
-        lambda seed: PcaResidualKMeans(pca_slots, pca_levels, size, seed=seed),
-        lambda seed: SmallDataFasterVq(
-            SmallDataSettings(slots, levels, size, seconds, chunks, not options.quick, seed),
-            groups),
-    )
-
-
-def _read(options: argparse.Namespace) -> tuple[Recording, list[str]]:
-    """Read the recording; print what was left out of it, and return that too."""
+    ``rows``: those of a chunk of a fitted tokenizer, for which an episode is enough.
+    """
     from faster_ros.data.recordings import read_recording, Reading
 
-    recording = read_recording(
-        options.data, options.horizon,
-        Reading(options.rate, options.feature, tuple(options.topic)))
+    reading = Reading(options.rate, options.feature, tuple(options.topic), rows,
+                      2 if rows is None else 1)
+    recording = read_recording(options.data, options.horizon, reading)
     print(f'{len(recording.episodes)} episodes, {recording.rows} rows of {len(recording.names)} '
           f'columns at {recording.rate_hz:g} Hz')
     remarks = [f'episode {item.episode} ({item.where}) is left out: {item.reason}'
@@ -323,21 +303,23 @@ def _read(options: argparse.Namespace) -> tuple[Recording, list[str]]:
     return recording, remarks
 
 
-def _write_outcome(options: argparse.Namespace, recording: Recording,
-                   rows: list[dict[str, object]], results: list[list[Measured]],
-                   remarks: list[str]) -> None:
+def _write_outcome(options: argparse.Namespace, recording: Recording, comparison: Comparison,
+                   remarks: list[str], saved: str = '') -> None:
     """Print the table and the recommendation and write the files."""
     from faster_ros.evaluation import tokenizer_report
+    from faster_ros.training.compare_tokenizers import summarise
 
+    rows = [summarise(result) for result in comparison.results]
     title = f'Tokenizers on {", ".join(path.stem for path in options.data)}'
-    tokenizer_report.write_outcome(
+    advice = tokenizer_report.write_outcome(
         options.out,
         {'title': title, 'names': recording.names, 'rate_hz': recording.rate_hz,
-         'remarks': remarks, 'excluded': len(recording.excluded),
+         'remarks': comparison.failures + remarks, 'excluded': len(recording.excluded),
+         'failed': comparison.failed,
          'subtitle': f'{len(recording.episodes)} episodes, {len(recording.names)} columns at '
                      f'{recording.rate_hz:g} Hz, chunks of {options.horizon:g} s, '
                      f'{rows[0]["seeds"]} splits by episode'},
-        rows, {str(row['name']): result[-1].pictures for row, result in zip(rows, results)})
+        rows, {str(row['name']): result[-1].pictures
+               for row, result in zip(rows, comparison.results)}, saved)
     print(tokenizer_report.table_text(rows))
-    print(tokenizer_report.recommend(rows)[1])
-    print(f'The report is {options.out / "report.html"}')
+    print(*comparison.failures, advice, f'The report is {options.out / "report.html"}', sep='\n')

@@ -15,12 +15,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from faster_ros.interfaces import FloatArray
 import numpy as np
 
+QUANTILE = 0.01  # cut off at each end for the normalised range (paper appendix A.2)
 _SMALLEST_RANGE = 1e-6
 
 
@@ -73,3 +75,15 @@ class Normaliser:
     def from_dict(data: dict[str, Any]) -> Normaliser:
         """Build from ``to_dict``."""
         return Normaliser(np.array(data['low']), np.array(data['high']))
+
+
+def full_range_columns(rows: FloatArray, grippers: Sequence[int]) -> list[int]:
+    """
+    Return the columns of rows (N, D) that are normalised by their full range.
+
+    Grippers, and columns that hardly ever leave one value, as a rare gripper does: these have no
+    quantile range.
+    """
+    low, high = np.quantile(rows, [QUANTILE, 1 - QUANTILE], axis=0)
+    rare = (high - low <= _SMALLEST_RANGE) & (np.ptp(rows, axis=0) > _SMALLEST_RANGE)
+    return sorted({*grippers, *np.flatnonzero(rare).tolist()})

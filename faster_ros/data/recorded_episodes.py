@@ -23,7 +23,7 @@ import numpy as np
 
 _GAP_PERIODS = 5.0  # a pause of more periods separates episodes: nothing is invented inside it
 _GAP_SECONDS = 0.2
-_SAME_RATE = 1e-3
+SAME_RATE = 1e-3  # share by which two rates may differ and be one
 _FINGERS = ('finger', 'knuckle')  # what Franka's and Robotiq's drivers call a gripper's joint
 _OF_A_HAND = ('hand', 'thumb', 'index', 'middle', 'ring', 'little', 'pinky')
 
@@ -93,7 +93,7 @@ def sampled(times: FloatArray, rows: FloatArray, names: Sequence[str],
 
 def at_rate(episode: Episode, names: Sequence[str], rate_hz: float) -> Episode:
     """Return an episode at ``rate_hz``; one that has this rate stays as it is."""
-    if abs(episode.rate_hz / rate_hz - 1) < _SAME_RATE or len(episode.rows) < 2:
+    if abs(episode.rate_hz / rate_hz - 1) < SAME_RATE or len(episode.rows) < 2:
         return replace(episode, rate_hz=rate_hz)
     times = np.arange(len(episode.rows)) / episode.rate_hz
     wanted = ticks(0.0, times[-1], rate_hz)

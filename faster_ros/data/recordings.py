@@ -14,28 +14,33 @@
 """
 Recorded actions for fitting tokenizers, from any reader, checked before use.
 
-Nothing is repaired: what cannot be used is left out by episode, with a reason, or is an error.
+Nothing is repaired but the signs of quaternions, which say nothing: what cannot be used is left
+out by episode, with a reason, or is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-import re
 
 from faster_ros.data.bag_reader import bags_in, read_bags
-from faster_ros.data.lerobot_reader import is_lerobot, read_lerobot
-from faster_ros.data.normalisation import Normaliser
+from faster_ros.data.column_groups import groups_of, rotations_of
+from faster_ros.data.lerobot_reader import is_lerobot, read_info, read_lerobot
+from faster_ros.data.normalisation import full_range_columns, Normaliser, QUANTILE
 from faster_ros.data.npz_reader import read_npz
-from faster_ros.data.recorded_episodes import at_rate, Episode, is_gripper, RecordedEpisodes
-from faster_ros.data.rotations import WIDTHS
+from faster_ros.data.recorded_episodes import (
+    at_rate,
+    Episode,
+    is_gripper,
+    RecordedEpisodes,
+    SAME_RATE,
+)
+from faster_ros.data.rotations import steady_signs
+from faster_ros.data.value_faults import wide_notes, with_faults
 from faster_ros.interfaces import FloatArray
 import numpy as np
 
-_QUANTILE = 0.01  # cut off at each end for the normalised range (paper appendix A.2)
-_WILD = 1000.0  # usual ranges from the middle at which a value can be no motion of the arm
-_USUAL = 0.1  # cut off at each end for the usual range: short logs have their outliers inside 1 %
 _SMALLEST_RANGE = 1e-6
 
 
@@ -51,26 +56,37 @@ class Exclusion:
 @dataclass(frozen=True)
 class Reading:
     """
-    What to read where there is a choice.
+    What to read where there is a choice, and how much is enough.
 
     ``rate_hz``: the rate that episodes are resampled to, None for that of the recording;
     ``feature``: of a LeRobotDataset; ``topics``: of bags, empty where there is only one.
+    ``rows``: those of a chunk where a tokenizer has fixed them, whatever the rate. ``episodes``:
+    the fewest that will do; a fit takes two, one to fit and one to test on.
     """
 
     rate_hz: float | None = None
     feature: str = 'action'
     topics: tuple[str, ...] = ()
+    rows: int | None = None
+    episodes: int = 2
 
 
 @dataclass(frozen=True)
 class Recording:
-    """``episodes``: (rows, D) each, all finite; ``excluded``: what was left out and why."""
+    """
+    ``episodes``: (rows, D) each, all finite; ``excluded``: what was left out and why.
+
+    ``source``: the feature or the topics that were read, where there was a choice; ``robot``: the
+    name that LeRobotDatasets give it.
+    """
 
     episodes: list[FloatArray]
     names: list[str]
     rate_hz: float
     excluded: list[Exclusion]
     notes: list[str]
+    source: str = ''
+    robot: str = ''
 
     @property
     def rows(self) -> int:
@@ -78,22 +94,34 @@ class Recording:
         return sum(len(episode) for episode in self.episodes)
 
     @property
+    def numbers(self) -> list[int]:
+        """Return which of all episodes, counted from 0, are used."""
+        left_out = {item.episode for item in self.excluded}
+        every = range(len(self.episodes) + len(left_out))
+        return [number for number in every if number not in left_out]
+
+    @property
     def grippers(self) -> list[int]:
         """Return the columns that are named after a gripper."""
         return [column for column, name in enumerate(self.names) if is_gripper(name)]
 
     @property
+    def binary(self) -> list[int]:
+        """Return the columns that open and close: grippers, and those with two values only."""
+        rows = np.concatenate(self.episodes)
+        low, high = rows.min(0), rows.max(0)
+        two = ((rows == low) | (rows == high)).all(0) & (low < high)
+        return sorted({*self.grippers, *np.flatnonzero(two).tolist()})
+
+    @property
     def groups(self) -> dict[str, list[int]]:
         """Return the physical groups that the names of the columns tell apart."""
-        kinds = [_kind(name) for name in self.names]
-        return {kind: [column for column, other in enumerate(kinds) if other == kind]
-                for kind in dict.fromkeys(kinds)}
+        return groups_of(self.names)
 
     @property
     def rotations(self) -> dict[str, list[int]]:
         """Return the groups that are quaternions or two axes of a frame."""
-        return {name: columns for name, columns in self.groups.items()
-                if 'rotation' in name and len(columns) in WIDTHS}
+        return rotations_of(self.names)
 
 
 def read_recording(paths: Sequence[Path], horizon_s: float,
@@ -107,20 +135,27 @@ def read_recording(paths: Sequence[Path], horizon_s: float,
     if reading.rate_hz is not None and not 0 < reading.rate_hz < np.inf:
         raise ValueError(f'--rate must be positive, got {reading.rate_hz:g}')
     recorded = load_recordings(paths, reading)
-    names, episodes, notes = recorded.names, recorded.episodes, list(recorded.notes)
+    names, notes = recorded.names, list(recorded.notes)
+    episodes, turned = _steady(with_faults(recorded.episodes, names), names)
+    notes += turned
     if reading.rate_hz is not None:
         given = [item.rate_hz for item in episodes]
         notes += [f'{given.count(rate)} episodes are resampled from {rate:g} to '
                   f'{reading.rate_hz:g} Hz' for rate in dict.fromkeys(given)
-                  if rate != reading.rate_hz]
+                  if not _same(rate, reading.rate_hz)]
         episodes = [at_rate(item, names, reading.rate_hz) for item in episodes]
-    rates = {item.rate_hz: item.where for item in episodes}
-    if len(rates) > 1:
-        text = ', '.join(f'{rate:g} Hz in {where}' for rate, where in rates.items())
+    rate_hz = episodes[0].rate_hz
+    others = {f'{item.rate_hz:g} Hz': item.where for item in episodes
+              if not _same(item.rate_hz, rate_hz)}
+    if others:
+        rates = {f'{rate_hz:g} Hz': episodes[0].where, **others}
+        text = ', '.join(f'{rate} in {where}' for rate, where in rates.items())
         raise ValueError(f'expected episodes of one rate, got {text}; choose one with --rate or '
                          'fit one tokenizer for each rate')
-    (rate_hz,) = rates
-    return _checked(episodes, names, horizon_rows(rate_hz, horizon_s), notes)
+    found = _checked(episodes, names, reading.rows or horizon_rows(rate_hz, horizon_s),
+                     reading.episodes, notes)
+    source, robot = _origin(paths, reading)
+    return replace(found, source=source, robot=robot)
 
 
 def load_recordings(paths: Sequence[Path], reading: Reading) -> RecordedEpisodes:
@@ -153,6 +188,31 @@ def _load(path: Path, reading: Reading) -> RecordedEpisodes:
     return read_npz(path)
 
 
+def _origin(paths: Sequence[Path], reading: Reading) -> tuple[str, str]:
+    """Return what was read where there was a choice, and the robot that data sets name."""
+    datasets = [path for path in paths if is_lerobot(path)]
+    sources = [f'feature {reading.feature}'] if datasets else []
+    if len(datasets) < len(paths) and reading.topics:
+        sources.append(f"topics {', '.join(reading.topics)}")
+    robots = dict.fromkeys(read_info(path).robot for path in datasets)
+    return ' and '.join(sources), ', '.join(robot for robot in robots if robot)
+
+
+def _same(rate_hz: float, other_hz: float) -> bool:
+    return abs(rate_hz / other_hz - 1) < SAME_RATE
+
+
+def _steady(episodes: Sequence[Episode], names: Sequence[str]) -> tuple[list[Episode], list[str]]:
+    """Return the episodes with quaternions of steady sign, and a note where that is a change."""
+    rotations = list(rotations_of(names).values())
+    steady = [item if item.fault else replace(item, rows=steady_signs(item.rows, rotations))
+              for item in episodes]
+    turned = sum(not one.fault and bool((one.rows != other.rows).any())
+                 for one, other in zip(episodes, steady))
+    return steady, [f'the sign of quaternions changes within {turned} episodes and is kept '
+                    'steady: q and -q are one rotation'] if turned else []
+
+
 def horizon_rows(rate_hz: float, horizon_s: float) -> int:
     """Return H, the rows of a chunk of ``horizon_s``."""
     rows = round(rate_hz * horizon_s)
@@ -163,19 +223,12 @@ def horizon_rows(rate_hz: float, horizon_s: float) -> int:
 
 
 def fit_normaliser(episodes: Sequence[FloatArray], grippers: Sequence[int]) -> Normaliser:
-    """
-    Return the 1 to 99 % quantile range of each column, and the full range of grippers.
-
-    A column that hardly ever leaves one value, as a rare gripper does, has no quantile range and
-    takes its full range as well.
-    """
+    """Return each column's range: 1 to 99 % quantiles, or full for grippers and their like."""
     rows = np.concatenate(list(episodes))
     low, high = rows.min(0), rows.max(0)
-    inner_low, inner_high = np.quantile(rows, [_QUANTILE, 1 - _QUANTILE], axis=0)
-    rare = (inner_high - inner_low <= _SMALLEST_RANGE) & (high - low > _SMALLEST_RANGE)
-    columns = {*grippers, *np.flatnonzero(rare).tolist()}
     return Normaliser.from_quantiles(
-        rows, _QUANTILE, {column: (float(low[column]), float(high[column])) for column in columns})
+        rows, QUANTILE, {column: (float(low[column]), float(high[column]))
+                         for column in full_range_columns(rows, grippers)})
 
 
 def windows(episodes: Sequence[FloatArray], horizon: int, stride: int) -> FloatArray:
@@ -186,63 +239,31 @@ def windows(episodes: Sequence[FloatArray], horizon: int, stride: int) -> FloatA
     return np.ascontiguousarray(chunks)
 
 
-def _checked(episodes: Sequence[Episode], names: list[str], horizon: int,
+def _checked(episodes: Sequence[Episode], names: list[str], horizon: int, fewest: int,
              notes: list[str]) -> Recording:
     """Leave out what cannot be used, by episode and with a reason."""
-    finite = np.concatenate([episode.rows for episode in episodes])
-    finite = finite[np.isfinite(finite).all(1)]
-    if not len(finite):
-        raise ValueError('expected finite data, every row holds NaN or infinity')
-    low, middle, high = np.quantile(finite, [_USUAL, 0.5, 1 - _USUAL], axis=0)
-    span = np.maximum.reduce([high - low, np.abs(middle), np.full(len(names), 0.1)])
     used, excluded = [], []
     for index, episode in enumerate(episodes):
-        reason = episode.fault or _reason(episode.rows, names, horizon,
-                                          np.abs(episode.rows - middle) > _WILD * span)
+        reason = episode.fault
+        if not reason and len(episode.rows) < horizon:
+            reason = (f'{len(episode.rows)} rows at {episode.rate_hz:g} Hz are shorter than a '
+                      f'chunk of {horizon}')
         if reason:
             excluded.append(Exclusion(index, reason, episode.where))
         else:
-            used.append(episode.rows)
-    if len(used) < 2:
+            used.append(episode)
+    if len(used) < fewest:
         reasons = '; '.join(f'episode {item.episode}: {item.reason}' for item in excluded[:3])
-        raise ValueError(
-            'expected at least 2 usable episodes, one to fit and one to test on, got '
-            f'{len(used)} of {len(episodes)}{f" ({reasons})" if reasons else ""}')
-    rows = np.concatenate(used)
+        wanted = ('a usable episode' if fewest == 1 else
+                  f'at least {fewest} usable episodes, one to fit and one to test on')
+        raise ValueError(f'expected {wanted}, got {len(used)} of {len(episodes)}'
+                         f'{f" ({reasons})" if reasons else ""}')
+    rows = np.concatenate([episode.rows for episode in used])
     constant = np.flatnonzero(np.ptp(rows, axis=0) <= _SMALLEST_RANGE)
     if len(constant) == len(names):
         raise ValueError('expected at least one column that moves, all of them are constant')
-    notes = notes + [
+    notes = [*notes, *wide_notes(used, names), *(
         f'{names[column]} is constant ({rows[0, column]:g}) and costs tokens for nothing'
-        for column in constant]
-    return Recording(used, names, episodes[0].rate_hz, excluded, notes)
-
-
-def _reason(episode: FloatArray, names: Sequence[str], horizon: int, wild: FloatArray) -> str:
-    """Return why an episode cannot be used, or ''."""
-    broken = np.argwhere(~np.isfinite(episode))
-    if len(broken):
-        row, column = broken[0]
-        return f'{names[column]} is {episode[row, column]} in row {row}'
-    if wild.any():
-        row, column = np.argwhere(wild)[0]
-        return (f'{names[column]} is {episode[row, column]:g} in row {row}, far outside its '
-                'usual range')
-    if len(episode) < horizon:
-        return f'{len(episode)} rows are shorter than a chunk of {horizon}'
-    return ''
-
-
-def _kind(name: str) -> str:
-    """Return the physical group that a column's name tells."""
-    text = re.sub(r'(left|right)_(inner_|outer_)?knuckle', 'knuckle', name.lower())  # of a gripper
-    side = next((f'{side} ' for side in ('left', 'right') if side in text), '')
-    if is_gripper(name):
-        return f'{side}gripper'
-    if any(word in text for word in ('hand', 'finger', 'thumb')):
-        return f'{side}hand'
-    if text.startswith(('q', 'rot')) and text[1:2] in ('w', 'x', 'y', 'z', 'o'):
-        return f'{side}rotation'
-    if text.startswith(('p', 'pos')) and text[1:2] in ('x', 'y', 'z', 'o'):
-        return f'{side}position'
-    return f'{side}arm'
+        for column in constant)]
+    return Recording([episode.rows for episode in used], names, episodes[0].rate_hz, excluded,
+                     notes)

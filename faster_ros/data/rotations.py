@@ -48,6 +48,22 @@ def valid_rotations(rows: FloatArray, rotations: Sequence[Sequence[int]]) -> Flo
     return valid
 
 
+def steady_signs(rows: FloatArray, rotations: Sequence[Sequence[int]]) -> FloatArray:
+    """
+    Return rows (..., N, D) in time whose quaternions keep the sign that they begin with.
+
+    q and -q are one rotation, and some drivers go from one to the other.
+    """
+    steady = rows.copy()
+    for columns in rotations:
+        if len(columns) == 4:
+            part = rows[..., list(columns)]
+            along = (part[..., 1:, :] * part[..., :-1, :]).sum(-1)
+            signs = np.cumprod(np.where(along < 0, -1.0, 1.0), -1)
+            steady[..., 1:, list(columns)] = part[..., 1:, :] * signs[..., None]
+    return steady
+
+
 def angles(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return the angles in degrees between valid rotations (..., 4) or (..., 6)."""
     if first.shape[-1] == 4:

@@ -45,9 +45,11 @@ _MORE_COLUMNS = (
     ('mse_low', 'MSE from', '{:.2e}'), ('mse_high', 'to', '{:.2e}'),
     ('gaussian_mse', 'ideal MSE', '{:.2e}'),
     ('vrr_0.001', 'VRR mean .001', '{:.3f}'), ('vrr_0.005', 'VRR mean .005', '{:.3f}'),
-    ('overlap', 'overlap', '{:.2f}'), ('decodes_random', 'random', '{:.0%}'),
-    ('decodes_truncated', 'cut', '{:.0%}'), ('gripper_error_steps', 'gripper steps', '{:.2f}'),
-    ('gripper_missed', 'missed', '{:.1%}'), ('gripper_extra', 'extra', '{:.2f}'),
+    ('clipped', 'clipped', '{:.2%}'), ('overlap', 'overlap', '{:.2f}'),
+    ('decodes_random', 'random', '{:.0%}'), ('decodes_truncated', 'cut', '{:.0%}'),
+    ('gripper_error_steps', 'gripper steps', '{:.2f}'),
+    ('gripper_error_steps_p99', 'p99', '{:.1f}'), ('gripper_missed', 'missed', '{:.1%}'),
+    ('gripper_extra', 'extra', '{:.2f}'),
     ('encode_ms', 'encode ms', '{:.2f}'), ('decode_ms', 'decode ms', '{:.2f}'),
     ('fit_s', 'fit s', '{:.1f}'),
 )
@@ -58,6 +60,7 @@ _ABLATION_COLUMNS = (
     ('jerk_ratio', 'jerk', '{:.2f}'), ('border_jump', 'border', '{:.2f}'),
     ('use_1', 'use of level 1', '{:.0%}'), ('fit_s', 'fit s', '{:.0f}'),
 )
+_BY_LEVEL = (('use', '{:.0%}'), ('perplexity', '{:.2f}'), ('level_mse', '{:.1e}'))
 _TEMPLATE = jinja2.Template(
     """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
@@ -124,15 +127,19 @@ def table_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def write_outcome(folder: Path, heading: Mapping[str, Any], rows: Sequence[Mapping[str, Any]],
-                  pictures: Mapping[str, Mapping[str, tuple[FloatArray, FloatArray]]]) -> None:
+                  pictures: Mapping[str, Mapping[str, tuple[FloatArray, FloatArray]]],
+                  saved: str = '') -> str:
     """
-    Write report.html, comparison.csv and comparison.json.
+    Write report.html, comparison.csv and comparison.json; return the recommendation.
 
     ``heading``: title, subtitle, names, rate_hz and remarks of the recording. ``pictures``:
-    tokenizer -> 'median' and 'worst' -> original and decoded chunk.
+    tokenizer -> 'median' and 'worst' -> original and decoded chunk; those of ``saved`` are shown
+    if it is named, else those of the recommended one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     chosen, advice = recommend(rows)
+    if saved:
+        chosen, advice = saved, f'{saved} is saved, and its chunks are shown. {advice}'
     (folder / 'comparison.json').write_text(json.dumps(
         {**heading, 'recommendation': advice, 'tokenizers': list(rows)}, indent=2),
         encoding='utf-8')
@@ -141,6 +148,7 @@ def write_outcome(folder: Path, heading: Mapping[str, Any], rows: Sequence[Mappi
         title=heading['title'], subtitle=heading['subtitle'], remarks=heading['remarks'],
         advice=advice, chosen=chosen, tables=_tables(rows),
         plots=_plots(heading, rows, chosen, pictures)), encoding='utf-8')
+    return advice
 
 
 def write_ablation(folder: Path, rows: Sequence[Mapping[str, Any]], budget: str) -> str:
@@ -205,7 +213,7 @@ def _plots(heading: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], chosen
            pictures: Mapping[str, Mapping[str, tuple[FloatArray, FloatArray]]],
            ) -> list[tuple[str, str, str]]:
     plots = [('Error and length',
-              'orange diamond: the recommended one; bars: 95 % interval over episodes',
+              f'orange diamond: {chosen}; bars: 95 % interval over episodes',
               png(error_figure(rows, chosen)))]
     for kind in ('median', 'worst'):
         if chosen in pictures:
@@ -219,22 +227,24 @@ def _tables(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[str]
     groups = list(rows[0]['groups'])
     group_rows = [[row['name'], *(f"{row['groups'][group][key]:.3g}"
                                   for group in groups for key in ('l1', 'p99'))] for row in rows]
-    code_rows = [[row['name'], ', '.join(f'{value:.0%}' for value in row['use']),
-                  ', '.join(f'{value:.2f}' for value in row['perplexity']), row['source']]
-                 for row in rows]
+    code_rows = [[row['name'], *(
+        ', '.join(text.format(value) for value in row[key]) or '-' for key, text in _BY_LEVEL),
+        row['source']] for row in rows]
     return [
         ('Reconstruction', 'errors in quantile-normalised units; border: jump between chunks over '
          "the data's own step, both p99; 1 wrong token: share that still decodes",
          *_cells(rows, _COLUMNS)),
         ('More', 'MSE from, to: 95 % interval over episodes; ideal MSE: of a perfect code with as '
          'many bits, were the numbers Gaussian; VRR mean: share of time steps whose mean error is '
-         'below; overlap: equal tokens one step later',
+         'below; clipped: share of the numbers that normalisation cuts off; overlap: equal tokens '
+         'one step later; gripper: also columns of two values only',
          *_cells(rows, _MORE_COLUMNS)),
         ('Groups', 'L1 and p99 of the error in the units of the recording',
          ['tokenizer', *(f'{group} {key}' for group in groups for key in ('L1', 'p99'))],
          group_rows),
-        ('Codes', 'share of codes seen, and perplexity over V, level by level',
-         ['tokenizer', 'use', 'perplexity', 'source'], code_rows),
+        ('Codes', 'share of codes seen, perplexity over V, and the MSE of chunks decoded from the '
+         'first level, the first two, ...: level by level',
+         ['tokenizer', 'use', 'perplexity', 'MSE', 'source'], code_rows),
     ]
 
 
@@ -249,8 +259,8 @@ def _cells(rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str, 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row without nesting, as a CSV line has it."""
     flat = {key: value for key, value in row.items()
-            if key not in ('use', 'perplexity', 'groups')}
-    for key in ('use', 'perplexity'):
+            if key not in (*dict(_BY_LEVEL), 'groups')}
+    for key, _ in _BY_LEVEL:
         flat |= {f'{key}_{level + 1}': value for level, value in enumerate(row[key])}
     for group, errors in row['groups'].items():
         flat |= {f'{group}_{key}': value for key, value in errors.items()}

@@ -70,6 +70,12 @@ class TokenizerConfig:
         columns = sorted(index for group in self.groups.values() for index in group)
         if columns != list(range(len(columns))):
             raise ValueError(f'groups must name every action column once, got {self.groups}')
+        for name in ('time_patch', 'latent_dim', 'code_dim', 'levels', 'codebook_size'):
+            if getattr(self, name) < 1:
+                raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')
+        if not 0 <= self.quantizer_dropout <= 1:
+            raise ValueError('quantizer_dropout must be from 0 to 1, got '
+                             f'{self.quantizer_dropout:g}')
         if self.patch_rows % math.prod(self.time_strides):
             raise ValueError(
                 f'time_strides {self.time_strides} must divide the {self.patch_rows} patch rows '

@@ -81,15 +81,14 @@ class FASTerVQ(nn.Module):
         """
         Return chunks (B, H, D) within the output limit of codes (B, k, T), k = 1..K levels.
 
-        With slots, a code of -1 stands for one that is not known and adds nothing.
+        A code of -1 stands for one that is not known and adds nothing.
         """
         config = self.config
         if codes.ndim != 3 or not 1 <= codes.shape[1] <= config.levels or (
                 codes.shape[2] != config.codes_per_level):
             raise ValueError(f'codes must have shape (B, 1..{config.levels}, '
                              f'{config.codes_per_level}), got {tuple(codes.shape)}')
-        lowest = -1 if config.slots else 0
-        outside = (codes < lowest) | (codes >= config.codebook_size)
+        outside = (codes < -1) | (codes >= config.codebook_size)
         if outside.any():
             place = tuple(outside.nonzero()[0].tolist())
             raise ValueError(f'code at (batch, level, position) {place} must be in '

@@ -17,7 +17,8 @@ Residual vector quantisation with EMA codebooks (paper section 3.1).
 r_1 = z, r_{i+1} = r_i - Q_i(r_i), z_q = sum of Q_i(r_i); nearest neighbour in L2. Codebooks follow
 their codes by an exponential moving average and are never reached by a gradient; a code that is
 hardly used is moved onto a residual of the present batch. Where several processes share a batch,
-their codebooks learn from all of it and stay equal.
+their codebooks learn from all of it and stay equal; seeded alike, they draw alike, each for the
+whole batch, and train what one process would.
 """
 
 from __future__ import annotations
@@ -64,11 +65,7 @@ class ResidualQuantizer(nn.Module):
         z = self.project_in(latent)  # B, T, code_dim
         if self.training and self.updates == 0:
             self._initialise(z.detach().flatten(0, 1))
-        depth = torch.full(z.shape[:1], self.config.levels)
-        if self.training:
-            dropped = torch.rand(z.shape[0]) < self.config.quantizer_dropout
-            depth = torch.where(dropped, torch.randint(1, self.config.levels + 1, depth.shape),
-                                depth)
+        depth = self._depths(len(z))
         residual, total, codes = z, torch.zeros_like(z), []
         for level in range(self.config.levels):
             index = self._nearest(level, residual.detach())
@@ -98,6 +95,17 @@ class ResidualQuantizer(nn.Module):
         total = torch.einsum('bktv,kvc->btc', shares, self.codebooks[:shares.shape[1]])
         out: Tensor = self.project_out(total)
         return out
+
+    def _depths(self, count: int) -> Tensor:
+        """Return how many levels each of so many chunks keeps: all, or in training some."""
+        levels = self.config.levels
+        if not self.training:
+            return torch.full((count,), levels)
+        rank, size = ((distributed.get_rank(), distributed.get_world_size()) if _shared()
+                      else (0, 1))
+        dropped = torch.rand(size * count) < self.config.quantizer_dropout
+        drawn = torch.randint(1, levels + 1, dropped.shape)
+        return drawn.masked_fill(~dropped, levels).view(size, count)[rank]
 
     def _nearest(self, level: int, residual: Tensor) -> Tensor:
         book = self.codebooks[level]

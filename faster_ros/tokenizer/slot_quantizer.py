@@ -46,16 +46,20 @@ class SlotQuantizer(nn.Module):
 
     def forward(self, latent: Tensor) -> Quantized:
         """Quantise (B, slots, latent_dim), in training with quantizer dropout."""
-        config = self.config
         codes = self.search(latent.detach())
-        depth = torch.full((len(latent),), config.levels)
-        if self.training:
-            dropped = torch.rand(len(latent)) < config.quantizer_dropout
-            depth = torch.where(dropped, torch.randint(1, config.levels + 1, depth.shape), depth)
-        kept = torch.arange(config.levels) < depth[:, None]  # B, K
+        kept = self.kept_levels(len(latent))
         total = (self._chosen(codes) * kept.to(latent)[..., None, None]).sum(1)
         commitment = (latent - total).square().mean()
         return Quantized(latent + (total - latent).detach(), codes, commitment)
+
+    def kept_levels(self, count: int) -> Tensor:
+        """Draw which levels of ``count`` chunks are kept, (count, K); all but in training."""
+        levels = self.config.levels
+        depth = torch.full((count,), levels)
+        if self.training:
+            dropped = torch.rand(count) < self.config.quantizer_dropout
+            depth = torch.where(dropped, torch.randint(1, levels + 1, depth.shape), depth)
+        return torch.arange(levels) < depth[:, None]
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Return the latent (B, slots, latent_dim) of codes (B, k, slots); -1 adds nothing."""

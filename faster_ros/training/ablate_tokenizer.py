@@ -29,7 +29,8 @@ from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.protocol import LIMIT, Tokenizer, TokenizerSpec
 from faster_ros.training.compare_tokenizers import Maker, split_episodes
-from faster_ros.training.grid_tokenizer import GridFasterVq
+from faster_ros.training.data_parallel import ALONE, DataParallel
+from faster_ros.training.grid_tokenizer import GridFasterVq, time_grid
 from faster_ros.training.small_data import (
     code_layout,
     codebook_size,
@@ -46,7 +47,6 @@ _CODES = (2, 4)  # times as many
 _MORE_SLOTS = (7 / 6, 3 / 2)  # times as many, rounded down
 _SEAM_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)
 _BUDGET_S = 600.0  # of a fit: more than it takes
-_PATCH_ROWS = 4  # at most; one row of codes for each chunk is left, as in the paper
 
 
 def variants(config: TokenizerConfig) -> dict[str, TokenizerConfig]:
@@ -119,21 +119,20 @@ def base_config(recording: Recording, horizon_s: float) -> TokenizerConfig:
     """Return the paper's form at a size that a CPU trains: a row of codes, three levels."""
     horizon = horizon_rows(recording.rate_hz, horizon_s)
     windows = len(split_episodes(recording, horizon, 0).train)
-    time_patch = -(-horizon // _PATCH_ROWS)
-    rows = -(-horizon // time_patch)
+    time_patch, time_strides = time_grid(horizon, rows=1)
     return TokenizerConfig(
         action_horizon=horizon, groups=recording.groups, group_patches=True,
-        time_patch=time_patch, time_strides={4: (2, 2), 3: (3,), 2: (2,)}[rows],
-        width=48, layers=1, latent_dim=48, codebook_size=codebook_size(windows),
-        output_limit=LIMIT)
+        time_patch=time_patch, time_strides=time_strides, width=48, layers=1, latent_dim=48,
+        codebook_size=codebook_size(windows), output_limit=LIMIT)
 
 
-def ablation_makers(recording: Recording, horizon_s: float, steps: int) -> list[Maker]:
-    """Return a maker for each variant."""
+def ablation_makers(recording: Recording, horizon_s: float, steps: int,
+                    processes: DataParallel = ALONE) -> list[Maker]:
+    """Return a maker for each variant, trained where ``processes`` compute."""
     training = TokenizerTraining(steps)
 
     def maker(name: str, config: TokenizerConfig) -> Maker:
-        return lambda seed: GridFasterVq(name, config, training, seed)
+        return lambda seed: GridFasterVq(name, config, training, seed, processes)
 
     return [maker(name, config)
             for name, config in variants(base_config(recording, horizon_s)).items()]

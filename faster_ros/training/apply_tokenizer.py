@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from faster_ros.data.recordings import Recording
+from faster_ros.data.recordings import fit_normaliser, Recording
 from faster_ros.tokenizer.protocol import LIMIT
 from faster_ros.training.compare_tokenizers import everything, measure, Measured
 from faster_ros.training.grid_tokenizer import GridFasterVq
@@ -25,6 +25,7 @@ import numpy as np
 
 _TINY = 1e-6
 _OUTSIDE = 0.04  # share outside the range that asks for a warning: twice that of fitted data
+_NARROW = 0.05  # share of the range that asks for one: radians span 0.017 of degrees
 
 
 def apply_tokenizer(fitted: FittedTokenizer, recording: Recording,
@@ -40,6 +41,10 @@ def apply_tokenizer(fitted: FittedTokenizer, recording: Recording,
         if outside > _OUTSIDE:
             warnings.append(f'warning: {outside:.1%} of the values of {group} are outside the '
                             f'fitted range, {clipped:.1%} are clipped')
+    for group, share in spans(fitted, recording).items():
+        if share < _NARROW:
+            warnings.append(f'warning: {group} spans {share:.1%} of the fitted range: it hardly '
+                            'moves, or its unit is another one')
     split = everything(recording, fitted.model.config.action_horizon, fitted.normaliser)
     form = SmallDataFasterVq if fitted.model.config.slots else GridFasterVq
     return measure(form.of(fitted.model), split, recording, 0.0), warnings
@@ -54,3 +59,18 @@ def shares_outside(fitted: FittedTokenizer,
     return {group: (float((beyond > half)[:, columns].mean()),
                     float((beyond > LIMIT * half)[:, columns].mean()))
             for group, columns in recording.groups.items()}
+
+
+def spans(fitted: FittedTokenizer, recording: Recording) -> dict[str, float]:
+    """
+    Return for each group the widest share of a column's fitted range that the recording spans.
+
+    Columns that rest in either are left out, and grippers, which may rest for many episodes.
+    """
+    here = fit_normaliser(recording.episodes, recording.grippers)
+    there = fitted.normaliser
+    ours, theirs = there.high - there.low, here.high - here.low
+    moving = {column for column in range(len(ours)) if min(ours[column], theirs[column]) > _TINY}
+    return {group: max(float(theirs[column] / ours[column]) for column in found)
+            for group, columns in recording.groups.items()
+            if (found := moving.intersection(columns) - {*recording.grippers})}

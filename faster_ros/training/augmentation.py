@@ -11,7 +11,7 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Chunks that could have been recorded: other postures, faster hands, a little offset."""
+"""Chunks that could have been recorded: later, in other postures, faster, with an offset."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from faster_ros.data.recorded_episodes import is_gripper
 from faster_ros.interfaces import FloatArray
 from faster_ros.tokenizer.protocol import LIMIT
+from faster_ros.training.chunk_sequence import shifted
 import numpy as np
 
 _BLENDED = 0.5  # share of chunks whose posture is blended with that of another chunk
@@ -31,14 +32,14 @@ _OFFSET = 0.03  # spread of what is added to each column, in normalised units
 def augmented(chunks: FloatArray, count: int, groups: Mapping[str, Sequence[int]],
               rng: np.random.Generator) -> FloatArray:
     """
-    Return ``count`` chunks (count, H, D) made from chunks (N, H, D).
+    Return ``count`` chunks (count, H, D) made from chunks (N, H, D) in the order of episodes.
 
-    A chunk's posture, its mean over time, moves column by column towards that of another chunk;
-    its motion is scaled, and group by group that of another chunk. Held-out episodes differ from
-    those fitted to in posture above all. A gripper is taken over as it was: it has few values,
-    and none in between.
+    A chunk begins at any row, also between those that chunks begin at. Its posture, its mean over
+    time, moves column by column towards that of another chunk; its motion is scaled, and group by
+    group that of another chunk. Held-out episodes differ from those fitted to in posture above
+    all. A gripper is taken over as it was: it has few values, and none in between.
     """
-    picked = chunks[rng.integers(len(chunks), size=count)]
+    picked = shifted(chunks, rng.integers(len(chunks), size=count), rng)
     posture = picked.mean(1, keepdims=True)
     other = chunks[rng.integers(len(chunks), size=count)].mean(1, keepdims=True)
     columns = chunks.shape[2]

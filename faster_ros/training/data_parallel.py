@@ -50,6 +50,9 @@ class DataParallel:
         if device == 'auto':
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
         if device == 'cuda':
+            if not torch.cuda.is_available():
+                raise ValueError('device cuda: torch finds no GPU here; expected an NVIDIA driver '
+                                 'and a torch built for CUDA, or take --device cpu')
             device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
             torch.cuda.set_device(device)
         if size > 1:

@@ -17,28 +17,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import math
 
 from faster_ros.data.recordings import horizon_rows, Recording
 from faster_ros.interfaces import FloatArray
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.tokenizer.protocol import (
-    check_ids,
     IntArray,
     LIMIT,
+    padded_ids,
     refuse_unfitted,
     TokenizerSpec,
-    UndecodableError,
 )
 from faster_ros.training.data_parallel import ALONE, DataParallel
 from faster_ros.training.small_data_stages import BATCH, to_tensor
-from faster_ros.training.train_tokenizer import TokenizerTraining, train_tokenizer
-import numpy as np
+from faster_ros.training.train_tokenizer import Saving, TokenizerTraining, train_tokenizer
 import torch
 
 _TWO_ROWS_FROM = 14  # columns
-_DOWN_SAMPLING = 4  # patch rows for each row of codes
-_STRIDES = {4: (2, 2), 3: (3,), 2: (2,)}
+_STRIDES: tuple[tuple[int, ...], ...] = ((2, 2), (3,), (2,), ())
+_CHUNKS_PER_CODE = 4  # fewer, and codes are single chunks learnt by heart
 
 
 @dataclass
@@ -50,6 +49,7 @@ class GridFasterVq:
     training: TokenizerTraining
     seed: int = 0
     processes: DataParallel = ALONE
+    saving: Saving | None = None
     model: FASTerVQ | None = None
 
     @staticmethod
@@ -65,9 +65,9 @@ class GridFasterVq:
                              levels=config.levels, codebooks=config.levels)
 
     def fit(self, chunks: FloatArray) -> None:
-        """Train for the given steps."""
+        """Train for the given steps; chunks are in the order of their episodes."""
         model, _ = train_tokenizer(self.config, to_tensor(chunks), self.training, self.seed,
-                                   self.processes)
+                                   self.processes, self.saving)
         self.model = model.cpu()
 
     def encode(self, chunks: FloatArray) -> list[IntArray]:
@@ -79,21 +79,12 @@ class GridFasterVq:
         return list(codes)
 
     def decode(self, sequences: Sequence[IntArray]) -> FloatArray:
-        """Return the chunks of sequences of whole levels."""
+        """Return the chunks of sequences or of their beginnings."""
         refuse_unfitted(self.spec, self.model is not None)
         assert self.model is not None
-        cells = self.config.codes_per_level
-        for sequence in sequences:
-            check_ids(sequence, self.spec, prefix_decodes=True)
-            if len(sequence) % cells:
-                raise UndecodableError(f'{self.name}: expected whole levels of {cells} tokens, '
-                                       f'got {len(sequence)} tokens')
-        chunks = np.zeros((len(sequences), self.config.action_horizon, self.config.action_dim))
-        for length in {len(sequence) for sequence in sequences}:
-            places = [place for place, sequence in enumerate(sequences) if len(sequence) == length]
-            codes = torch.from_numpy(np.stack([sequences[place] for place in places]))
-            decoded = self.model.decode(codes.view(len(places), length // cells, cells))
-            chunks[places] = decoded.double().numpy()
+        ids = torch.from_numpy(padded_ids(sequences, self.spec, prefix_decodes=True))
+        decoded = self.model.decode(ids.unflatten(1, (self.config.levels, -1)))
+        chunks: FloatArray = decoded.double().numpy()
         return chunks
 
 
@@ -105,11 +96,32 @@ def paper_config(recording: Recording, horizon_s: float, width: int, layers: int
     Two rows where the action has 14 columns and more (appendix, table 4).
     """
     horizon = horizon_rows(recording.rate_hz, horizon_s)
-    rows = 1 if len(recording.names) < _TWO_ROWS_FROM else 2
-    patch = max(1, -(-horizon // (_DOWN_SAMPLING * rows)))
-    found = -(-horizon // patch)
-    strides = _STRIDES[found // rows] if found % rows == 0 and found // rows in _STRIDES else ()
+    patch, strides = time_grid(horizon, 1 if len(recording.names) < _TWO_ROWS_FROM else 2)
     return TokenizerConfig(
         action_horizon=horizon, groups=recording.groups, group_patches=True, time_patch=patch,
         time_strides=strides, width=width, layers=layers, heads=8, codebook_size=codebook_size,
         output_limit=LIMIT)
+
+
+def time_grid(horizon: int, rows: int) -> tuple[int, tuple[int, ...]]:
+    """
+    Return the time patch and the strides that make so many rows of codes of a horizon.
+
+    Of the strides that do, those that make it coarser in more steps. Drawn for a horizon of 20
+    and two rows; patches of 3 would be seven, which strides of 2 and 2 do not divide:
+
+        patches of 5    aaaaa bbbbb ccccc ddddd    stride 2    ab cd
+    """
+    grids = [(-(-horizon // (rows * math.prod(strides))), strides) for strides in _STRIDES]
+    return next((patch, strides) for patch, strides in grids
+                if -(-horizon // patch) == rows * math.prod(strides))
+
+
+def too_many_codes(size: int, chunks: int) -> list[str]:
+    """Return a warning where so many training chunks are few for the codes of a level."""
+    if chunks >= _CHUNKS_PER_CODE * size:
+        return []
+    fitting = 2 ** int(math.log2(max(1, chunks / _CHUNKS_PER_CODE)))
+    return [f'warning: {chunks} training chunks are fewer than {_CHUNKS_PER_CODE} for each of '
+            f'{size} codes, which then learn single chunks by heart; take --codes {fitting}, or '
+            'faster_ros tokenizer fit, which is made for few episodes']

@@ -17,7 +17,7 @@ FASTerVQ for a user's own 20 to 200 episodes, within minutes on a CPU.
 It starts from PCA and residual k-means over augmented chunks, in a metric of its own where chunks
 would jump at their seams, refits each slot's codes together by least squares, then trains the
 decoder's conv-transformer on the codes. What these two stages do is kept only where it lowers the
-error on held-out chunks, the last tenth of what is given.
+error on held-out chunks, those of the last episodes.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.tokenizer.protocol import check_ids, IntArray, LIMIT, TokenizerSpec
 from faster_ros.training.augmentation import augmented
+from faster_ros.training.chunk_sequence import held_out_from
 from faster_ros.training.seam_metric import end_error, SeamMetric
 from faster_ros.training.small_data_stages import (
     BATCH,
@@ -47,6 +48,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 _HELD_OUT = 0.1
+_FEWEST_CHUNKS = 10
 _CHUNKS_PER_CODE = 7  # fewer, and codes would be single chunks learnt by heart
 _LARGEST_CODEBOOK = 512
 _SMALLEST_CODEBOOK = 32
@@ -125,8 +127,11 @@ class SmallDataFasterVq:
         start = perf_counter()
         torch.manual_seed(self.settings.seed)
         rng = np.random.default_rng(self.settings.seed)
-        held_out = max(1, round(_HELD_OUT * len(chunks)))
-        train, judge = chunks[:-held_out], to_tensor(chunks[-held_out:])
+        if len(chunks) < _FEWEST_CHUNKS:
+            raise ValueError(f'expected at least {_FEWEST_CHUNKS} chunks of {chunks.shape[1]} '
+                             f'rows to fit {self.spec.name} to, got {len(chunks)}')
+        held_out = held_out_from(chunks, _HELD_OUT)
+        train, judge = chunks[:held_out], to_tensor(chunks[held_out:])
         model = self._chosen_start(train, judge, rng)
         judging = perf_counter()
         best = held_out_error(model, judge)
@@ -192,7 +197,7 @@ class SmallDataFasterVq:
                           judge.double().numpy())
         if error <= _LARGEST_END_ERROR:
             return model
-        self.log = [f'the ends of chunks erred by {error:.2f} of a large step of the recording: '
+        self.log = [f'the ends of chunks err by {error:.2f} of a large step of the recording: '
                     'ends and steps weigh more']
         return self._initial(train, rng, _SEAM_WEIGHT)
 

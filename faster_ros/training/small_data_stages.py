@@ -64,13 +64,18 @@ def refitted(model: FASTerVQ, pool: Tensor, judge: Tensor, best: float,
 
 def trained(model: FASTerVQ, pool: Tensor, judge: Tensor, best: float,
             show: Show) -> tuple[FASTerVQ, float]:
-    """Train the decoder on codes that stay as they are while the held-out error falls."""
+    """
+    Train the decoder on codes that stay as they are while the held-out error falls.
+
+    It sees some chunks by their first levels only, so that it decodes these as well.
+    """
+    if show('decoder', best) <= 0:
+        return model, best
     with torch.no_grad():
         codes = torch.cat([model.encode(part) for part in pool.split(BATCH)])
-        latent = model.quantizer.lookup(codes)
     candidate = FASTerVQ(replace(model.config, conv_transformer=True))
     candidate.load_state_dict(model.state_dict())
-    decoder, config = slot_parts(candidate)[2], candidate.config
+    (_, quantizer, decoder), config = slot_parts(candidate), candidate.config
     optimizer = torch.optim.AdamW([
         {'params': list(decoder.linear.parameters()), 'lr': _LINEAR_RATE},
         {'params': [value for name, value in decoder.named_parameters()
@@ -81,7 +86,9 @@ def trained(model: FASTerVQ, pool: Tensor, judge: Tensor, best: float,
         candidate.train()
         for _ in range(_ROUND_STEPS):
             batch = torch.randint(len(pool), (BATCH,))
-            decoded = decoder(latent[batch])
+            kept = quantizer.kept_levels(len(batch))
+            latent = quantizer.lookup(codes[batch].masked_fill(~kept[..., None], -1))
+            decoded = decoder(latent)
             loss = reconstruction_loss(decoded, pool[batch], candidate.dct, config.dct_weight)
             loss = loss + config.mse_weight * (decoded - pool[batch]).square().mean()
             optimizer.zero_grad()

@@ -19,12 +19,17 @@ from dataclasses import dataclass
 import json
 from pathlib import Path
 
+from faster_ros.data.column_groups import rotations_of
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.data.recordings import Recording
+from faster_ros.data.rotations import steady_signs, valid_rotations
+from faster_ros.interfaces import FloatArray
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
+from faster_ros.tokenizer.protocol import IntArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+import torch
 
 _CONFIG, _WEIGHTS = 'config.json', 'tokenizer.safetensors'
 _RATE_TOLERANCE = 0.01
@@ -32,16 +37,38 @@ _RATE_TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class FittedTokenizer:
-    """A tokenizer and what it was fitted to: column names, their ranges, and the rate."""
+    """
+    A tokenizer and what it was fitted to: column names, their ranges, and the rate.
+
+    ``source`` and ``robot`` are those of the recording, '' where it did not tell.
+    """
 
     model: FASTerVQ
     normaliser: Normaliser
     names: list[str]
     rate_hz: float
+    source: str = ''
+    robot: str = ''
+
+    def encode(self, chunks: FloatArray) -> IntArray:
+        """Return the codes (N, K, T) of chunks (N, H, D) in the units of the recording."""
+        steady = steady_signs(chunks, self._rotations)
+        values = self.normaliser.normalise(steady, self.model.config.output_limit)
+        codes: IntArray = self.model.encode(torch.from_numpy(values).float()).numpy()
+        return codes
+
+    def decode(self, codes: IntArray) -> FloatArray:
+        """
+        Return the chunks (N, H, D) of codes (N, k, T), k = 1..K levels, in the recording's units.
+
+        Rotations are valid ones.
+        """
+        values = self.model.decode(torch.from_numpy(codes)).double().numpy()
+        return valid_rotations(self.normaliser.restore(values), self._rotations)
 
     def check(self, recording: Recording, zero_shot: bool = False) -> list[str]:
         """
-        Refuse a recording of other columns or of another rate.
+        Refuse a recording of other columns, another rate, another robot or another source.
 
         With ``zero_shot`` only another number of columns is refused; the rest is returned as
         warnings.
@@ -57,6 +84,11 @@ class FittedTokenizer:
         if abs(recording.rate_hz / self.rate_hz - 1) > _RATE_TOLERANCE:
             found.append(f'the tokenizer was fitted at {self.rate_hz:g} Hz, the recording has '
                          f'{recording.rate_hz:g} Hz; --rate {self.rate_hz:g} resamples it')
+        for what, ours, theirs in (('robot', self.robot, recording.robot),
+                                   ('source', self.source, recording.source)):
+            if ours and theirs and ours != theirs:
+                found.append(f'the tokenizer was fitted to the {what} {ours!r}, the recording '
+                             f'has {theirs!r}')
         if found and not zero_shot:
             raise ValueError(f"{'; '.join(found)}; --zero-shot applies it all the same")
         return found
@@ -66,13 +98,18 @@ class FittedTokenizer:
         """Return the seconds of a chunk."""
         return self.model.config.action_horizon / self.rate_hz
 
+    @property
+    def _rotations(self) -> list[list[int]]:
+        return list(rotations_of(self.names).values())
+
 
 def save_tokenizer(folder: Path, fitted: FittedTokenizer) -> None:
     """Write a fitted tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _CONFIG).write_text(json.dumps({
         'tokenizer': fitted.model.config.to_dict(), 'normaliser': fitted.normaliser.to_dict(),
-        'names': fitted.names, 'rate_hz': fitted.rate_hz}, indent=2), encoding='utf-8')
+        'names': fitted.names, 'rate_hz': fitted.rate_hz, 'source': fitted.source,
+        'robot': fitted.robot}, indent=2), encoding='utf-8')
     save_file(fitted.model.state_dict(), folder / _WEIGHTS)
 
 
@@ -87,6 +124,7 @@ def load_tokenizer(folder: Path) -> FittedTokenizer:
         model = FASTerVQ(TokenizerConfig.from_dict(data['tokenizer'])).eval()
         model.load_state_dict(load_file(folder / _WEIGHTS))
         return FittedTokenizer(model, Normaliser.from_dict(data['normaliser']),
-                               list(data['names']), float(data['rate_hz']))
+                               list(data['names']), float(data['rate_hz']),
+                               str(data.get('source', '')), str(data.get('robot', '')))
     except (KeyError, TypeError, RuntimeError, SafetensorError, ValueError) as error:
         raise ValueError(f'the tokenizer in {folder} is damaged or foreign: {error}') from error

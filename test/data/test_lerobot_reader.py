@@ -86,6 +86,7 @@ def test_another_feature_is_read_by_name_and_its_columns_are_numbered(tmp_path):
     item = table(0)
     folder = dataset(tmp_path / 'set', {'file-000.parquet': [item, table(1)]}, 'v3.0')
     recording = read_recording([folder], 1.0, Reading(feature='observation.state'))
+    assert (recording.source, recording.robot) == ('feature observation.state', 'so100')
     assert recording.names[0] == 'observation.state_0'
     assert recording.episodes[0][0, 0] == item['observation.state'][0].as_py()[0]
     with pytest.raises(ValueError, match="feature 'torque' of numbers, got action, observation"):

@@ -61,13 +61,58 @@ def test_an_episode_with_an_impossible_value_is_left_out_by_name(tmp_path, value
 def test_an_episode_shorter_than_a_chunk_is_left_out(tmp_path):
     recording = read_recording([save(tmp_path / 'a.npz', [episode(), episode(9), episode()])], 1.0)
     assert [item.reason for item in recording.excluded] == [
-        '9 rows are shorter than a chunk of 10']
+        '9 rows at 10 Hz are shorter than a chunk of 10']
+
+
+def test_many_impossible_values_in_one_episode_leave_it_out_and_the_range_alone(tmp_path):
+    episodes = [episode() for _ in range(5)]
+    expected = fit_normaliser([episodes[place] for place in (0, 1, 2, 4)], [])
+    episodes[3][5:, 0] = 1e100
+    recording = read_recording([save(tmp_path / 'a.npz', episodes)], 1.0)
+    assert [item.episode for item in recording.excluded] == [3]
+    normaliser = fit_normaliser(recording.episodes, [])
+    assert np.array_equal(normaliser.high, expected.high)
+
+
+def test_a_glitch_of_a_gripper_is_found_before_resampling_holds_it(tmp_path):
+    episodes = [np.repeat([0.08, 0.0, 0.08], 20)[:, None] * [0, 1] + episode(60) * [1, 0]
+                for _ in range(3)]
+    episodes[1][30, 1] = 5.0
+    path = save(tmp_path / 'a.npz', episodes, names=('a', 'gripper'))
+    recording = read_recording([path], 1.0, Reading(rate_hz=100.0))
+    assert [item.reason.split(',')[0] for item in recording.excluded] == ['gripper is 5 in row 30']
 
 
 def test_one_usable_episode_is_refused_with_the_reasons(tmp_path):
     path = save(tmp_path / 'a.npz', [episode(), episode(3)])
     with pytest.raises(ValueError, match='at least 2 usable episodes.*got 1 of 2.*episode 1: 3 r'):
         read_recording([path], 1.0)
+
+
+def test_one_usable_episode_is_enough_where_nothing_is_fitted(tmp_path):
+    path = save(tmp_path / 'a.npz', [episode(), episode(3)])
+    assert len(read_recording([path], 1.0, Reading(episodes=1)).episodes) == 1
+    with pytest.raises(ValueError, match='expected a usable episode, got 0 of 2'):
+        read_recording([path], 4.0, Reading(episodes=1))
+
+
+def test_the_numbers_of_the_used_episodes_count_those_left_out(tmp_path):
+    path = save(tmp_path / 'a.npz', [episode(), episode(3), episode()])
+    assert read_recording([path], 1.0).numbers == [0, 2]
+
+
+def test_the_rows_of_a_chunk_may_be_given_whatever_the_rate(tmp_path):
+    path = save(tmp_path / 'a.npz', [episode(30), episode(12), episode(30)])
+    recording = read_recording([path], 1.0, Reading(rows=20))
+    assert [item.reason for item in recording.excluded] == [
+        '12 rows at 10 Hz are shorter than a chunk of 20']
+
+
+def test_rates_that_differ_by_rounding_are_one(tmp_path):
+    path = save(tmp_path / 'a.npz', [episode(), episode()], [15.0, 15.00001])
+    assert read_recording([path], 1.0).rate_hz == 15.0
+    recording = read_recording([path], 1.0, Reading(rate_hz=15.0))
+    assert recording.notes == []
 
 
 def test_mixed_rates_are_refused_by_name(tmp_path):
@@ -180,6 +225,24 @@ def test_a_knuckle_is_a_gripper_of_the_side_of_its_arm(tmp_path):
     path = save(tmp_path / 'a.npz', [data[:30], data[30:]], names=names)
     assert read_recording([path], 1.0).groups == {
         'right arm': [0], 'right gripper': [1], 'gripper': [2]}
+
+
+def test_quaternions_keep_their_sign_within_an_episode(tmp_path):
+    angle = np.linspace(0, 3 * np.pi, 60)[:, None] / 2
+    turning = np.concatenate([np.cos(angle), np.sin(angle), 0 * angle, 0 * angle], 1)
+    canonical = turning * np.where(turning[:, :1] < 0, -1, 1)  # as drivers that keep w positive
+    path = save(tmp_path / 'a.npz', [turning, canonical], names=('qw', 'qx', 'qy', 'qz'))
+    recording = read_recording([path], 1.0)
+    for one in recording.episodes:
+        assert np.allclose(one, turning)
+    assert recording.notes[0].startswith('the sign of quaternions changes within 1 episodes')
+
+
+def test_a_column_of_two_values_opens_and_closes_like_a_gripper(tmp_path):
+    rows = np.concatenate([episode(), np.repeat([[0.0, 3.0, 7.0]], 30, 0)], 1)
+    rows[10:, 2] = 1.0
+    path = save(tmp_path / 'a.npz', [rows, rows], names=('a', 'b', 'suction', 'gripper', 'still'))
+    assert read_recording([path], 1.0).binary == [2, 3]
 
 
 def test_windows_never_cross_an_episode():

@@ -13,7 +13,7 @@
 # limitations under the License.
 """Rotations stay rotations, whatever was decoded."""
 
-from faster_ros.data.rotations import angles, valid_rotations
+from faster_ros.data.rotations import angles, steady_signs, valid_rotations
 from hypothesis import given, settings, strategies
 from hypothesis.extra.numpy import arrays
 import numpy as np
@@ -52,3 +52,11 @@ def test_angles_between_rotations_are_those_of_the_turn():
     frame = np.array([[np.cos(2 * half), np.sin(2 * half), 0, -np.sin(2 * half),
                        np.cos(2 * half), 0]])
     assert angles(frame, np.array([[1.0, 0, 0, 0, 1, 0]]))[0] == pytest.approx(30)
+
+
+def test_a_quaternion_keeps_the_sign_that_it_begins_with():
+    rows = np.array([[7, -1, 0, 0, 0.1], [-7, 1, 0, 0, 0], [7, -1, 0, 0.1, 0], [7, 1, 0, 0, 0]])
+    steady = steady_signs(np.stack([rows, rows]), [[1, 2, 3, 4]])
+    assert np.array_equal(steady[0], steady[1])
+    assert steady[0].tolist() == [[7, -1, 0, 0, 0.1], [-7, -1, 0, 0, 0], [7, -1, 0, 0.1, 0],
+                                  [7, -1, 0, 0, 0]]

@@ -74,9 +74,29 @@ def test_border_jump_is_measured_in_the_datas_own_steps():
 def test_gripper_events_are_matched_by_direction():
     target = np.array([[-1, -1, 1, 1, 1, 1], [-1, -1, -1, 1, 1, 1.0]])
     decoded = np.array([[-1, -1, -1, 1, -1, 1], [-1, -1, -1, -1, -1, -1.0]])
+    assert chunk_metrics.gripper_events(decoded, target) == {
+        'error_steps': 1.0, 'error_steps_p99': 1.0, 'missed': 0.5, 'extra': 1.0}
+
+
+def test_a_single_late_gripper_event_shows_in_the_p99():
+    target = np.where(np.arange(20) < 5, -1.0, 1.0)[None].repeat(20, 0)
+    decoded = target.copy()
+    decoded[0, 5:15] = -1.0
     events = chunk_metrics.gripper_events(decoded, target)
-    assert events == {'error_steps': 1.0, 'missed': 0.5, 'extra': 1.0}
-    assert chunk_metrics.gripper_events(decoded, np.ones((2, 6))) is None
+    assert events['error_steps'] == 0.5
+    assert events['error_steps_p99'] > 8
+
+
+def test_gripper_events_that_are_all_missed_have_no_timing():
+    target = np.array([[-1, -1, 1, 1.0]])
+    assert chunk_metrics.gripper_events(-np.ones((1, 4)), target) == {
+        'error_steps': None, 'error_steps_p99': None, 'missed': 1.0, 'extra': 0.0}
+
+
+def test_chatter_counts_where_nothing_happens_in_the_recording():
+    chatter = np.array([[-1, 1, -1, 1.0], [-1, -1, -1, -1]])
+    assert chunk_metrics.gripper_events(chatter, -np.ones((2, 4))) == {
+        'error_steps': None, 'error_steps_p99': None, 'missed': None, 'extra': 1.5}
 
 
 def test_lengths_give_bits_and_compression():

@@ -23,6 +23,7 @@ from faster_ros.tokenizer.protocol import LIMIT, UndecodableError
 from hypothesis import given, settings, strategies
 import numpy as np
 import pytest
+from tokenizers import decoders, models, Tokenizer
 
 H, D = 10, 3
 
@@ -133,12 +134,24 @@ def test_fast_plus_reads_a_vocabulary_file(fitted, tmp_path):
     path = tmp_path / 'tokenizer.json'
     words = Fast(vocabulary=900)
     words.fit(waves(100))
+    words._pieces.decoder = decoders.Fuse()
     words._pieces.save(str(path))
     tokenizer = FastPlus(path, lowest=-0x4E00)  # the letters of this file begin there
     tokenizer.fit(waves(1))
     assert tokenizer.spec.vocabulary == words.spec.vocabulary
-    with pytest.raises(ValueError, match='there is no file'):
+
+
+def test_a_wrong_file_for_fast_plus_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match='there is no file .*none.json'):
         FastPlus(tmp_path / 'none.json')
+    path = tmp_path / 'wrong.json'
+    path.write_text('{"version": "1.0"}')
+    with pytest.raises(ValueError, match=r'wrong.json: expected the tokenizer.json of FAST\+'):
+        FastPlus(path)
+    words = Tokenizer(models.WordLevel({'arm': 0, '[UNK]': 1}, unk_token='[UNK]'))
+    words.save(str(path))
+    with pytest.raises(ValueError, match='wrong.json: .* pieces do not spell the letters'):
+        FastPlus(path)
 
 
 def test_spline_basis_sums_to_one_and_ends_at_the_outer_points():

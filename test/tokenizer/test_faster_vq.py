@@ -150,11 +150,19 @@ def test_any_codes_decode_to_finite_chunks_in_range(fitted, level, seed):
     assert chunk.abs().max() <= 1
 
 
-def test_a_code_outside_the_codebook_is_named():
+@pytest.mark.parametrize('wrong', [-2, 16])
+def test_a_code_outside_the_codebook_is_named(wrong):
     codes = torch.zeros(1, 3, 4, dtype=torch.long)
-    codes[0, 2, 1] = 16
-    with pytest.raises(ValueError, match=r'\(0, 2, 1\) must be in \[0, 16\), got 16'):
+    codes[0, 2, 1] = wrong
+    with pytest.raises(ValueError, match=rf'\(0, 2, 1\) must be in \[0, 16\), got {wrong}'):
         FASTerVQ(tiny()).decode(codes)
+
+
+def test_a_level_of_unknown_codes_is_a_level_less(fitted):
+    codes = fitted.encode(waves(8))
+    unknown = codes.clone()
+    unknown[:, 2] = -1
+    torch.testing.assert_close(fitted.decode(unknown), fitted.decode(codes[:, :2]))
 
 
 def test_a_chunk_of_another_shape_is_refused():
@@ -166,6 +174,8 @@ def test_a_chunk_of_another_shape_is_refused():
     ({'groups': {'arm': [0, 1], 'gripper': [1]}}, 'every action column once'),
     ({'time_strides': (3,)}, 'must divide the 4 patch rows'),
     ({'heads': 3}, 'multiple of heads'),
+    ({'levels': 0}, 'levels must be at least 1, got 0'),
+    ({'quantizer_dropout': -0.1}, 'quantizer_dropout must be from 0 to 1, got -0.1'),
 ])
 def test_an_impossible_config_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):

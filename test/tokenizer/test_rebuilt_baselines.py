@@ -192,6 +192,13 @@ def test_a_layout_covers_the_chunk_and_keeps_to_the_tokens(rows, tokens):
     assert layout(32, 8) == (2, 8, 1)  # as published
 
 
+@pytest.mark.parametrize(('rows', 'tokens', 'expected'), [
+    (30, 36, (2, 8, 4)),  # steps of 4 rows although longer ones would take 36 tokens, not 32
+    (15, 12, (2, 4, 3)), (50, 12, (7, 4, 3))])
+def test_steps_have_the_published_4_rows_where_there_are_tokens_for_them(rows, tokens, expected):
+    assert layout(rows, tokens) == expected
+
+
 @given(seed=strategies.integers(0, 1000))
 def test_finite_scalar_codes_are_all_used_and_come_back(seed):
     quantizer = FiniteScalarQuantizer(2)

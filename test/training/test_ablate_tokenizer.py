@@ -22,9 +22,9 @@ from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.tokenizer.protocol import UndecodableError
 from faster_ros.tokenizer.transformer import GlobalBlocks, GroupMixing, LocalBlock
-from faster_ros.training.ablate_tokenizer import base_config, variants
+from faster_ros.training.ablate_tokenizer import ablation_makers, base_config, variants
+from faster_ros.training.data_parallel import DataParallel
 from faster_ros.training.grid_tokenizer import GridFasterVq
-from faster_ros.training.train_tokenizer import TokenizerTraining
 import numpy as np
 import pytest
 import torch
@@ -93,12 +93,41 @@ def test_an_unknown_encoder_is_refused():
         TokenizerConfig(8, {'arm': [0]}, time_patch=2, encoder='mlp')
 
 
-def test_part_of_a_level_is_refused_by_its_length(base):
-    tokenizer = GridFasterVq('base', base, TokenizerTraining(1))
-    tokenizer.model = FASTerVQ(base).eval()
-    assert tokenizer.decode([np.zeros(8, int), np.zeros(4, int)]).shape == (2, 10, 4)
-    with pytest.raises(UndecodableError, match='whole levels of 4 tokens, got 7'):
-        tokenizer.decode([np.zeros(7, int)])
+def test_codes_that_part_of_a_level_leaves_out_add_nothing(base):
+    tokenizer = GridFasterVq.of(FASTerVQ(base).eval())
+    torch.nn.init.normal_(tokenizer.model.quantizer.codebooks)
+    codes = np.arange(12) % base.codebook_size
+    whole = torch.from_numpy(codes).view(1, 3, 4)
+    seven = whole.flatten().masked_fill(torch.arange(12) >= 7, -1).view(1, 3, 4)
+    for count, same in ((12, whole), (8, whole[:, :2]), (7, seven)):
+        np.testing.assert_allclose(tokenizer.decode([codes[:count]]),
+                                   tokenizer.model.decode(same), atol=1e-6)
+
+
+@pytest.mark.parametrize('wrong', [-1, 32])
+def test_a_token_outside_the_codebook_is_refused_by_its_place(base, wrong):
+    tokenizer = GridFasterVq.of(FASTerVQ(base).eval())
+    with pytest.raises(ValueError, match=rf'token 3 must be in \[0, 32\), got {wrong}'):
+        tokenizer.decode([np.array([0, 1, 2, wrong])])
+
+
+def test_a_sequence_without_tokens_or_with_too_many_is_refused(base):
+    tokenizer = GridFasterVq.of(FASTerVQ(base).eval())
+    for count in (0, 13):
+        with pytest.raises(UndecodableError, match=f'expected 1 to 12 tokens, got {count}'):
+            tokenizer.decode([np.zeros(count, int)])
+
+
+def test_variants_are_trained_on_the_device_that_is_asked_for(tmp_path, capsys, monkeypatch):
+    recording = Recording(episodes(5), NAMES, 10.0, [], [])
+    makers = ablation_makers(recording, 1.0, 1, DataParallel(device='cuda:1'))
+    assert {make(0).processes.device for make in makers} == {'cuda:1'}
+    np.savez(tmp_path / 'arm.npz', data=np.concatenate(episodes(5)), lengths=[40] * 5,
+             rate_hz=10.0, dims=NAMES)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert main(['tokenizer', 'ablate', str(tmp_path / 'arm.npz'), '--device', 'cuda',
+                 '--out', str(tmp_path / 'out')]) == 1
+    assert 'torch finds no GPU here' in capsys.readouterr().err
 
 
 def test_ablate_writes_a_table_of_all_variants(tmp_path, capsys):

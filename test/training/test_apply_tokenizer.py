@@ -14,12 +14,17 @@
 """A tokenizer on data it was not fitted to: warnings with shares, and mismatches by name."""
 
 from dataclasses import replace
+import json
 
 from faster_ros.cli.main import main
 from faster_ros.data.recordings import fit_normaliser, Recording, windows
 from faster_ros.training.apply_tokenizer import apply_tokenizer, shares_outside
 from faster_ros.training.small_data import SmallDataFasterVq, SmallDataSettings
-from faster_ros.training.tokenizer_folder import FittedTokenizer, save_tokenizer
+from faster_ros.training.tokenizer_folder import (
+    FittedTokenizer,
+    load_tokenizer,
+    save_tokenizer,
+)
 import numpy as np
 import pytest
 
@@ -78,6 +83,70 @@ def test_another_width_is_refused_even_when_asked_for(fitted):
                       [*NAMES, 'a', 'b', 'c', 'd'], 10.0, [], [])
     with pytest.raises(ValueError, match='fitted to 4 columns.*the recording has 8'):
         apply_tokenizer(fitted, wider, True)
+
+
+def test_radians_for_a_tokenizer_of_degrees_are_warned_of(fitted):
+    _, warnings = apply_tokenizer(
+        fitted, replace(RECORDING, episodes=episodes(6, np.pi / 180)), False)
+    assert warnings == ['warning: arm spans 1.7% of the fitted range: it hardly moves, or its '
+                        'unit is another one']
+
+
+def test_a_resting_gripper_and_a_resting_joint_are_no_reason_for_a_warning(fitted):
+    rows = episodes(6)
+    for one in rows:
+        one[:, 1] = 0.1
+        one[:, 3] = 0.3 + 1e-3 * np.random.default_rng(0).standard_normal(60)
+    assert apply_tokenizer(fitted, replace(RECORDING, episodes=rows), False)[1] == []
+
+
+def test_another_robot_or_feature_of_the_same_names_is_refused_by_both_names(fitted, tmp_path):
+    known = replace(fitted, source='feature action', robot='so100')
+    save_tokenizer(tmp_path, known)
+    known = load_tokenizer(tmp_path)
+    other = replace(RECORDING, source='feature observation.state', robot='piper')
+    for text in ("fitted to the robot 'so100', the recording has 'piper'",
+                 "the source 'feature action', the recording has 'feature observation.state'"):
+        with pytest.raises(ValueError, match=text):
+            known.check(other)
+    assert len(known.check(other, zero_shot=True)) == 2
+    assert known.check(replace(other, source='feature action', robot='')) == []
+    assert fitted.check(other) == []
+
+
+def test_a_folder_that_names_no_source_is_read(fitted, tmp_path):
+    save_tokenizer(tmp_path, fitted)
+    path = tmp_path / 'config.json'
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in data.items()
+                                if key not in ('source', 'robot')}))
+    assert load_tokenizer(tmp_path).source == ''
+
+
+def apply(folder, fitted, rows, rate_hz, *options):
+    """Save the tokenizer and a recording, and apply it; return the exit status."""
+    save_tokenizer(folder / 'tokenizer', fitted)
+    np.savez(folder / 'other.npz', data=np.concatenate(rows), rate_hz=rate_hz, dims=NAMES,
+             lengths=[len(one) for one in rows])
+    return main(['tokenizer', 'apply', str(folder / 'other.npz'), '--tokenizer',
+                 str(folder / 'tokenizer'), '--out', str(folder / 'out'), *options])
+
+
+def test_one_episode_of_one_chunk_is_enough_to_apply_to(fitted, tmp_path, capsys):
+    assert apply(tmp_path, fitted, [episodes(1)[0][:10]], 10.0) == 0
+    assert '1 episodes, 10 rows' in capsys.readouterr().out
+    assert apply(tmp_path, fitted, [episodes(1)[0][:9]], 10.0) == 1
+    assert 'expected a usable episode, got 0 of 1' in capsys.readouterr().err
+
+
+def test_episodes_with_too_few_rows_at_a_lower_rate_are_left_out_by_name(
+        fitted, tmp_path, capsys):
+    whole, short = episodes(2)
+    assert apply(tmp_path, fitted, [whole, short[:8]], 5.0, '--zero-shot') == 0
+    text = capsys.readouterr().out
+    assert '8 rows at 5 Hz are shorter than a chunk of 10' in text
+    assert apply(tmp_path, fitted, [short[:8]], 5.0, '--zero-shot') == 1
+    assert '8 rows at 5 Hz are shorter than a chunk of 10' in capsys.readouterr().err
 
 
 def test_a_column_that_never_moved_in_the_fit_is_outside_when_it_moves(fitted):

@@ -22,6 +22,7 @@ from faster_ros.training.small_data import (
     SmallDataFasterVq,
     SmallDataSettings,
 )
+from faster_ros.training.small_data_stages import to_tensor, trained
 import numpy as np
 import pytest
 
@@ -62,14 +63,24 @@ def test_it_beats_pca_k_means_of_equal_tokens_on_unseen_chunks(fitted):
     assert mse(fitted, chunks) < 0.85 * mse(pca, chunks)
 
 
-def test_each_level_more_is_better_and_any_prefix_decodes(fitted):
+def with_network(tokenizer):
+    """Return the tokenizer after two rounds of training its conv-transformer."""
+    pool, left = to_tensor(waves(300)), iter([1.0, 1.0, 1.0, 0.0])
+    model, _ = trained(tokenizer.model, pool, pool[:50], np.inf, lambda *_: next(left))
+    assert model.config.conv_transformer
+    return SmallDataFasterVq.of(model.eval())
+
+
+@pytest.mark.parametrize('network', [False, True])
+def test_each_level_more_is_better_and_any_prefix_decodes(fitted, network):
+    tokenizer = with_network(fitted) if network else fitted
     chunks = waves(200, seed=2)
-    sequences = fitted.encode(chunks)
-    errors = [np.square(fitted.decode([sequence[:known] for sequence in sequences])
+    sequences = tokenizer.encode(chunks)
+    errors = [np.square(tokenizer.decode([sequence[:known] for sequence in sequences])
                         - chunks).mean() for known in (2, 4, 6)]
     assert errors[0] > errors[1] > errors[2]
     for known in range(1, 7):
-        decoded = fitted.decode([sequences[0][:known]])
+        decoded = tokenizer.decode([sequences[0][:known]])
         assert np.isfinite(decoded).all()
         assert np.abs(decoded).max() <= LIMIT
 
@@ -96,6 +107,12 @@ def test_an_impossible_token_is_named_and_nothing_works_before_fitting(fitted):
 @pytest.mark.parametrize('chunks, size', [(10, 32), (1000, 128), (7120, 512), (10 ** 6, 512)])
 def test_the_codebook_grows_with_the_data(chunks, size):
     assert codebook_size(chunks) == size
+
+
+def test_too_few_chunks_are_refused_by_their_number():
+    tokenizer = SmallDataFasterVq(SmallDataSettings(2, 2), GROUPS)
+    with pytest.raises(ValueError, match='at least 10 chunks of 8 rows .* got 3'):
+        tokenizer.fit(waves(3))
 
 
 def test_few_columns_take_12_tokens_and_many_36():

@@ -34,6 +34,7 @@ from tokenizers import models, trainers
 
 _FIRST_LETTER = 0x4E00  # a long run of letters none of which is a space, a digit or a mark
 _ALPHABET_MARGIN = 0.5  # the coefficients a fitted vocabulary knows beyond its training range
+_SPELLED = 20  # coefficients that a given vocabulary is tried with
 
 
 class _DctWords:
@@ -111,7 +112,12 @@ class Fast(_WordTokenizer):
     """
     FAST with a vocabulary of its own.
 
-    Published defaults: chunks of 1 s, scale 10, 1024 pieces.
+    Published defaults: chunks of 1 s, scale 10, 1024 pieces. Published is byte-level BPE: pieces
+    are of the UTF-8 bytes of letters, a pair must occur twice to be merged, and the alphabet is
+    the range of the training coefficients. Here pieces are of whole letters, a pair that occurs
+    once may be merged, and the alphabet reaches half of that range further at either end, since a
+    coefficient outside it is clipped. A sequence that spells no chunk is an error, where the
+    published decoder gives zeros.
     """
 
     def __init__(self, scale: float = 10.0, vocabulary: int = 1024) -> None:
@@ -153,8 +159,23 @@ class FastPlus(_WordTokenizer):
             raise ValueError('expected the tokenizer.json of FAST+, there is no file '
                              f'{vocabulary_file}')
         self._words = _DctWords(scale, 0, lowest, -lowest)
-        self._pieces = tokenizers.Tokenizer.from_file(str(vocabulary_file))
+        self._pieces = _pieces_of(vocabulary_file, ''.join(
+            chr(coefficient - lowest) for coefficient in range(_SPELLED)))
 
     def fit(self, chunks: FloatArray) -> None:
         """Learn the chunk's shape; the vocabulary is given."""
         self._shape = (chunks.shape[1], chunks.shape[2])
+
+
+def _pieces_of(path: Path, word: str) -> tokenizers.Tokenizer:
+    """Return the pieces of a file, which must spell a word of coefficients as it is."""
+    expected = f'{path}: expected the tokenizer.json of FAST+ in the format of `tokenizers`'
+    try:
+        pieces = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise ValueError(f'{expected}, {error}') from error
+    spelled = pieces.decode(pieces.encode(word, add_special_tokens=False).ids)
+    if spelled != word:
+        raise ValueError(f'{expected}, got one whose pieces do not spell the letters of '
+                         f'coefficients 0 to {len(word) - 1}')
+    return pieces

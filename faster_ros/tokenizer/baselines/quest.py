@@ -40,9 +40,10 @@ def quest(tokens: int = 8, seed: int = 0, effort: float = 1.0) -> TrainedTokeniz
     Return groups x steps tokens, at most ``tokens`` of them.
 
     Published defaults: 32 rows to 8 tokens of 1000 codes; kernels of 5 and 3, a causal encoder
-    of 2 layers and a decoder of 4, 256 wide with 4 heads, L1. Here each latent step gets as many
-    tokens as there are to spare, or spans more than 4 rows where there are too few; width 64, 1
-    and 2 layers and, at ``effort`` 1, 800 steps of 1600 rows, for a fit in about a minute.
+    of 2 layers and a decoder of 4, 256 wide with 4 heads, L1. Here each step of 4 rows gets as
+    many tokens as there are for each; only where there is none for each, steps span more rows.
+    Width 64, 1 and 2 layers and, at ``effort`` 1, 800 steps of 1600 rows, for a fit in about a
+    minute.
     """
     def design(rows: int, columns: int) -> Design:
         stride, steps, groups = layout(rows, tokens)
@@ -58,10 +59,17 @@ def quest(tokens: int = 8, seed: int = 0, effort: float = 1.0) -> TrainedTokeniz
 
 
 def layout(rows: int, tokens: int) -> tuple[int, int, int]:
-    """Return the second stride, steps and tokens of a step: most tokens, then most steps."""
+    """
+    Return the second stride, steps and tokens of a step.
+
+    Steps of 4 rows where there are tokens for them; else most tokens, then most steps.
+    """
     shortest = _DOWNSAMPLING // _STRIDE
+    steps = -(-rows // _DOWNSAMPLING)
+    if steps <= tokens:
+        return shortest, steps, tokens // steps
     choices = []
-    for stride in range(shortest, max(shortest, -(-rows // _STRIDE)) + 1):
+    for stride in range(shortest + 1, -(-rows // _STRIDE) + 1):
         steps = -(-rows // (_STRIDE * stride))
         choices.append((tokens // steps * steps, steps, -stride))
     _, steps, stride = max(choices)

@@ -117,8 +117,10 @@ class SpatialGrid:
     rotation's in 16 cells for each of three angles; a gripper open or closed; cells of equal
     probability under a Gaussian. Published for deltas; here each step leads from the row decoded
     before, so that errors do not add up, and the first row takes 4096 uniform levels for each
-    column. Steps are taken in normalised units; four columns of a quaternion have 8 cells each.
-    An id beyond a part's own cells begins at its first one again.
+    column. Columns are taken for poses whatever they are: of a recording of deltas the changes
+    from one delta to the next are coded, not the published deltas themselves. Steps are taken in
+    normalised units; four columns of a quaternion have 8 cells each. An id beyond a part's own
+    cells begins at its first one again.
     """
 
     def __init__(self, groups: Mapping[str, Sequence[int]]) -> None:
