@@ -27,7 +27,6 @@ stamps of what arrived, images dropped for want of time, messages the bag had no
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,45 +44,12 @@ from faster_ros.data.frame_sampler import FrameSampler
 from faster_ros.data.lerobot_writer import DiskSpaceError, LeRobotWriter
 from faster_ros.data.raw_bag import RawBag
 from faster_ros.data.running_episode import RecordingFailed
+from faster_ros.data.stream_meter import StreamMeter
 from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.robot_spec import RobotSpec
 
 IDLE, RECORDING, STOPPED = 'idle', 'recording', 'stopped'
 _FRESH_NS = 1_000_000_000  # a stream that was not heard for longer is not there
-_WINDOW = 60  # stamps from which a rate is told
-
-
-class StreamMeter:
-    """
-    Rate and gaps of a stream; its numbers count from the last ``restart``.
-
-    ``refused``: messages that came and could not be used.
-    """
-
-    def __init__(self, period_ns: int) -> None:
-        """``period_ns``: nominal time between two messages."""
-        self._period_ns = period_ns
-        self._stamps: deque[int] = deque(maxlen=_WINDOW)
-        self.heard_ns: int | None = None
-        self.received = self.missed = self.refused = 0
-
-    def restart(self) -> None:
-        """Count from here."""
-        self.received = self.missed = self.refused = 0
-
-    def add(self, stamp_ns: int, now_ns: int) -> None:
-        """Note a message; a jump of its stamps counts as messages that are missing."""
-        self.heard_ns = now_ns
-        if self._stamps and 0 < stamp_ns - self._stamps[-1] < 100 * self._period_ns:
-            self.missed += max(0, round((stamp_ns - self._stamps[-1]) / self._period_ns) - 1)
-        self.received += 1
-        self._stamps.append(stamp_ns)
-
-    @property
-    def rate_hz(self) -> float:
-        """Return the rate of the last messages, 0 before there are any."""
-        seconds = (self._stamps[-1] - self._stamps[0]) * 1e-9 if self._stamps else 0.0
-        return (len(self._stamps) - 1) / seconds if seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)

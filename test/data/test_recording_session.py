@@ -20,7 +20,7 @@ from faster_ros.data.dataset_spec import Source
 from faster_ros.data.dataset_validation import problems
 from faster_ros.data.lerobot_dataset import LeRobotDataset
 from faster_ros.data.lerobot_writer import EpisodeRefused
-from faster_ros.data.recording_session import RecordingPlan, RecordingSession, StreamMeter
+from faster_ros.data.recording_session import RecordingPlan, RecordingSession
 from faster_ros.robot_spec import load_robot_spec
 import numpy as np
 import pytest
@@ -204,10 +204,3 @@ def test_nothing_can_be_saved_marked_or_stopped_without_an_episode(robot):
                 lambda: robot.session.mark('success')):
         with pytest.raises(ValueError, match='episode'):
             job()
-
-
-def test_a_meter_counts_gaps_and_not_a_clock_that_was_set():
-    meter = StreamMeter(10 * MS)
-    for stamp_ms in (0, 10, 20, 50, 60, 10_000, 10_010, 5, 15):
-        meter.add(stamp_ms * MS, 0)
-    assert (meter.received, meter.missed) == (9, 2)
