@@ -27,6 +27,7 @@ from faster_ros.data.dataset_spec import (
     IMAGES,
     STAMP,
 )
+from faster_ros.data.episode_evidence import DROPPED
 from faster_ros.data.video_encoder import check_image, EpisodeVideo, ImageStatistics
 from faster_ros.interfaces import ImageArray
 import numpy as np
@@ -43,14 +44,15 @@ class EpisodeContent:
     A whole episode, ready to become part of a data set.
 
     ``numbers``: column -> (N, *shape). ``row_tasks``: N texts. ``images``: camera -> what was seen
-    of the frames of its video. ``dropped``: camera -> images that were lost.
+    of the frames of its video. ``counted``: what was counted beside the rows, as in
+    EpisodeEvidence.
     """
 
     facts: EpisodeFacts
     numbers: Mapping[str, NDArray[Any]]
     row_tasks: Sequence[str]
     images: Mapping[str, ImageStatistics]
-    dropped: Mapping[str, int]
+    counted: Mapping[str, float]
 
     @property
     def rows(self) -> int:
@@ -103,7 +105,7 @@ class RunningEpisode:
                     self.rows, *feature.shape) for name, feature in self._spec.numbers.items()},
                 [self.facts.task] * self.rows,
                 {name: video.statistics for name, video in self.videos.items()},
-                {name: video.dropped for name, video in self.videos.items()})
+                {f'{name}{DROPPED}': video.dropped for name, video in self.videos.items()})
         return self._content
 
     def cancel(self) -> None:

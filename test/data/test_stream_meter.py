@@ -11,15 +11,65 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Episodes from stamped messages: begun, saved, discarded, and honest about what is missing."""
 
 from faster_ros.data.stream_meter import StreamMeter
+from hypothesis import given, strategies as st
+import pytest
 
 MS = 1_000_000
 
 
-def test_a_meter_counts_gaps_and_not_a_clock_that_was_set():
-    meter = StreamMeter(10 * MS)
-    for stamp_ms in (0, 10, 20, 50, 60, 10_000, 10_010, 5, 15):
-        meter.add(stamp_ms * MS, 0)
-    assert (meter.received, meter.missed) == (9, 2)
+def heard(stamps_ms, delays_ms=None, **given):
+    """Return a meter of 100 Hz that heard stamps, each so long after it, and when that was."""
+    meter, now = StreamMeter(10 * MS, **given), 0
+    for stamp, delay in zip(stamps_ms, delays_ms or [3] * len(stamps_ms)):
+        now = (stamp + delay) * MS
+        meter.add(stamp * MS, now)
+    return meter, now
+
+
+def test_a_meter_counts_what_a_silence_of_any_length_has_lost():
+    meter, now = heard((0, 10, 20, 50, 60, 10_060, 10_070))
+    assert (meter.received, meter.missed(now), meter.backwards) == (7, 2 + 999, 0)
+
+
+def test_a_stream_that_may_pause_has_lost_nothing_in_a_pause():
+    meter, now = heard((0, 10, 50, 60, 10_060, 10_070), pauses=True)
+    assert meter.missed(now) == 3
+    assert meter.missed(now + 5000 * MS) == 3
+
+
+def test_a_clock_that_is_set_is_no_silence():
+    ahead, now = heard((0, 10, 20, 5030, 5040), (3, 3, 3, -4997, -4997))
+    assert (ahead.missed(now), ahead.backwards) == (0, 0)
+    back, now = heard((5000, 5010, 20, 30), (3, 3, 5003, 5003))
+    assert (back.missed(now), back.backwards) == (0, 1)
+    assert back.rate_hz(now) == pytest.approx(100.0)
+
+
+def test_what_an_overrun_queue_has_lost_is_counted_though_the_rest_comes_at_once():
+    meter, now = heard((0, 10, 20, 430, 440), (3, 3, 3, 600, 590))
+    assert meter.missed(now) == 40
+
+
+def test_a_stream_that_falls_silent_has_no_rate_and_loses_more_and_more():
+    meter, now = heard(range(0, 1000, 10))
+    assert meter.rate_hz(now) == pytest.approx(100.0)
+    assert meter.missed(now + 900 * MS) == 0
+    assert (meter.rate_hz(now + 2000 * MS), meter.missed(now + 2000 * MS)) == (0.0, 199)
+
+
+def test_a_reason_for_what_cannot_be_used_holds_until_something_can():
+    meter, now = heard((0, 10))
+    meter.refuse('too small')
+    assert (meter.refused, meter.refusal) == (1, 'too small')
+    meter.add(20 * MS, now)
+    assert (meter.refused, meter.refusal) == (1, '')
+
+
+@given(st.lists(st.integers(0, 200), min_size=1, max_size=80), st.integers(-5000, 5000))
+def test_the_least_delay_tells_how_far_a_clock_is_off_however_messages_travel(travel_ms, off_ms):
+    stamps = [10 * row for row in range(len(travel_ms))]
+    meter, now = heard(stamps, [travel - off_ms for travel in travel_ms])
+    assert meter.counted(now)['least_delay_s'] == pytest.approx(
+        (min(travel_ms) - off_ms) / 1e3, abs=1e-9)
