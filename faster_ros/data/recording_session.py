@@ -214,6 +214,11 @@ class RecordingSession:
         if self._sampler is not None:
             self._sampler.set_source(stamp_ns, source)
 
+    def set_task(self, stamp_ns: int, task: str) -> None:
+        """Tell what is to be done from that time on in the running episode."""
+        if self._sampler is not None:
+            self._sampler.set_task(stamp_ns, task)
+
     def keep_raw(self, topic: str, now_ns: int, serialised: bytes) -> None:
         """Put a message into the raw bag, if it belongs there."""
         if self._bag is not None and topic in self._plan.topics:

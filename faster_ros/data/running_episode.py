@@ -78,6 +78,7 @@ class RunningEpisode:
         self._columns = {name: bytearray() for name in spec.numbers}
         self._shown: dict[str, tuple[ImageArray, NDArray[Any] | None]] = {}
         self._content: EpisodeContent | None = None
+        self._tasks: list[str] = []
         self.rows = 0
 
     def add(self, frame: DatasetFrame) -> None:
@@ -93,6 +94,7 @@ class RunningEpisode:
             self._show(name, frame.images[name], numbers)
         for name, values in numbers.items():
             self._columns[name] += values.tobytes()
+        self._tasks.append(frame.task or self.facts.task)
         self.rows += 1
 
     def finish(self) -> EpisodeContent:
@@ -103,7 +105,7 @@ class RunningEpisode:
             self._content = EpisodeContent(
                 self.facts, {name: np.frombuffer(self._columns[name], feature.dtype).reshape(
                     self.rows, *feature.shape) for name, feature in self._spec.numbers.items()},
-                [self.facts.task] * self.rows,
+                self._tasks,
                 {name: video.statistics for name, video in self.videos.items()},
                 {f'{name}{DROPPED}': video.dropped for name, video in self.videos.items()})
         return self._content

@@ -257,6 +257,7 @@ class RecorderNode(Node):
     def _on_instruction(self, message: String) -> None:
         with self._lock:
             self._task = message.data
+            self._session.set_task(self._now_ns(), message.data)
 
     def _publish_status(self) -> None:
         with self._lock:

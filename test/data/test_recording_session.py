@@ -326,3 +326,25 @@ def test_nobody_leads_until_someone_says_who(robot):
     led = columns['stamp_ns'].ravel() >= T0 + 1700 * MS
     np.testing.assert_array_equal(columns['source'].ravel(),
                                   np.where(led, Source.HUMAN, Source.NOBODY))
+
+
+def test_rows_have_the_task_that_was_in_force(robot):
+    robot.run(200)
+    robot.start('pick')
+    robot.run(1500)
+    robot.session.set_task(T0 + 1700 * MS, 'place')
+    robot.run(1000)
+    robot.session.set_task(T0 + 2700 * MS, '')  # nothing else is told: the task of the episode
+    robot.run(500)
+    robot.session.save()
+    robot.start('pour')
+    robot.run(1500)
+    robot.session.save()
+    dataset = LeRobotDataset(robot.session._plan.folder)
+    assert list(problems(dataset)) == []
+    first, second = dataset.episodes
+    columns = dataset.columns(first)
+    seconds = (columns['stamp_ns'].ravel() - T0) / 1e9
+    assert dataset.row_tasks(first, columns) == [
+        'place' if 1.7 <= second < 2.7 else 'pick' for second in seconds]
+    assert set(dataset.row_tasks(second, dataset.columns(second))) == {'pour'}
