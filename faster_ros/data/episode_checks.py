@@ -54,8 +54,7 @@ class CheckLimits:
     when its row was made, and the longest that its message may travel; ``future``: how much later
     than it is heard a value may be stamped. ``skew`` between cameras is compared with its 95th
     percentile. ``missed`` and ``too_many`` are shares of messages that did not come: flagged and
-    refused; ``slow`` is the share of its nominal rate from which on a stream is not. Other shares
-    are of rows. ``velocity_margin`` is on top of the joint's own limit.
+    refused; other shares are of rows. ``velocity_margin`` is on top of the joint's own limit.
     """
 
     shortest: float = 1.0
@@ -67,7 +66,6 @@ class CheckLimits:
     dropped: float = 0.001
     missed: float = 0.001
     too_many: float = 0.1
-    slow: float = 0.8
     frozen: float = 1.0
     velocity_margin: float = 1.5
     at_limit: float = 0.05
@@ -124,6 +122,8 @@ def check_episode(evidence: EpisodeEvidence, limits: CheckLimits | None = None) 
                 'dropped while recording', count > 0.05 * evidence.rows)
         for name, count in evidence.counted.items()
         if name.endswith(DROPPED) and name != BAG and count > limits.dropped * evidence.rows]
+    if lost := evidence.counted.get(BAG):
+        findings.append(Finding('dropped', f'the raw bag had no room for {lost} messages'))
     return EpisodeReport(tuple(findings), figures)
 
 
@@ -193,14 +193,13 @@ def _losses(evidence: EpisodeEvidence, limits: CheckLimits,
     """
     for stream in evidence.counted_streams:
         rows = stream if f'{STAMP}{stream}' in evidence.columns else 'state'
-        nominal = min(evidence.counted[f'{stream} nominal_hz'], evidence.fps)
-        rate = figures.get(f'{rows} rate_hz', nominal)
-        missed, received = (evidence.counted[f'{stream} {key}'] for key in ('missed', 'received'))
-        repeated = float((np.diff(evidence.stamps(rows)) == 0).mean())
+        missed, received, slow, nominal = (evidence.counted[f'{stream} {key}'] for key in (
+            'missed', 'received', 'slow', 'nominal_hz'))
+        repeated = 1 - len(np.unique(evidence.stamps(rows))) / evidence.rows
         lost = min(missed / (missed + received), repeated)
-        if rate < limits.slow * nominal:
-            yield Finding('rate', f'{stream} comes at {rate:.1f} Hz; by the robot file rows can '
-                          f'have {nominal:g} a second')
+        if slow > 0.5 * received:
+            yield Finding('rate', f"{stream} comes at {figures[f'{rows} rate_hz']:.1f} Hz, the "
+                          f'robot file says {nominal:g}')
         elif lost > limits.missed:
             yield Finding('missed', f'{missed} of {missed + received} messages of {stream} did '
                           f'not come, {repeated:.1%} of the rows repeat the one before',

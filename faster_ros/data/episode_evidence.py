@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 DROPPED, RECEIVED = ' dropped', ' received'
 BAG, CLOCK_STEP = f'bag{DROPPED}', 'clock step_s'
 COUNTED = (DROPPED, RECEIVED, ' missed', ' refused', ' backwards', ' nominal_hz',
-           ' least_delay_s', CLOCK_STEP)
+           ' slow', ' least_delay_s', CLOCK_STEP)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.robot_spec import RobotSpec
 
 IDLE, RECORDING, STOPPED = 'idle', 'recording', 'stopped'
+_SLOW = 0.8  # of the rate in the robot file, or of that of the rows where it is lower
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,9 @@ class RecordingSession:
                  'action': spec.command_rate_hz,
                  **{name: camera.rate_hz for name, camera in spec.cameras.items()}}
         # control_node sends nothing while it is disarmed.
-        self.meters = {name: StreamMeter(round(1e9 / rate), pauses=name == 'action')
-                       for name, rate in rates.items()}
+        self.meters = {name: StreamMeter(
+            round(1e9 / rate), round(1e9 / _SLOW / min(rate, plan.fps)), pauses=name == 'action')
+            for name, rate in rates.items()}
         self._counted: dict[str, float] = {}
         self._now_ns = 0
         self._clock_offset_ns: int | None = None

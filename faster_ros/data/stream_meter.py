@@ -29,12 +29,17 @@ class StreamMeter:
     Rate, losses and clock of a stream; its numbers count from the last ``restart``.
 
     ``refused``: messages that came and could not be used; ``refusal``: why the last one, '' after
-    one that can be used. ``backwards``: how often a stamp is older than the one before.
+    one that can be used. ``backwards``: how often a stamp is older than the one before. ``slow``:
+    how often one comes so much later that the stream is slow if most do.
     """
 
-    def __init__(self, period_ns: int, pauses: bool = False) -> None:
-        """``period_ns``: nominal time between two messages. ``pauses``: silence is no loss."""
-        self._period_ns, self._pauses = period_ns, pauses
+    def __init__(self, period_ns: int, slow_ns: int, pauses: bool = False) -> None:
+        """
+        ``period_ns``: nominal time between two messages; ``slow_ns``: from where on it is slow.
+
+        ``pauses``: silence is no loss.
+        """
+        self._period_ns, self._slow_ns, self._pauses = period_ns, slow_ns, pauses
         self._stamps: deque[int] = deque(maxlen=_WINDOW)
         self._delays: deque[int] = deque(maxlen=_WINDOW)
         self.heard_ns: int | None = None
@@ -43,7 +48,7 @@ class StreamMeter:
 
     def restart(self) -> None:
         """Count from here."""
-        self.received = self.refused = self.backwards = self._missed = 0
+        self.received = self.refused = self.backwards = self.slow = self._missed = 0
         self._least_delay_ns = 0
 
     def add(self, stamp_ns: int, now_ns: int) -> None:
@@ -93,7 +98,8 @@ class StreamMeter:
         """
         return {'nominal_hz': 1e9 / self._period_ns, 'received': self.received,
                 'missed': self.missed(now_ns), 'refused': self.refused,
-                'backwards': self.backwards, 'least_delay_s': self._least_delay_ns * 1e-9}
+                'backwards': self.backwards, 'slow': self.slow,
+                'least_delay_s': self._least_delay_ns * 1e-9}
 
     def _compare(self, stamp_ns: int, delay_ns: int) -> None:
         step_ns = stamp_ns - self._stamps[-1]
@@ -103,6 +109,7 @@ class StreamMeter:
         elif delay_ns > self._least_delay_ns - CLOCK_SET_NS:
             # Where stamps run ahead of their arrival, their clock was set and nothing is lost.
             self._missed += self._between(step_ns)
+            self.slow += step_ns > self._slow_ns
 
     def _between(self, step_ns: int) -> int:
         """Return how many messages are missing between two that are so far apart."""

@@ -175,6 +175,16 @@ def test_dropped_images_are_counted_against_a_thousandth(count, expected):
     assert found(replace(good(), counted={f'{IMAGES}front dropped': count})) == expected
 
 
+def test_messages_that_the_raw_bag_has_lost_are_told_and_refuse_nothing():
+    assert found(replace(good(), counted={'bag dropped': 3})) == [('dropped', False)]
+
+
+def test_losses_that_no_row_suffers_from_are_none():
+    fast = {'state received': 600, 'state missed': 400, 'state nominal_hz': 100.0,
+            'state slow': 200}
+    assert found(replace(good(), counted=fast)) == []
+
+
 def test_a_gripper_that_shuts_at_once_is_no_jump():
     assert found(good()) == []
 

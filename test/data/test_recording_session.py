@@ -45,8 +45,8 @@ class Robot:
     nobody sets is known.
     """
 
-    def __init__(self, folder, gate=False, steady=True) -> None:
-        plan = RecordingPlan(folder, 30, {'operator': 'me'}, gate, {})
+    def __init__(self, folder, gate=False, steady=True, fps=30) -> None:
+        plan = RecordingPlan(folder, fps, {'operator': 'me'}, gate, {})
         self.session, self.steady = RecordingSession(SPEC, plan), steady
         self.ms = self.clock_ms = self.camera_ms = self.travel_ms = 0
 
@@ -290,6 +290,12 @@ def test_a_camera_that_is_slow_or_of_which_images_never_come_is_found(robot, los
     assert robot.findings(lose=lose) == found
 
 
+def test_a_slow_camera_is_told_with_both_rates(robot):
+    robot.findings(lose=range(1, 200, 2))
+    (entry,) = LeRobotDataset(robot.session._plan.folder).episodes
+    assert entry.findings == ('front comes at 15.0 Hz, the robot file says 30',)
+
+
 def test_what_is_counted_stands_in_the_record_of_the_episode(robot):
     robot.findings(lose=(50, 51))
     (entry,) = LeRobotDataset(robot.session._plan.folder).episodes
@@ -348,3 +354,9 @@ def test_rows_have_the_task_that_was_in_force(robot):
     assert dataset.row_tasks(first, columns) == [
         'place' if 1.7 <= second < 2.7 else 'pick' for second in seconds]
     assert set(dataset.row_tasks(second, dataset.columns(second))) == {'pour'}
+
+
+def test_a_camera_of_the_right_rate_is_good_in_rows_that_it_is_not_in_step_with(tmp_path):
+    robot = Robot(tmp_path / 'set', fps=20)
+    assert robot.findings() == {}
+    robot.session.close()

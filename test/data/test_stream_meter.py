@@ -21,7 +21,7 @@ MS = 1_000_000
 
 def heard(stamps_ms, delays_ms=None, **given):
     """Return a meter of 100 Hz that heard stamps, each so long after it, and when that was."""
-    meter, now = StreamMeter(10 * MS, **given), 0
+    meter, now = StreamMeter(10 * MS, 12 * MS, **given), 0
     for stamp, delay in zip(stamps_ms, delays_ms or [3] * len(stamps_ms)):
         now = (stamp + delay) * MS
         meter.add(stamp * MS, now)
@@ -57,6 +57,12 @@ def test_a_stream_that_falls_silent_has_no_rate_and_loses_more_and_more():
     assert meter.rate_hz(now) == pytest.approx(100.0)
     assert meter.missed(now + 900 * MS) == 0
     assert (meter.rate_hz(now + 2000 * MS), meter.missed(now + 2000 * MS)) == (0.0, 199)
+
+
+def test_a_stream_is_slow_where_most_of_it_is_and_not_for_what_is_lost():
+    (lossy, _), (slow, _) = heard((0, 10, 30, 40, 50, 90)), heard(range(0, 1000, 20))
+    assert (lossy.received, lossy.slow) == (6, 2)
+    assert (slow.received, slow.slow) == (50, 49)
 
 
 def test_a_reason_for_what_cannot_be_used_holds_until_something_can():

@@ -114,7 +114,7 @@ def test_a_command_without_its_positions_is_refused_by_shape(tmp_path, monkeypat
 def test_a_message_that_one_of_two_arms_loses_is_counted_for_that_arm(tmp_path, monkeypatch):
     recorder = Recorder(tmp_path / 'set', 'cobot_magic', monkeypatch)
     session = recorder.session
-    session.meters |= {name: StreamMeter(10 * MS) for name in ('state_left', 'state_right')}
+    session.meters |= {f'state_{arm}': StreamMeter(10 * MS, 12 * MS) for arm in ('left', 'right')}
     recorder.run(100)
     recorder.run(10, without='left')
     recorder.run(900)
