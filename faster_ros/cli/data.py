@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
-    from faster_ros.data.episode_checks import JointFacts
+    from faster_ros.data.episode_evidence import JointFacts
+    from faster_ros.data.lerobot_dataset import LeRobotDataset
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -113,7 +114,8 @@ def _validate(options: argparse.Namespace) -> int:
     from faster_ros.data.dataset_validation import problems
     from faster_ros.data.lerobot_dataset import LeRobotDataset
 
-    dataset, joints = LeRobotDataset(options.folder), _joints(options.robot)
+    dataset = LeRobotDataset(options.folder)
+    joints = _limits(options.robot, dataset)
     found = list(problems(dataset, options.decode))
     for line in found:
         print(line)
@@ -153,7 +155,8 @@ def _view(options: argparse.Namespace) -> int:
     from faster_ros.data.dataset_validation import problems
     from faster_ros.data.lerobot_dataset import LeRobotDataset
 
-    dataset, joints = LeRobotDataset(options.folder), _joints(options.robot)
+    dataset = LeRobotDataset(options.folder)
+    joints = _limits(options.robot, dataset)
     found, examined = list(problems(dataset)), []
     for entry in dataset.episodes:
         try:
@@ -238,8 +241,8 @@ def _replay(options: argparse.Namespace) -> int:
     return 0
 
 
-def _joints(robot: str | None) -> JointFacts | None:
-    from faster_ros.data.episode_checks import joint_facts
+def _limits(robot: str | None, dataset: LeRobotDataset) -> JointFacts | None:
+    from faster_ros.data.dataset_report import limits_of
     from faster_ros.robot_spec import load_robot_spec
 
-    return joint_facts(load_robot_spec(robot)) if robot else None
+    return limits_of(load_robot_spec(robot), dataset) if robot else None

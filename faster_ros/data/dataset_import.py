@@ -28,7 +28,7 @@ from faster_ros.data.dataset_spec import (
     EpisodeFacts,
     robot_dataset,
 )
-from faster_ros.data.episode_checks import joint_facts, JointFacts
+from faster_ros.data.episode_evidence import joint_facts, JointFacts
 from faster_ros.data.hdf5_reader import is_hdf5, open_hdf5
 from faster_ros.data.lerobot_reader import is_lerobot
 from faster_ros.data.lerobot_writer import LeRobotWriter

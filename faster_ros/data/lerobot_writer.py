@@ -51,10 +51,9 @@ from faster_ros.data.dataset_spec import (
 from faster_ros.data.durable import roll_forward, seal
 from faster_ros.data.episode_checks import (
     check_episode,
-    EpisodeEvidence,
     EpisodeReport,
-    JointFacts,
 )
+from faster_ros.data.episode_evidence import EpisodeEvidence, JointFacts
 from faster_ros.data.feature_statistics import of_images, of_rows, together
 from faster_ros.data.lerobot_format import (
     DATA,
@@ -175,14 +174,18 @@ class LeRobotWriter:
         """End the running episode and judge it; then it can only be saved or discarded."""
         return self._report(self._finished())
 
-    def save_episode(self, outcome: str = '', gate: bool = False) -> int:
+    def save_episode(self, outcome: str = '', gate: bool = False,
+                     counted: Mapping[str, float] | None = None) -> int:
         """
         Make the running episode part of the data set, on disk; return its number.
+
+        ``counted``: what whoever heard the streams counted, as in EpisodeEvidence.
 
         With ``gate``, EpisodeRefused is raised for one that the truth checks refuse, and it can be
         saved without or discarded. Raises RecordingFailed where it cannot be saved at all.
         """
         content = self._finished()
+        content = replace(content, counted={**content.counted, **(counted or {})})
         if outcome:
             content = replace(content, facts=replace(content.facts, outcome=outcome))
         report = self._report(content)
@@ -254,7 +257,7 @@ class LeRobotWriter:
         return check_episode(EpisodeEvidence(
             self.spec.fps, content.numbers,
             {name: item.names for name, item in self.spec.numbers.items()},
-            {name: seen.changes for name, seen in content.images.items()}, content.dropped,
+            {name: seen.changes for name, seen in content.images.items()}, content.counted,
             self._joints))
 
     def _commit(self, content: EpisodeContent, report: EpisodeReport) -> int:

@@ -27,6 +27,7 @@ from faster_ros.data.dataset_spec import (
     IMAGES,
     STAMP,
 )
+from faster_ros.data.episode_evidence import DROPPED
 from faster_ros.data.video_encoder import check_image, EpisodeVideo, ImageStatistics
 from faster_ros.interfaces import ImageArray
 import numpy as np
@@ -43,14 +44,15 @@ class EpisodeContent:
     A whole episode, ready to become part of a data set.
 
     ``numbers``: column -> (N, *shape). ``row_tasks``: N texts. ``images``: camera -> what was seen
-    of the frames of its video. ``dropped``: camera -> images that were lost.
+    of the frames of its video. ``counted``: what was counted beside the rows, as in
+    EpisodeEvidence.
     """
 
     facts: EpisodeFacts
     numbers: Mapping[str, NDArray[Any]]
     row_tasks: Sequence[str]
     images: Mapping[str, ImageStatistics]
-    dropped: Mapping[str, int]
+    counted: Mapping[str, float]
 
     @property
     def rows(self) -> int:
@@ -76,6 +78,7 @@ class RunningEpisode:
         self._columns = {name: bytearray() for name in spec.numbers}
         self._shown: dict[str, tuple[ImageArray, NDArray[Any] | None]] = {}
         self._content: EpisodeContent | None = None
+        self._tasks: list[str] = []
         self.rows = 0
 
     def add(self, frame: DatasetFrame) -> None:
@@ -91,6 +94,7 @@ class RunningEpisode:
             self._show(name, frame.images[name], numbers)
         for name, values in numbers.items():
             self._columns[name] += values.tobytes()
+        self._tasks.append(frame.task or self.facts.task)
         self.rows += 1
 
     def finish(self) -> EpisodeContent:
@@ -101,9 +105,9 @@ class RunningEpisode:
             self._content = EpisodeContent(
                 self.facts, {name: np.frombuffer(self._columns[name], feature.dtype).reshape(
                     self.rows, *feature.shape) for name, feature in self._spec.numbers.items()},
-                [self.facts.task] * self.rows,
+                self._tasks,
                 {name: video.statistics for name, video in self.videos.items()},
-                {name: video.dropped for name, video in self.videos.items()})
+                {f'{name}{DROPPED}': video.dropped for name, video in self.videos.items()})
         return self._content
 
     def cancel(self) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from faster_ros.data.dataset_spec import Feature, Source
-from faster_ros.data.recording_session import RecordingSession
+from faster_ros.data.recording_session import RecordingSession, state_stream
 from faster_ros.nodes import conversions, images, qos
 from faster_ros.nodes.diagnostics import EdgeLog
 from faster_ros.nodes.polling import PolledSubscription
@@ -72,7 +72,6 @@ class RecorderInputs:
         """Connect; with ``compressed`` to <camera topic>/compressed."""
         self._node, self._spec, self._session, self._log = node, spec, session, log
         self._states = JointStates(spec)
-        self._state_ns = 0
         self._subscriptions = [
             *(self._camera(name, compressed) for name in spec.cameras),
             *(self._arm(name, arm) for name, (arm, _) in spec.parts.items()),
@@ -97,7 +96,7 @@ class RecorderInputs:
                 hear(deserialize_message(serialised, kind), now_ns)
             except ValueError as error:
                 if stream:
-                    self._session.meters[stream].refused += 1
+                    self._session.meters[stream].refuse(str(error))
                 self._log.problem(topic, f'{topic}: {error}')
             else:
                 self._log.solved(topic, f'{topic} is usable again')
@@ -118,8 +117,7 @@ class RecorderInputs:
 
     def _arm(self, name: str, arm: RobotSpec) -> PolledSubscription:
         positions = Feature('float64', (len(arm.joint_names),), arm.joint_names)
-
-        heard = False
+        stream, heard = state_stream(name), False
 
         def hear(message: JointState, now_ns: int) -> None:
             nonlocal heard
@@ -129,13 +127,13 @@ class RecorderInputs:
             # Before the arms are joined, so that one that fails is named and spoils no other's.
             positions.check('position', measured.positions)
             heard = True
+            if name:  # one of several, whose states together have no rate of their own
+                self._session.meters[stream].add(measured.stamp_ns, now_ns)
             state = self._states.add(name, measured)
-            # Of several arms each message completes a state; its stamp is the oldest part's.
-            if state is not None and state.stamp_ns > self._state_ns:
-                self._state_ns = state.stamp_ns
+            if state is not None:  # its stamp is that of the oldest part
                 self._session.add_state(state.stamp_ns, state.positions, now_ns)
 
-        return self._subscribe(JointState, arm.state_topic, hear, 'state')
+        return self._subscribe(JointState, arm.state_topic, hear, stream)
 
     def _on_command(self, message: JointState, now_ns: int) -> None:
         names = self._spec.action_names

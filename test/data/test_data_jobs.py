@@ -92,6 +92,13 @@ def test_a_whole_data_set_validates_and_is_described(folder, capsys):
     assert 'outcome: 3 success' in printed
 
 
+@pytest.mark.parametrize('job', ['validate', 'view'])
+def test_the_limits_of_a_robot_with_other_joints_are_refused(folder, job):
+    with pytest.raises(ValueError, match="is of robot 'toy', --robot is 'fr3': expected "
+                                         'observation.state of fr3_joint1.* got shoulder, elbow'):
+        main([job, str(folder), '--robot', 'fr3'])
+
+
 def test_v2_becomes_v3_without_a_loss(folder, tmp_path):
     assert main(['convert', str(as_v2(folder)), '--out', str(tmp_path / 'new')]) == 0
     assert main(['validate', str(tmp_path / 'new')]) == 0
