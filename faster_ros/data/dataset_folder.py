@@ -58,6 +58,14 @@ def set_aside(folder: Path) -> Path:
     return place_
 
 
+def free_bytes(folder: Path) -> int:
+    """Return what is left on the disk; a drive that was pulled out has no room."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
+
+
 def locked(folder: Path) -> Any:
     """Return the open lock file of a data set, which the kernel lets go when we die."""
     file = (folder / LOCK).open('w')

@@ -27,8 +27,9 @@ stamps of what arrived, images dropped for want of time, messages the bag had no
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,6 +120,7 @@ class RecordingSession:
         self._even = [name for name, camera in spec.cameras.items() if camera.rate_hz <= plan.fps]
         self._sampler: FrameSampler | None = None
         self._bag: RawBag | None = None
+        self._bag_dropped: Counter[str] = Counter()  # of the last bag, also when it is closed
         self._source = Source.POLICY if plan.policy_leads else Source.HUMAN
         self.state, self.outcome, self.reason = IDLE, '', '; '.join(self._writer.notes)
 
@@ -131,7 +133,7 @@ class RecordingSession:
         """
         Begin an episode; a stream that is silent, a full disk or no task is an error.
 
-        ``facts``: of this episode, beside those of all.
+        ``facts``: of this episode, beside those of all. After an error no episode runs.
         """
         if self.state != IDLE:
             raise ValueError(f'an episode is {self.state}; save or discard it first')
@@ -140,13 +142,19 @@ class RecordingSession:
                              'what control_node sends while it is armed); expected all streams')
         known = {**self._plan.facts, **(facts or {})}
         folder = self._writer.begin_episode(EpisodeFacts(task, facts=known))
+        try:
+            if self._plan.topics:
+                self._bag = RawBag(folder / 'raw', self._plan.topics)
+        except Exception:
+            self._writer.discard_episode()
+            raise
+        self._bag_dropped = self._bag.dropped if self._bag else Counter()
         self._sampler = FrameSampler(self._dataset)
         self._sampler.set_source(0, self._source)
-        if self._plan.topics:
-            self._bag = RawBag(folder / 'raw', self._plan.topics)
         for meter in self.meters.values():
             meter.restart()
-        self.state, self.outcome, self.reason = RECORDING, '', ''
+        self.state, self.outcome = RECORDING, ''
+        self.reason = '; '.join(self._writer.notes)
 
     def silent(self, now_ns: int) -> list[str]:
         """Return the streams that were not heard for a second, though they should be."""
@@ -155,11 +163,21 @@ class RecordingSession:
                 and not (self._plan.policy_leads and name == 'action')]
 
     def stop(self, reason: str = '') -> None:
-        """Take no more rows; ``reason``: why, if nobody asked for it."""
+        """
+        Take no more rows; ``reason``: why, if nobody asked for it.
+
+        Raises RecordingFailed where the raw bag cannot be finished; the episode is lost then.
+        """
         if self.state != RECORDING:
             why = f': {self.reason}' if self.reason else ''
             raise ValueError(f'no episode is recorded (the recorder is {self.state}{why})')
-        self._close_bag()
+        bag, self._bag = self._bag, None
+        try:
+            if bag is not None:
+                bag.close()
+        except Exception as error:  # whatever the bag has failed with
+            self._give_up(f'the raw bag cannot be written: {error}')
+            raise RecordingFailed(self.reason) from error
         self.state, self.reason = STOPPED, reason
 
     def save(self, anyway: bool = False) -> int:
@@ -179,14 +197,14 @@ class RecordingSession:
         except RecordingFailed as error:
             self._give_up(str(error))
             raise RecordingFailed(self.reason) from error
-        self.state, self._sampler, self.reason = IDLE, None, ''
+        self.state, self._sampler, self.reason = IDLE, None, '; '.join(self._writer.notes)
         return number
 
     def discard(self) -> None:
         """Forget the episode."""
         if self.state == IDLE:
             raise ValueError('there is no episode to discard')
-        self._close_bag()
+        self._cancel_bag()
         self._writer.discard_episode()
         self.state, self._sampler, self.reason = IDLE, None, ''
 
@@ -198,8 +216,7 @@ class RecordingSession:
 
     def close(self) -> None:
         """Set a running episode aside and let others write."""
-        if self._bag is not None:
-            self._bag.cancel()
+        self._cancel_bag()
         self._writer.close()
 
     def add_image(self, camera: str, stamp_ns: int, image: ImageArray, now_ns: int) -> None:
@@ -237,7 +254,8 @@ class RecordingSession:
         """
         Write the rows that can be made.
 
-        A full disk or a row that does not fit stops the episode, a lost encoder loses it.
+        A full disk or a row that does not fit stops the episode, a lost encoder, bag or drive
+        loses it; ``state`` and ``reason`` say so.
         """
         if self.state != RECORDING or self._sampler is None:
             return
@@ -247,15 +265,17 @@ class RecordingSession:
             if self._bag is not None and self._bag.failure is not None:
                 raise RecordingFailed(f'the raw bag cannot be written: {self._bag.failure}')
         except (DiskSpaceError, ValueError) as error:
-            self.stop(f'stopped: {error}')
-        except RecordingFailed as error:
+            with suppress(RecordingFailed):  # then the reason says why it is lost
+                self.stop(f'stopped: {error}')
+        except (OSError, RuntimeError) as error:
             self._give_up(str(error))
 
     def figures(self) -> dict[str, float | int | str]:
         """Return what a person watches while recording."""
         found: dict[str, float | int | str] = {
             'recording': self.state, 'reason': self.reason, 'outcome': self.outcome,
-            'episodes': self.episodes, 'source': self._source.name.lower()}
+            'episodes': self.episodes, 'source': self._source.name.lower(),
+            'bag_dropped': self._bag_dropped.total()}
         for name, meter in self.meters.items():
             found |= {f'{name}_rate_hz': meter.rate_hz, f'{name}_received': meter.received,
                       f'{name}_missed': meter.missed, f'{name}_refused': meter.refused}
@@ -266,21 +286,18 @@ class RecordingSession:
         if self.state != IDLE:
             status = self._writer.status
             found |= {'rows': status.rows, 'seconds': status.seconds, 'waiting': status.waiting,
-                      'disk_free_gb': status.free_bytes / 1e9,
-                      'bag_dropped': sum(self._bag.dropped.values()) if self._bag else 0}
+                      'disk_free_gb': status.free_bytes / 1e9}
             found |= {f'{name.removeprefix(IMAGES)}_dropped': count
                       for name, count in status.dropped.items()}
         return found
 
-    def _close_bag(self) -> None:
+    def _cancel_bag(self) -> None:
         bag, self._bag = self._bag, None
         if bag is not None:
-            bag.close()
+            bag.cancel()
 
     def _give_up(self, reason: str) -> None:
         """Set the episode aside, which cannot be saved any more."""
-        if self._bag is not None:
-            self._bag.cancel()
-        kept = self._writer.discard_episode(keep=True)
-        self._bag = self._sampler = None
-        self.state, self.reason = IDLE, f'the episode is lost: {reason}; what is there: {kept}'
+        self.state, self._sampler, self.reason = IDLE, None, f'the episode is lost: {reason}'
+        self._cancel_bag()
+        self.reason += f'; what is there: {self._writer.discard_episode(keep=True)}'

@@ -70,13 +70,18 @@ class RunningEpisode:
                  live: bool) -> None:
         """``live``: an image for which there is no room is dropped instead of waited for."""
         self.folder, self.facts, self._spec = folder, facts, spec
-        self.videos = {name: EpisodeVideo(folder / video_name(name), spec.fps, size, live)
-                       for name, size in spec.cameras.items()}
+        self.videos: dict[str, EpisodeVideo] = {}
         # As bytes, a tenth of what small arrays take: an episode may last for an hour.
         self._columns = {name: bytearray() for name in spec.numbers}
         self._shown: dict[str, tuple[ImageArray, NDArray[Any] | None]] = {}
         self._content: EpisodeContent | None = None
         self.rows = 0
+        try:
+            for name, size in spec.cameras.items():
+                self.videos[name] = EpisodeVideo(folder / video_name(name), spec.fps, size, live)
+        except Exception:
+            self.cancel()
+            raise
 
     def add(self, frame: DatasetFrame) -> None:
         """Append a row, which is checked before anything of it is kept."""

@@ -40,6 +40,7 @@ from faster_ros.data.recording_session import (
     RecordingSession,
     STOPPED,
 )
+from faster_ros.data.running_episode import RecordingFailed
 from faster_ros.nodes import diagnostics, qos
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter, RobotParameters
@@ -201,8 +202,11 @@ class RecorderNode(Node):
         self._failure = f'recording failed: {error!r}; start recorder_node again'
         self.get_logger().fatal(self._failure)
         with self._lock:
-            if self._session.state == RECORDING:
-                self._session.stop(self._failure)
+            try:
+                if self._session.state == RECORDING:
+                    self._session.stop(self._failure)
+            except RecordingFailed as lost:
+                self._failure += f'; {lost}'
             self._session.reason = self._failure
 
     def _start(self) -> str:

@@ -36,8 +36,10 @@ T0 = 3_000_000_000_000
 class Robot:
     """Streams of a moving arm, fed to a session; ``lose``: numbers of frames that never come."""
 
-    def __init__(self, folder, gate=False) -> None:
-        plan = RecordingPlan(folder, 30, {'operator': 'me'}, gate, {})
+    def __init__(self, folder, gate=False, topics=()) -> None:
+        self.topics = topics
+        kinds = dict.fromkeys(topics, 'sensor_msgs/msg/JointState')
+        plan = RecordingPlan(folder, 30, {'operator': 'me'}, gate, kinds)
         self.session = RecordingSession(SPEC, plan)
         self.ms = 0
 
@@ -48,6 +50,8 @@ class Robot:
             joints = HOME + speed * self.ms * 1e-3 * np.eye(8)[0]
             self.session.add_state(now, joints, now)
             self.session.add_action(now, joints + 0.01, now)
+            for topic in self.topics:
+                self.session.keep_raw(topic, now, bytes(2000))
             frame = self.ms * 30 // 1000
             if frame > (self.ms - 10) * 30 // 1000 and frame not in lose:
                 image = np.full((48, 64, 3), frame % 200, np.uint8)
