@@ -35,6 +35,7 @@ from faster_ros.data.dataset_folder import (
     free_bytes,
     link_or_copy,
     locked,
+    next_aside,
     next_file,
     RAW,
     read_statistics,
@@ -239,6 +240,24 @@ class LeRobotWriter:
             return set_aside(self.folder)
         except OSError:
             return episode.folder
+
+    def save_aside(self, outcome: str = '') -> Path:
+        """
+        Save the running episode as a data set of its own, beside those interrupted; return where.
+
+        Raises OSError or ValueError where that fails; it can then only be discarded.
+        """
+        self._finished()
+        folder = next_aside(self.folder)
+        writer = LeRobotWriter(folder, self.spec, joints=self._joints)
+        try:
+            shutil.copy(self.folder / RECORDING / FACTS, folder)
+            (self.folder / RECORDING).rename(folder / RECORDING)
+            writer._episode, self._episode = self._episode, None
+            writer.save_episode(outcome)
+        finally:
+            writer.close()
+        return folder
 
     def close(self) -> None:
         """Set a running episode aside and let others write."""

@@ -214,10 +214,24 @@ class RecordingSession:
             raise ValueError('there is no episode to mark; save comes after it')
         self.outcome = outcome
 
-    def close(self) -> None:
-        """Set a running episode aside and let others write."""
-        self._cancel_bag()
+    def close(self) -> str:
+        """
+        End; an episode that is neither saved nor discarded becomes a data set of its own.
+
+        Returns where it is, or why what there is of it is only set aside; '' without one.
+        """
+        told = ''
+        try:
+            if self.state == RECORDING:
+                self.stop()
+            if self.state == STOPPED:
+                told = ('the episode is neither saved nor discarded; it is a data set of its own: '
+                        f'{self._writer.save_aside(self.outcome)}')
+        except (OSError, ValueError) as error:
+            told = f'the episode is set aside: {error}'
         self._writer.close()
+        self.state, self._sampler = IDLE, None
+        return told
 
     def add_image(self, camera: str, stamp_ns: int, image: ImageArray, now_ns: int) -> None:
         """Take an image, uint8 RGB (height, width, 3)."""

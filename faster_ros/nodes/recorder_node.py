@@ -180,10 +180,11 @@ class RecorderNode(Node):
             *([f'  note      {self._session.reason}'] if self._session.reason else [])]))
 
     def stop(self) -> None:
-        """End the thread; a running episode is set aside."""
+        """End the thread; an episode about which nobody decided is kept beside the data set."""
         self._thread.stop()
         with self._lock:
-            self._session.close()
+            if told := self._session.close():
+                self.get_logger().warning(told)
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)

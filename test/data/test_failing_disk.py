@@ -215,6 +215,25 @@ def test_a_drive_that_is_gone_stops_the_episode_and_the_status_still_comes(robot
     assert '0.00 GB are left' in robot.session.reason
 
 
+@pytest.mark.parametrize('refused', ['bag', 'folder', 'rows'])
+def test_an_episode_that_the_disk_refuses_at_the_end_is_set_aside(robot, monkeypatch, refused):
+    record(robot)
+    if refused == 'bag':
+        fill_the_disk_of_the_bag(robot)
+    elif refused == 'folder':
+        refuse(monkeypatch, lambda path, *_, **__: path.name == '000', Path, 'mkdir')
+    else:
+        refuse(monkeypatch, lambda path, *_: path.suffix == '.parquet', Path, 'write_bytes')
+    assert 'No space left' in robot.session.close()
+    assert list(robot.session._plan.folder.glob('interrupted/**/*.mp4'))
+    assert not (robot.session._plan.folder / '.recording').exists()
+    monkeypatch.undo()
+    robot = Robot(robot.session._plan.folder)
+    robot.run(200)
+    check_that_recording_goes_on(robot)
+    robot.session.close()
+
+
 def test_what_the_bag_had_no_room_for_is_shown_until_the_next_episode(robot):
     robot.start()
     robot.session._bag.dropped[TOPIC] = 3

@@ -203,6 +203,37 @@ def test_where_a_policy_leads_an_episode_begins_before_the_arm_and_says_so(tmp_p
     session.close()
 
 
+@pytest.mark.parametrize('stopped', [False, True])
+def test_an_episode_about_which_nobody_decided_becomes_a_data_set_of_its_own(tmp_path, stopped):
+    robot = Robot(tmp_path / 'set', topics=('/joint_states',))
+    robot.run(200)
+    for _ in range(2):
+        robot.start()
+        robot.run(1500)
+        if robot.session.episodes == 0:
+            robot.session.save()
+    robot.session.mark('failure')
+    if stopped:
+        robot.session.stop()
+    rows, told = robot.session.figures()['rows'], robot.session.close()
+    aside = tmp_path / 'set/interrupted/000'
+    assert 'neither saved nor discarded' in told and str(aside) in told
+    for folder in (tmp_path / 'set', aside):
+        dataset = LeRobotDataset(folder)
+        assert list(problems(dataset, decode=True)) == []
+        assert len(dataset.episodes) == len(list(folder.glob('raw/episode_*/*.mcap'))) == 1
+    assert (dataset.episodes[0].length, dataset.episodes[0].facts.outcome) == (rows, 'failure')
+    assert (aside / 'facts.json').is_file()
+
+
+def test_an_episode_without_rows_is_set_aside_at_the_end(robot):
+    robot.run(200)
+    robot.start()
+    assert 'set aside: the episode has no rows' in robot.session.close()
+    assert (robot.session._plan.folder / 'interrupted/000/facts.json').is_file()
+    assert robot.session.close() == ''
+
+
 def test_nothing_can_be_saved_marked_or_stopped_without_an_episode(robot):
     for job in (robot.session.save, robot.session.stop, robot.session.discard,
                 lambda: robot.session.mark('success')):
