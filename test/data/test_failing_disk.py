@@ -23,7 +23,7 @@ from pathlib import Path
 import threading
 import time
 
-from faster_ros.data import lerobot_writer, recording_session, running_episode
+from faster_ros.data import durable, lerobot_writer, recording_session, running_episode
 from faster_ros.data.dataset_validation import problems
 from faster_ros.data.lerobot_dataset import LeRobotDataset
 from faster_ros.data.running_episode import RecordingFailed
@@ -185,6 +185,15 @@ def test_a_save_that_counts_is_finished_later_where_its_files_cannot_be_moved(
         assert robot.session.episodes == 1
     check_that_recording_goes_on(robot, 1)
     robot.session.close()
+
+
+def test_a_save_whose_last_step_the_disk_does_not_confirm_counts(robot, monkeypatch):
+    record(robot)
+    refuse(monkeypatch, lambda path: path == robot.session._plan.folder, durable, 'sync')
+    assert robot.session.save() == 0
+    assert 'episode 0 is saved, but' in robot.session.reason
+    monkeypatch.undo()
+    check_that_recording_goes_on(robot, 1)
 
 
 @pytest.mark.parametrize(('job', 'holder', 'name'), [

@@ -108,6 +108,11 @@ class Recorder:
         Timer(self._seconds - span * (1.0 - moment), self._process.send_signal,
               (signal.SIGKILL,)).start()
 
+    def interrupt(self):
+        """Press Ctrl-C; return what it said."""
+        assert self._process.stop(signal.SIGINT) == 0
+        return self._process.output
+
     def close(self):
         for client in self._clients.values():
             self._robot.node.destroy_client(client)
@@ -156,3 +161,17 @@ def test_a_killed_recorder_node_loses_at_most_the_running_episode(robot, tmp_pat
         episodes = check_repaired(folder, saved)
     aside = len(list(folder.glob('interrupted/*')))
     print(f'{KILLS} kills of recorder_node: {episodes} episodes kept, {aside} set aside')
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_running_episode_as_a_data_set_of_its_own(robot, tmp_path):
+    recorder = Recorder(robot, tmp_path / 'set', 'all')
+    recorder.ask('start')
+    time.sleep(2.0)
+    said = recorder.interrupt()
+    recorder.close()
+    assert f"it is a data set of its own: {tmp_path / 'set/interrupted/000'}" in said
+    dataset = LeRobotDataset(tmp_path / 'set/interrupted/000')
+    assert list(problems(dataset, decode=True)) == []
+    assert dataset.episodes[0].length > 10
+    assert not is_lerobot(tmp_path / 'set')
