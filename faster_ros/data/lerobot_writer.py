@@ -23,7 +23,7 @@ Opening the data set finishes an interrupted save and sets an interrupted episod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 import json
 from pathlib import Path
 import shutil
@@ -76,6 +76,7 @@ from faster_ros.data.lerobot_reader import read_tasks
 from faster_ros.data.running_episode import (
     EpisodeContent,
     RecordingFailed,
+    RecordingStatus,
     RunningEpisode,
     video_name,
 )
@@ -96,22 +97,6 @@ class EpisodeRefused(ValueError):
         super().__init__('the episode is refused: ' + '; '.join(
             finding.message for finding in report.findings if finding.refuses))
         self.report = report
-
-
-@dataclass(frozen=True)
-class RecordingStatus:
-    """
-    How the running episode does.
-
-    ``dropped``: camera column -> images that were lost for lack of time. ``waiting``: images that
-    wait to be encoded, of the camera with the most.
-    """
-
-    rows: int
-    seconds: float
-    dropped: Mapping[str, int]
-    waiting: int
-    free_bytes: int
 
 
 class LeRobotWriter:
@@ -170,11 +155,7 @@ class LeRobotWriter:
     @property
     def status(self) -> RecordingStatus:
         """Return how the running episode does."""
-        episode, free = self._running(), free_bytes(self.folder)
-        return RecordingStatus(
-            episode.rows, episode.rows / self.spec.fps,
-            {name: video.dropped for name, video in episode.videos.items()},
-            max((video.waiting for video in episode.videos.values()), default=0), free)
+        return self._running().status(free_bytes(self.folder))
 
     def check_episode(self) -> EpisodeReport:
         """End the running episode and judge it; then it can only be saved or discarded."""

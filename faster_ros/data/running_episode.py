@@ -58,6 +58,22 @@ class EpisodeContent:
         return len(self.row_tasks)
 
 
+@dataclass(frozen=True)
+class RecordingStatus:
+    """
+    How the running episode does.
+
+    ``dropped``: camera column -> images that were lost for lack of time. ``waiting``: images that
+    wait to be encoded, of the camera with the most.
+    """
+
+    rows: int
+    seconds: float
+    dropped: Mapping[str, int]
+    waiting: int
+    free_bytes: int
+
+
 def video_name(camera: str) -> str:
     """Return the name of a camera's video in the working folder."""
     return f'{camera}.mp4'
@@ -110,6 +126,14 @@ class RunningEpisode:
                 {name: video.statistics for name, video in self.videos.items()},
                 {name: video.dropped for name, video in self.videos.items()})
         return self._content
+
+    def status(self, free_bytes: int) -> RecordingStatus:
+        """Return how it does; ``free_bytes``: what is left on its disk."""
+        videos = self.videos
+        return RecordingStatus(
+            self.rows, self.rows / self._spec.fps,
+            {name: video.dropped for name, video in videos.items()},
+            max((video.waiting for video in videos.values()), default=0), free_bytes)
 
     def cancel(self) -> None:
         """Give the videos up."""
