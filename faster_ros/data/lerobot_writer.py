@@ -23,7 +23,7 @@ Opening the data set finishes an interrupted save and sets an interrupted episod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 import json
 from pathlib import Path
 import shutil
@@ -32,8 +32,10 @@ from typing import Any
 from faster_ros.data.dataset_folder import (
     counts,
     FACTS,
+    free_bytes,
     link_or_copy,
     locked,
+    next_aside,
     next_file,
     RAW,
     read_statistics,
@@ -73,6 +75,7 @@ from faster_ros.data.lerobot_reader import read_tasks
 from faster_ros.data.running_episode import (
     EpisodeContent,
     RecordingFailed,
+    RecordingStatus,
     RunningEpisode,
     video_name,
 )
@@ -95,22 +98,6 @@ class EpisodeRefused(ValueError):
         self.report = report
 
 
-@dataclass(frozen=True)
-class RecordingStatus:
-    """
-    How the running episode does.
-
-    ``dropped``: camera column -> images that were lost for lack of time. ``waiting``: images that
-    wait to be encoded, of the camera with the most.
-    """
-
-    rows: int
-    seconds: float
-    dropped: Mapping[str, int]
-    waiting: int
-    free_bytes: int
-
-
 class LeRobotWriter:
     """Appends episodes to the data set in a folder; one writer at a time, one thread."""
 
@@ -127,8 +114,10 @@ class LeRobotWriter:
         self._min_free_bytes = min_free_bytes
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = locked(folder)
-        self.notes = tuple(recover(folder))
+        # What was put right when the folder was opened or an episode began, or is left to be.
+        self.notes: tuple[str, ...] = tuple(recover(folder))
         self.episodes, self._rows = counts(folder, spec)
+        self._file = next_file(folder)
         self._tasks = list(read_tasks(folder).values())
         self._statistics = read_statistics(folder)
         self._episode: RunningEpisode | None = None
@@ -137,16 +126,17 @@ class LeRobotWriter:
         """
         Start an episode; return its folder, in which a raw bag may be written as ``raw``.
 
-        Raises DiskSpaceError where too little is left.
+        Raises DiskSpaceError where too little is left. After an error no episode runs.
         """
-        if self._episode is not None:
-            raise ValueError('an episode runs already; save or discard it first')
         self._check_disk()
-        folder = self.folder / RECORDING
-        folder.mkdir()
-        # An episode that is interrupted says what it was to be; a whole one has this in meta.
-        (folder / FACTS).write_text(json.dumps({'task': facts.task, **facts.facts}))
-        self._episode = RunningEpisode(folder, self.spec, facts, self._live)
+        folder = self._working_folder()
+        try:
+            # An episode that is interrupted says what it was to be; a whole one has this in meta.
+            (folder / FACTS).write_text(json.dumps({'task': facts.task, **facts.facts}))
+            self._episode = RunningEpisode(folder, self.spec, facts, self._live)
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return folder
 
     def add_frame(self, frame: DatasetFrame) -> None:
@@ -164,11 +154,7 @@ class LeRobotWriter:
     @property
     def status(self) -> RecordingStatus:
         """Return how the running episode does."""
-        episode, free = self._running(), shutil.disk_usage(self.folder).free
-        return RecordingStatus(
-            episode.rows, episode.rows / self.spec.fps,
-            {name: video.dropped for name, video in episode.videos.items()},
-            max((video.waiting for video in episode.videos.values()), default=0), free)
+        return self._running().status(free_bytes(self.folder))
 
     def check_episode(self) -> EpisodeReport:
         """End the running episode and judge it; then it can only be saved or discarded."""
@@ -193,6 +179,12 @@ class LeRobotWriter:
             raise EpisodeRefused(report)
         number = self._commit(content, report)
         self._episode = None
+        try:
+            roll_forward(self.folder / SAVING)
+            self.notes = ()
+        except OSError as error:
+            self.notes = (f'episode {number} is saved, but its files are not in their places: '
+                          f'{error}; that is tried again when the next episode begins',)
         return number
 
     def append_episode(self, content: EpisodeContent, videos: Mapping[str, Path],
@@ -202,29 +194,54 @@ class LeRobotWriter:
 
         ``videos``, with a frame for each row, are moved; the folder of a ``raw`` bag is not.
         """
-        if self._episode is not None:
-            raise ValueError('an episode runs already; save or discard it first')
-        folder = self.folder / RECORDING
-        folder.mkdir()
+        folder = self._working_folder()
         try:
             for name, path in videos.items():
                 shutil.move(path, folder / video_name(name))
             if raw is not None:
                 shutil.copytree(raw, folder / RAW, copy_function=link_or_copy)
-            return self._commit(content, self._report(content))
+            number = self._commit(content, self._report(content))
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        roll_forward(self.folder / SAVING)
+        return number
 
     def discard_episode(self, keep: bool = False) -> Path | None:
-        """Forget the running episode; or keep its files, return where, and do not count it."""
+        """
+        Forget the running episode; or keep its files, return where, and do not count it.
+
+        A disk that refuses either is no error: what stays in the working folder is set aside when
+        the next episode begins.
+        """
         episode = self._running()
         self._episode = None
         episode.cancel()
-        if keep:
+        if not keep:
+            shutil.rmtree(episode.folder, ignore_errors=True)
+            return None
+        try:
             return set_aside(self.folder)
-        shutil.rmtree(episode.folder)
-        return None
+        except OSError:
+            return episode.folder
+
+    def save_aside(self, outcome: str = '') -> Path:
+        """
+        Save the running episode as a data set of its own, beside those interrupted; return where.
+
+        Raises OSError or ValueError where that fails; it can then only be discarded.
+        """
+        self._finished()
+        folder = next_aside(self.folder)
+        writer = LeRobotWriter(folder, self.spec, joints=self._joints)
+        try:
+            shutil.copy(self.folder / RECORDING / FACTS, folder)
+            (self.folder / RECORDING).rename(folder / RECORDING)
+            writer._episode, self._episode = self._episode, None
+            writer.save_episode(outcome)
+        finally:
+            writer.close()
+        return folder
 
     def close(self) -> None:
         """Set a running episode aside and let others write."""
@@ -237,8 +254,17 @@ class LeRobotWriter:
             raise ValueError('no episode runs; begin one first')
         return self._episode
 
+    def _working_folder(self) -> Path:
+        """Return a fresh working folder, after clearing up what a failing disk has left."""
+        if self._episode is not None:
+            raise ValueError('an episode runs already; save or discard it first')
+        self.notes = tuple(recover(self.folder))
+        folder = self.folder / RECORDING
+        folder.mkdir()
+        return folder
+
     def _check_disk(self) -> None:
-        free = shutil.disk_usage(self.folder).free
+        free = free_bytes(self.folder)
         if free < self._min_free_bytes:
             raise DiskSpaceError(f'{self.folder}: {free / 1e9:.2f} GB are left on the disk, less '
                                  f'than {self._min_free_bytes / 1e9:.2f} GB')
@@ -249,7 +275,7 @@ class LeRobotWriter:
             raise ValueError('the episode has no rows; discard it')
         try:
             return episode.finish()
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # whatever an encoder has failed with
             raise RecordingFailed(f'{self.folder}: the episode cannot be saved: {error}'
                                   ) from error
 
@@ -261,19 +287,20 @@ class LeRobotWriter:
             self._joints))
 
     def _commit(self, content: EpisodeContent, report: EpisodeReport) -> int:
+        """Make the episode count; ``roll_forward`` is left to be done."""
         try:
             moves = self._prepare(content, report)
             seal(self.folder / RECORDING, self.folder / SAVING, moves)
         except OSError as error:
             raise RecordingFailed(f'{self.folder}: the episode cannot be saved: {error}'
                                   ) from error
-        roll_forward(self.folder / SAVING)
         self.episodes, self._rows, self._tasks, self._statistics = self._next
+        self._file += 1
         return self.episodes - 1
 
     def _prepare(self, content: EpisodeContent, report: EpisodeReport) -> list[tuple[str, str]]:
         """Write all files of the episode; return where they go, in order."""
-        working, file = self.folder / RECORDING, next_file(self.folder)
+        working, file = self.folder / RECORDING, self._file
         tasks = list(dict.fromkeys([*self._tasks, *content.row_tasks]))
         columns = {**content.numbers, **self._index_columns(content, tasks)}
         found = {name: of_rows(values) for name, values in columns.items()

@@ -27,7 +27,9 @@ stamps of what arrived, images dropped for want of time, messages the bag had no
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +99,7 @@ class RecordingSession:
         self._even = [name for name, camera in spec.cameras.items() if camera.rate_hz <= plan.fps]
         self._sampler: FrameSampler | None = None
         self._bag: RawBag | None = None
+        self._bag_dropped: Counter[str] = Counter()  # of the last bag, also when it is closed
         self._source = Source.POLICY if plan.policy_leads else Source.NOBODY
         self.state, self.outcome, self.reason = IDLE, '', '; '.join(self._writer.notes)
 
@@ -109,7 +112,7 @@ class RecordingSession:
         """
         Begin an episode; a stream that is silent, a full disk or no task is an error.
 
-        ``facts``: of this episode, beside those of all.
+        ``facts``: of this episode, beside those of all. After an error no episode runs.
         """
         if self.state != IDLE:
             raise ValueError(f'an episode is {self.state}; save or discard it first')
@@ -121,14 +124,20 @@ class RecordingSession:
                              + ''.join(why))
         known = {**self._plan.facts, **(facts or {})}
         folder = self._writer.begin_episode(EpisodeFacts(task, facts=known))
+        try:
+            if self._plan.topics:
+                self._bag = RawBag(folder / 'raw', self._plan.topics)
+        except Exception:
+            self._writer.discard_episode()
+            raise
+        self._bag_dropped = self._bag.dropped if self._bag else Counter()
         self._sampler = FrameSampler(self._dataset)
         self._sampler.set_source(0, self._source)
-        if self._plan.topics:
-            self._bag = RawBag(folder / 'raw', self._plan.topics)
         for meter in self.meters.values():
             meter.restart()
         self._counted = {}
-        self.state, self.outcome, self.reason = RECORDING, '', ''
+        self.state, self.outcome = RECORDING, ''
+        self.reason = '; '.join(self._writer.notes)
 
     def silent(self, now_ns: int) -> list[str]:
         """Return the streams that were not heard for a second, though they should be."""
@@ -136,12 +145,22 @@ class RecordingSession:
                 and not (self._plan.policy_leads and name == 'action')]
 
     def stop(self, reason: str = '') -> None:
-        """Take no more rows; ``reason``: why, if nobody asked for it."""
+        """
+        Take no more rows; ``reason``: why, if nobody asked for it.
+
+        Raises RecordingFailed where the raw bag cannot be finished; the episode is lost then.
+        """
         if self.state != RECORDING:
             why = f': {self.reason}' if self.reason else ''
             raise ValueError(f'no episode is recorded (the recorder is {self.state}{why})')
         self._count()
-        self._close_bag()
+        bag, self._bag = self._bag, None
+        try:
+            if bag is not None:
+                bag.close()
+        except Exception as error:  # whatever the bag has failed with
+            self._give_up(f'the raw bag cannot be written: {error}')
+            raise RecordingFailed(self.reason) from error
         self.state, self.reason = STOPPED, reason
 
     def save(self, anyway: bool = False) -> int:
@@ -162,14 +181,14 @@ class RecordingSession:
         except RecordingFailed as error:
             self._give_up(str(error))
             raise RecordingFailed(self.reason) from error
-        self.state, self._sampler, self.reason = IDLE, None, ''
+        self.state, self._sampler, self.reason = IDLE, None, '; '.join(self._writer.notes)
         return number
 
     def discard(self) -> None:
         """Forget the episode."""
         if self.state == IDLE:
             raise ValueError('there is no episode to discard')
-        self._close_bag()
+        self._cancel_bag()
         self._writer.discard_episode()
         self.state, self._sampler, self.reason = IDLE, None, ''
 
@@ -179,11 +198,24 @@ class RecordingSession:
             raise ValueError('there is no episode to mark; save comes after it')
         self.outcome = outcome
 
-    def close(self) -> None:
-        """Set a running episode aside and let others write."""
-        if self._bag is not None:
-            self._bag.cancel()
+    def close(self) -> str:
+        """
+        End; an episode that is neither saved nor discarded becomes a data set of its own.
+
+        Returns where it is, or why what there is of it is only set aside; '' without one.
+        """
+        told = ''
+        try:
+            if self.state == RECORDING:
+                self.stop()
+            if self.state == STOPPED:
+                told = ('the episode is neither saved nor discarded; it is a data set of its own: '
+                        f'{self._writer.save_aside(self.outcome)}')
+        except (OSError, ValueError) as error:
+            told = f'the episode is set aside: {error}'
         self._writer.close()
+        self.state, self._sampler = IDLE, None
+        return told
 
     def add_image(self, camera: str, stamp_ns: int, image: ImageArray, now_ns: int) -> None:
         """Take an image, uint8 RGB (height, width, 3)."""
@@ -230,9 +262,9 @@ class RecordingSession:
         """
         Write the rows that can be made.
 
-        A full disk or a row that does not fit stops the episode, a lost encoder loses it.
-        ``steady_ns``: the same moment on a clock that nobody sets, where it is known: when that of
-        ``now_ns`` is set, the episode stops.
+        A full disk or a row that does not fit stops the episode, a lost encoder, bag or drive
+        loses it; ``state`` and ``reason`` say so. ``steady_ns``: the same moment on a clock that
+        nobody sets, where it is known: when that of ``now_ns`` is set, the episode stops.
         """
         self._now_ns = now_ns
         if steady_ns is not None:
@@ -245,15 +277,17 @@ class RecordingSession:
             if self._bag is not None and self._bag.failure is not None:
                 raise RecordingFailed(f'the raw bag cannot be written: {self._bag.failure}')
         except (DiskSpaceError, ValueError) as error:
-            self.stop(f'stopped: {error}')
-        except RecordingFailed as error:
+            with suppress(RecordingFailed):  # then the reason says why it is lost
+                self.stop(f'stopped: {error}')
+        except (OSError, RuntimeError) as error:
             self._give_up(str(error))
 
     def figures(self) -> dict[str, float | int | str]:
         """Return what a person watches while recording, as of the last ``advance``."""
         found: dict[str, float | int | str] = {
             'recording': self.state, 'reason': self.reason, 'outcome': self.outcome,
-            'episodes': self.episodes, 'source': self._source.name.lower()}
+            'episodes': self.episodes, 'source': self._source.name.lower(),
+            'bag_dropped': self._bag_dropped.total()}
         for name, meter in self.meters.items():
             found |= {f'{name}_rate_hz': meter.rate_hz(self._now_ns),
                       f'{name}_delay_s': meter.delay_s, f'{name}_received': meter.received,
@@ -266,8 +300,7 @@ class RecordingSession:
         if self.state != IDLE:
             status = self._writer.status
             found |= {'rows': status.rows, 'seconds': status.seconds, 'waiting': status.waiting,
-                      'disk_free_gb': status.free_bytes / 1e9,
-                      'bag_dropped': sum(self._bag.dropped.values()) if self._bag else 0}
+                      'disk_free_gb': status.free_bytes / 1e9}
             found |= {f'{name.removeprefix(IMAGES)}_dropped': count
                       for name, count in status.dropped.items()}
         return found
@@ -280,7 +313,8 @@ class RecordingSession:
         step_ns = offset_ns - before_ns
         if abs(step_ns) > CLOCK_SET_NS:
             self._counted[CLOCK_STEP] = step_ns * 1e-9
-            self.stop(f'stopped: the clock was set by {step_ns * 1e-9:+.3f} s')
+            with suppress(RecordingFailed):  # then the reason says why it is lost
+                self.stop(f'stopped: the clock was set by {step_ns * 1e-9:+.3f} s')
 
     def _count(self) -> None:
         """Keep what the truth checks of the episode want to know beside its rows."""
@@ -289,17 +323,15 @@ class RecordingSession:
                 self._counted |= {f'{name} {key}': value
                                   for key, value in meter.counted(self._now_ns).items()}
         if self._bag is not None:
-            self._counted[BAG] = sum(self._bag.dropped.values())
+            self._counted[BAG] = self._bag_dropped.total()
 
-    def _close_bag(self) -> None:
+    def _cancel_bag(self) -> None:
         bag, self._bag = self._bag, None
         if bag is not None:
-            bag.close()
+            bag.cancel()
 
     def _give_up(self, reason: str) -> None:
         """Set the episode aside, which cannot be saved any more."""
-        if self._bag is not None:
-            self._bag.cancel()
-        kept = self._writer.discard_episode(keep=True)
-        self._bag = self._sampler = None
-        self.state, self.reason = IDLE, f'the episode is lost: {reason}; what is there: {kept}'
+        self.state, self._sampler, self.reason = IDLE, None, f'the episode is lost: {reason}'
+        self._cancel_bag()
+        self.reason += f'; what is there: {self._writer.discard_episode(keep=True)}'

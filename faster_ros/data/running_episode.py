@@ -60,6 +60,22 @@ class EpisodeContent:
         return len(self.row_tasks)
 
 
+@dataclass(frozen=True)
+class RecordingStatus:
+    """
+    How the running episode does.
+
+    ``dropped``: camera column -> images that were lost for lack of time. ``waiting``: images that
+    wait to be encoded, of the camera with the most.
+    """
+
+    rows: int
+    seconds: float
+    dropped: Mapping[str, int]
+    waiting: int
+    free_bytes: int
+
+
 def video_name(camera: str) -> str:
     """Return the name of a camera's video in the working folder."""
     return f'{camera}.mp4'
@@ -72,14 +88,19 @@ class RunningEpisode:
                  live: bool) -> None:
         """``live``: an image for which there is no room is dropped instead of waited for."""
         self.folder, self.facts, self._spec = folder, facts, spec
-        self.videos = {name: EpisodeVideo(folder / video_name(name), spec.fps, size, live)
-                       for name, size in spec.cameras.items()}
+        self.videos: dict[str, EpisodeVideo] = {}
         # As bytes, a tenth of what small arrays take: an episode may last for an hour.
         self._columns = {name: bytearray() for name in spec.numbers}
         self._shown: dict[str, tuple[ImageArray, NDArray[Any] | None]] = {}
         self._content: EpisodeContent | None = None
         self._tasks: list[str] = []
         self.rows = 0
+        try:
+            for name, size in spec.cameras.items():
+                self.videos[name] = EpisodeVideo(folder / video_name(name), spec.fps, size, live)
+        except Exception:
+            self.cancel()
+            raise
 
     def add(self, frame: DatasetFrame) -> None:
         """Append a row, which is checked before anything of it is kept."""
@@ -109,6 +130,14 @@ class RunningEpisode:
                 {name: video.statistics for name, video in self.videos.items()},
                 {f'{name}{DROPPED}': video.dropped for name, video in self.videos.items()})
         return self._content
+
+    def status(self, free_bytes: int) -> RecordingStatus:
+        """Return how it does; ``free_bytes``: what is left on its disk."""
+        videos = self.videos
+        return RecordingStatus(
+            self.rows, self.rows / self._spec.fps,
+            {name: video.dropped for name, video in videos.items()},
+            max((video.waiting for video in videos.values()), default=0), free_bytes)
 
     def cancel(self) -> None:
         """Give the videos up."""

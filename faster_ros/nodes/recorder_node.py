@@ -41,6 +41,7 @@ from faster_ros.data.recording_session import (
     RecordingSession,
     STOPPED,
 )
+from faster_ros.data.running_episode import RecordingFailed
 from faster_ros.nodes import diagnostics, qos
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter, RobotParameters
@@ -182,10 +183,11 @@ class RecorderNode(Node):
             *([f'  note      {self._session.reason}'] if self._session.reason else [])]))
 
     def stop(self) -> None:
-        """End the thread; a running episode is set aside."""
+        """End the thread; an episode about which nobody decided is kept beside the data set."""
         self._thread.stop()
         with self._lock:
-            self._session.close()
+            if told := self._session.close():
+                self.get_logger().warning(told)
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
@@ -211,8 +213,11 @@ class RecorderNode(Node):
         self._failure = f'recording failed: {error!r}; start recorder_node again'
         self.get_logger().fatal(self._failure)
         with self._lock:
-            if self._session.state == RECORDING:
-                self._session.stop(self._failure)
+            try:
+                if self._session.state == RECORDING:
+                    self._session.stop(self._failure)
+            except RecordingFailed as lost:
+                self._failure += f'; {lost}'
             self._session.reason = self._failure
 
     def _start(self) -> str:

@@ -42,11 +42,13 @@ class Robot:
 
     ``clock_ms``: how far the clock of all stamps is set forward; ``camera_ms``: how far that of
     the camera is ahead of it; ``travel_ms``: how long an image needs. ``steady``: the time that
-    nobody sets is known.
+    nobody sets is known; ``topics``: of the raw bag.
     """
 
-    def __init__(self, folder, gate=False, steady=True, fps=30) -> None:
-        plan = RecordingPlan(folder, fps, {'operator': 'me'}, gate, {})
+    def __init__(self, folder, gate=False, steady=True, fps=30, topics=()) -> None:
+        self.topics = topics
+        kinds = dict.fromkeys(topics, 'sensor_msgs/msg/JointState')
+        plan = RecordingPlan(folder, fps, {'operator': 'me'}, gate, kinds)
         self.session, self.steady = RecordingSession(SPEC, plan), steady
         self.ms = self.clock_ms = self.camera_ms = self.travel_ms = 0
 
@@ -57,6 +59,8 @@ class Robot:
             joints = HOME + speed * self.ms * 1e-3 * np.eye(8)[0]
             self.session.add_state(now, joints, now)
             self.session.add_action(now, joints + 0.01, now)
+            for topic in self.topics:
+                self.session.keep_raw(topic, now, bytes(2000))
             frame = self.ms * 30 // 1000
             if frame > (self.ms - 10) * 30 // 1000 and frame not in lose:
                 image = np.full((48, 64, 3), frame % 200, np.uint8)
@@ -224,6 +228,37 @@ def test_where_a_policy_leads_an_episode_begins_before_the_arm_and_says_so(tmp_p
         session.save()
     assert (tmp_path / 'interrupted' / '000').is_dir() and session.state == 'idle'
     session.close()
+
+
+@pytest.mark.parametrize('stopped', [False, True])
+def test_an_episode_about_which_nobody_decided_becomes_a_data_set_of_its_own(tmp_path, stopped):
+    robot = Robot(tmp_path / 'set', topics=('/joint_states',))
+    robot.run(200)
+    for _ in range(2):
+        robot.start()
+        robot.run(1500)
+        if robot.session.episodes == 0:
+            robot.session.save()
+    robot.session.mark('failure')
+    if stopped:
+        robot.session.stop()
+    rows, told = robot.session.figures()['rows'], robot.session.close()
+    aside = tmp_path / 'set/interrupted/000'
+    assert 'neither saved nor discarded' in told and str(aside) in told
+    for folder in (tmp_path / 'set', aside):
+        dataset = LeRobotDataset(folder)
+        assert list(problems(dataset, decode=True)) == []
+        assert len(dataset.episodes) == len(list(folder.glob('raw/episode_*/*.mcap'))) == 1
+    assert (dataset.episodes[0].length, dataset.episodes[0].facts.outcome) == (rows, 'failure')
+    assert (aside / 'facts.json').is_file()
+
+
+def test_an_episode_without_rows_is_set_aside_at_the_end(robot):
+    robot.run(200)
+    robot.start()
+    assert 'set aside: the episode has no rows' in robot.session.close()
+    assert (robot.session._plan.folder / 'interrupted/000/facts.json').is_file()
+    assert robot.session.close() == ''
 
 
 def test_nothing_can_be_saved_marked_or_stopped_without_an_episode(robot):
