@@ -127,11 +127,18 @@ class RecordingSession:
         """Return how many episodes are saved."""
         return self._writer.episodes
 
-    def start(self, task: str, now_ns: int, facts: Mapping[str, str] | None = None) -> None:
+    @property
+    def source(self) -> Source:
+        """Return who leads the arm."""
+        return self._source
+
+    def start(self, task: str, now_ns: int, facts: Mapping[str, str] | None = None,
+              first: Mapping[str, bytes] | None = None) -> None:
         """
         Begin an episode; a stream that is silent, a full disk or no task is an error.
 
-        ``facts``: of this episode, beside those of all.
+        ``facts``: of this episode, beside those of all. ``first``: messages with which the raw
+        bag begins, by topic: what was told once and still holds.
         """
         if self.state != IDLE:
             raise ValueError(f'an episode is {self.state}; save or discard it first')
@@ -144,6 +151,8 @@ class RecordingSession:
         self._sampler.set_source(0, self._source)
         if self._plan.topics:
             self._bag = RawBag(folder / 'raw', self._plan.topics)
+        for topic, serialised in (first or {}).items():
+            self.keep_raw(topic, now_ns, serialised)
         for meter in self.meters.values():
             meter.restart()
         self.state, self.outcome, self.reason = RECORDING, '', ''

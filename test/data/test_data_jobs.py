@@ -98,7 +98,8 @@ def test_v2_becomes_v3_without_a_loss(folder, tmp_path):
     same(folder, tmp_path / 'new', [(0, 0), (1, 1), (2, 2)])
 
 
-@pytest.mark.parametrize('option', [('--rate', '20'), ('--task', 'pour'), ('--robot', 'fr3')])
+@pytest.mark.parametrize('option', [('--rate', '20'), ('--task', 'pour'), ('--robot', 'fr3'),
+                                    ('--led-by', 'human'), ('--joint-prefix', 'left_')])
 def test_an_option_that_would_change_nothing_of_a_data_set_is_refused(folder, tmp_path, option):
     with pytest.raises(ValueError, match=f'copied as it is, {option[0]} would change nothing'):
         main(['convert', str(folder), *option, '--out', str(tmp_path / 'new')])

@@ -42,16 +42,20 @@ def write_episode(folder):
 
 
 @pytest.mark.slow
-def test_an_episode_is_replayed_when_the_arm_is_armed(tmp_path):
+def test_an_episode_is_replayed_when_the_arm_is_armed_beside_other_hardware(tmp_path):
     write_episode(tmp_path / 'set')
     domain, said, swung = own_domain(), [], []
     peer = Peer(domain)
     peer.node.create_subscription(DiagnosticStatus, 'replay_node/status',
                                   lambda message: said.append(message.message), qos.STATUS)
     peer.node.create_subscription(
-        JointState, SPEC.state_topic, lambda message: swung.append(
-            message.position[list(message.name).index(SPEC.driver_joint_names[1])]
-            - SPEC.home_positions[1]), qos.SENSOR)
+        JointState, SPEC.state_topic, lambda message: swung.extend(
+            position - SPEC.home_positions[1]
+            for name, position in zip(message.name, message.position)
+            if name == SPEC.driver_joint_names[1]), qos.CAMERA)
+    wheels = peer.node.create_publisher(JointState, SPEC.state_topic, qos.COMMAND)
+    peer.node.create_timer(0.01, lambda: wheels.publish(
+        JointState(name=['left_wheel', 'right_wheel'], position=[1.0, 2.0])))
     processes = [
         Process(['-m', 'faster_ros.nodes.sim_node', '--ros-args', '-p', 'robot:=fr3', '-p',
                  'camera_rate_hz:=1.0'], domain, tmp_path / 'sim.log'),
