@@ -23,6 +23,7 @@ import pytest
 from ros_process import own_domain, Peer, Process, wait_until
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
 
 SPEC = load_robot_spec('fr3')
 PEAK = 0.3  # rad of the second joint
@@ -42,20 +43,16 @@ def write_episode(folder):
 
 
 @pytest.mark.slow
-def test_an_episode_is_replayed_when_the_arm_is_armed_beside_other_hardware(tmp_path):
+def test_an_episode_is_replayed_when_the_arm_is_armed(tmp_path):
     write_episode(tmp_path / 'set')
     domain, said, swung = own_domain(), [], []
     peer = Peer(domain)
     peer.node.create_subscription(DiagnosticStatus, 'replay_node/status',
                                   lambda message: said.append(message.message), qos.STATUS)
     peer.node.create_subscription(
-        JointState, SPEC.state_topic, lambda message: swung.extend(
-            position - SPEC.home_positions[1]
-            for name, position in zip(message.name, message.position)
-            if name == SPEC.driver_joint_names[1]), qos.CAMERA)
-    wheels = peer.node.create_publisher(JointState, SPEC.state_topic, qos.COMMAND)
-    peer.node.create_timer(0.01, lambda: wheels.publish(
-        JointState(name=['left_wheel', 'right_wheel'], position=[1.0, 2.0])))
+        JointState, SPEC.state_topic, lambda message: swung.append(
+            message.position[list(message.name).index(SPEC.driver_joint_names[1])]
+            - SPEC.home_positions[1]), qos.SENSOR)
     processes = [
         Process(['-m', 'faster_ros.nodes.sim_node', '--ros-args', '-p', 'robot:=fr3', '-p',
                  'camera_rate_hz:=1.0'], domain, tmp_path / 'sim.log'),
@@ -77,3 +74,33 @@ def test_an_episode_is_replayed_when_the_arm_is_armed_beside_other_hardware(tmp_
         codes = [process.stop() for process in reversed(processes)]
         peer.close()
     assert codes == [0, 0, 0]
+
+
+@pytest.mark.slow
+def test_joint_states_of_other_hardware_do_not_end_a_replay(tmp_path):
+    write_episode(tmp_path / 'set')
+    domain, chunks = own_domain(), []
+    peer = Peer(domain)
+    peer.node.create_subscription(JointTrajectory, 'policy/chunk', chunks.append, qos.COMMAND)
+    joints = peer.node.create_publisher(JointState, SPEC.state_topic, qos.COMMAND)
+
+    def say(names, positions):
+        message = JointState(name=list(names), position=list(positions))
+        message.header.stamp = peer.node.get_clock().now().to_msg()
+        joints.publish(message)
+
+    def speak():
+        say(['left_wheel', 'right_wheel'], [1.0, 2.0])
+        say(SPEC.driver_joint_names, SPEC.home_positions)
+        say(SPEC.driver_joint_names[:3], SPEC.home_positions[:3])
+
+    peer.node.create_timer(0.02, speak)
+    replay = Process(['-m', 'faster_ros.cli.main', 'data', 'replay', str(tmp_path / 'set')],
+                     domain, tmp_path / 'replay.log')
+    try:
+        wait_until(lambda: len(chunks) > 5, 30.0, lambda: f'chunks: {replay.output}')
+        replay.wait_for('lacks fr3_joint4', 5.0)
+    finally:
+        code = replay.stop()
+        peer.close()
+    assert code == 0
