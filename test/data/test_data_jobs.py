@@ -17,6 +17,7 @@ from dataclasses import replace
 import json
 import os
 import re
+import shutil
 
 from faster_ros.cli.data import main
 from faster_ros.data.bag_reader import read_bags
@@ -194,6 +195,35 @@ def test_damage_is_named_and_fails(folder, capsys, damage, message):
     assert main(['validate', str(folder)]) == 1
     printed = capsys.readouterr().out
     assert re.search(message, printed), printed
+
+
+@pytest.mark.parametrize(('damage', 'decode', 'message'), [
+    (lambda path: None, True, ''),
+    (lambda path: os.truncate(path, path.stat().st_size - 9), False, 'expected a whole bag'),
+    (lambda path: path.unlink(), False, 'expected a whole bag'),
+    (lambda path: path.write_bytes(b'x' * 100), False, 'expected a whole bag'),
+    (lambda path: overwrite(path), True, 'expected a whole bag'),
+    (lambda path: only_name(path.parent), False, 'no messages of /joint_states'),
+])
+def test_a_raw_bag_that_is_not_whole_is_named(folder, capsys, damage, decode, message):
+    bag = folder / 'raw/episode_000001'
+    write(bag, 5.0)
+    damage(bag / 'episode_000001.mcap')
+    assert main(['validate', str(folder), *['--decode'] * decode]) == (1 if message else 0)
+    assert message in (printed := capsys.readouterr().out)
+    assert (f'episode 1: {bag}: ' in printed) == bool(message)
+
+
+def overwrite(path):
+    """Damage the middle of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) // 3] + bytes(200) + content[len(content) // 3 + 200:])
+
+
+def only_name(folder):
+    """Make a bag that names a topic and has no message of it."""
+    shutil.rmtree(folder)
+    write(folder, 0.0)
 
 
 def test_repair_clears_up_what_a_crash_left(folder, capsys):
