@@ -34,3 +34,6 @@ def test_every_saved_image_is_the_published_one_of_its_stamp_and_the_skew_is_rig
     assert figures['rows'] > 0
     assert figures['images_beside_another_stamp'] == 0
     assert figures['skew_error_ms_max'] <= 2.0
+    assert figures['rows_of_several_triggers'] < figures['rows']
+    assert figures['joint_states_missing'] < figures['joint_states_published']
+    assert figures['bag_dropped'] >= 0
