@@ -50,6 +50,9 @@ import numpy as np
 
 _JOINTS, _IMAGE = 'sensor_msgs/msg/JointState', 'sensor_msgs/msg/Image'
 _COMPRESSED, _HEADER = 'sensor_msgs/msg/CompressedImage', 'std_msgs/msg/Header'
+# What a recorder missed while it had no processor stands in its bag one topic after the other: a
+# row waits for all of them, as long as the sampler keeps the images of a camera of 30 Hz.
+_PATIENCE_NS = 750_000_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class BagEpisode:
     def __init__(self, path: Path, robot: RobotSpec, spec: DatasetSpec,
                  topics: BagTopics | None = None) -> None:
         self._path, self._robot, self._topics = path, robot, topics or BagTopics()
-        self._sampler = FrameSampler(spec)
+        self._sampler = FrameSampler(spec, _PATIENCE_NS)
         self._sampler.set_source(0, self._topics.led_by)
         self._action = spec.numbers[ACTION]
         self._refused: dict[str, tuple[int, str]] = {}  # topic -> number, fault of the first

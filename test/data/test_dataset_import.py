@@ -152,6 +152,21 @@ def test_what_live_recording_would_drop_costs_a_bag_no_more_and_is_counted(tmp_p
         LeRobotDataset(tmp_path / 'set').episodes[0])[STATE]) > 35
 
 
+def test_what_a_stalled_recorder_heard_topic_by_topic_stands_in_its_own_rows(tmp_path):
+    begin, end = START_NS + 800 * MS, START_NS + 1400 * MS
+    late = [(end if begin < arrival < end else arrival, topic, kind, message)
+            for arrival, topic, kind, message in messages(2.0)]
+    late.sort(key=lambda item: (item[0], -len(item[1])))
+    bag(tmp_path / 'bag', 0.0, also=late)
+    assert main(['convert', str(tmp_path / 'bag'), '--robot', 'fr3', '--task', 'wave', '--rate',
+                 '20', '--out', str(tmp_path / 'set')]) == 0
+    dataset = LeRobotDataset(tmp_path / 'set')
+    columns = dataset.columns(dataset.episodes[0])
+    for stream, most_ms in {'action': 11, 'state': 11, **dict.fromkeys(ROBOT.cameras, 34)}.items():
+        age = columns[TICK] - columns[f'{STAMP}{stream}']
+        assert age.max() < most_ms * MS, stream
+
+
 def test_a_bag_of_other_joints_alone_is_left_out_with_what_they_lack(tmp_path, capsys):
     wheels = [(START_NS, ROBOT.state_topic, JOINTS, joints(START_NS, ['wheel'], [1]))]
     bag(tmp_path / 'bag', 0.2, without=ROBOT.state_topic, also=wheels)
