@@ -104,6 +104,11 @@ def read_statistics(folder: Path) -> dict[str, Statistics]:
             for feature, found in json.loads(path.read_text()).items()}
 
 
+def bag_place(number: int) -> str:
+    """Return the place of an episode's raw bag in the data set."""
+    return f'{RAW}/episode_{number:06d}'
+
+
 def link_or_copy(source: str, target: str) -> None:
     """Give a file that never changes a second name, or on another disk a copy."""
     try:

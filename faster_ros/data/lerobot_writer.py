@@ -30,6 +30,7 @@ import shutil
 from typing import Any
 
 from faster_ros.data.dataset_folder import (
+    bag_place,
     counts,
     FACTS,
     free_bytes,
@@ -320,7 +321,7 @@ class LeRobotWriter:
         }
         moves = [(video_name(name), place(VIDEO, file, name)) for name in self.spec.cameras]
         if (working / RAW).exists():
-            moves.append((RAW, f'{RAW}/episode_{self.episodes:06d}'))
+            moves.append((RAW, bag_place(self.episodes)))
         for number, (target, written) in enumerate(contents.items()):
             name = f'{number}{Path(target).suffix}'
             (working / name).write_bytes(written)

@@ -108,11 +108,18 @@ class RecordingSession:
         """Return how many episodes are saved."""
         return self._writer.episodes
 
-    def start(self, task: str, now_ns: int, facts: Mapping[str, str] | None = None) -> None:
+    @property
+    def source(self) -> Source:
+        """Return who leads the arm."""
+        return self._source
+
+    def start(self, task: str, now_ns: int, facts: Mapping[str, str] | None = None,
+              first: Mapping[str, bytes] | None = None) -> None:
         """
         Begin an episode; a stream that is silent, a full disk or no task is an error.
 
-        ``facts``: of this episode, beside those of all. After an error no episode runs.
+        ``facts``: of this episode, beside those of all. ``first``: messages with which the raw
+        bag begins, by topic: what was told once and still holds. After an error no episode runs.
         """
         if self.state != IDLE:
             raise ValueError(f'an episode is {self.state}; save or discard it first')
@@ -133,6 +140,8 @@ class RecordingSession:
         self._bag_dropped = self._bag.dropped if self._bag else Counter()
         self._sampler = FrameSampler(self._dataset)
         self._sampler.set_source(0, self._source)
+        for topic, serialised in (first or {}).items():
+            self.keep_raw(topic, now_ns, serialised)
         for meter in self.meters.values():
             meter.restart()
         self._counted = {}

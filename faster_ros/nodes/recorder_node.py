@@ -223,7 +223,7 @@ class RecorderNode(Node):
     def _start(self) -> str:
         if self._failure:
             raise ValueError(self._failure)
-        self._session.start(self._task, self._now_ns(), self._facts)
+        self._session.start(self._task, self._now_ns(), self._facts, self._inputs.first)
         return f"episode {self._session.episodes} begins: '{self._task}'"
 
     def _stop(self) -> str:

@@ -17,6 +17,7 @@ from dataclasses import replace
 import json
 import os
 import re
+import shutil
 
 from faster_ros.cli.data import main
 from faster_ros.data.bag_reader import read_bags
@@ -105,7 +106,8 @@ def test_v2_becomes_v3_without_a_loss(folder, tmp_path):
     same(folder, tmp_path / 'new', [(0, 0), (1, 1), (2, 2)])
 
 
-@pytest.mark.parametrize('option', [('--rate', '20'), ('--task', 'pour'), ('--robot', 'fr3')])
+@pytest.mark.parametrize('option', [('--rate', '20'), ('--task', 'pour'), ('--robot', 'fr3'),
+                                    ('--led-by', 'human'), ('--joint-prefix', 'left_')])
 def test_an_option_that_would_change_nothing_of_a_data_set_is_refused(folder, tmp_path, option):
     with pytest.raises(ValueError, match=f'copied as it is, {option[0]} would change nothing'):
         main(['convert', str(folder), *option, '--out', str(tmp_path / 'new')])
@@ -200,6 +202,35 @@ def test_damage_is_named_and_fails(folder, capsys, damage, message):
     assert main(['validate', str(folder)]) == 1
     printed = capsys.readouterr().out
     assert re.search(message, printed), printed
+
+
+@pytest.mark.parametrize(('damage', 'decode', 'message'), [
+    (lambda path: None, True, ''),
+    (lambda path: os.truncate(path, path.stat().st_size - 9), False, 'expected a whole bag'),
+    (lambda path: path.unlink(), False, 'expected a whole bag'),
+    (lambda path: path.write_bytes(b'x' * 100), False, 'expected a whole bag'),
+    (lambda path: overwrite(path), True, 'expected a whole bag'),
+    (lambda path: only_name(path.parent), False, 'no messages of /joint_states'),
+])
+def test_a_raw_bag_that_is_not_whole_is_named(folder, capsys, damage, decode, message):
+    bag = folder / 'raw/episode_000001'
+    write(bag, 5.0)
+    damage(bag / 'episode_000001.mcap')
+    assert main(['validate', str(folder), *['--decode'] * decode]) == (1 if message else 0)
+    assert message in (printed := capsys.readouterr().out)
+    assert (f'episode 1: {bag}: ' in printed) == bool(message)
+
+
+def overwrite(path):
+    """Damage the middle of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) // 3] + bytes(200) + content[len(content) // 3 + 200:])
+
+
+def only_name(folder):
+    """Make a bag that names a topic and has no message of it."""
+    shutil.rmtree(folder)
+    write(folder, 0.0)
 
 
 def test_repair_clears_up_what_a_crash_left(folder, capsys):
