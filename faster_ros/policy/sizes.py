@@ -23,6 +23,7 @@ from faster_ros.policy.backbones.base import Backbone, PolicyInput
 from faster_ros.policy.config import BackboneConfig, PolicyConfig, VLMConfig
 from faster_ros.policy.faster_vla import FASTerVLA
 import torch
+from torch import nn
 
 TEXT_TOKENS = 48  # of a prompt with a short task and eight joints
 _VOCABULARY = tuple(f'word{index}' for index in range(16))
@@ -114,6 +115,9 @@ def random_policy(config: PolicyConfig, device: torch.device, dtype: torch.dtype
         for name, weight in policy.named_parameters():
             if 'norm' not in name:
                 weight.normal_(0, 0.02)
+    for module in policy.modules():  # the library's own norms are made with values, torch's not
+        if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
+            module.reset_parameters()
     return policy.to(device).eval()
 
 
