@@ -33,6 +33,7 @@ from typing import Any
 from faster_ros.policy.backbones.base import Backbone, PolicyInput
 from faster_ros.policy.config import BackboneConfig
 from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.gpu import chosen_device, room_on_gpu
 from faster_ros.policy.latency import (
     decoding,
     Floor,
@@ -53,7 +54,7 @@ from faster_ros.policy.sizes import (
     with_blocks_of,
     without_expert,
 )
-from faster_ros.policy.static_inference import cuda_graph
+from faster_ros.policy.static_inference import cuda_graph, inference_dtype
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from matplotlib.figure import Figure
@@ -79,15 +80,12 @@ def main(arguments: list[str]) -> int:
 
         return benchmark_tasks(arguments[1:])
     options = _parser().parse_args(arguments)
-    device = torch.device(_device(options.device))
-    dtype = torch.bfloat16 if device.type == 'cuda' else torch.float32
+    device = chosen_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    try:
-        figures = measure(options, device, dtype)
-    except torch.OutOfMemoryError as error:
-        raise ValueError(f'out of GPU memory ({error}): lower --size or --cameras') from error
+    with room_on_gpu('lower --size or --cameras'):
+        figures = measure(options, device)
     options.out.mkdir(parents=True, exist_ok=True)
     table = describe(figures)
     (options.out / 'table.md').write_text(table + '\n', encoding='utf-8')
@@ -97,13 +95,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def measure(options: argparse.Namespace, device: torch.device,
-            dtype: torch.dtype) -> dict[str, Any]:
+def measure(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     """Return every figure of the run as plain values."""
     tokenizer, grid = _tokenizer(options.layout, device)
     size = SIZES[options.size]
     config = size_config(size, grid.levels, grid.codes_per_level, grid.codebook_size,
                          options.cameras)
+    dtype = inference_dtype(config, device)
     policy = random_policy(config, device, dtype)
     batch = random_observation(config, device)
     record = plainly if options.plain or device.type != 'cuda' else cuda_graph
@@ -220,14 +218,6 @@ def _parser() -> argparse.ArgumentParser:
                         'products, which are used by default (graphs on a GPU)')
     parser.add_argument('--out', type=Path, default=Path('out/benchmark_policy'))
     return parser
-
-
-def _device(name: str) -> str:
-    if name == 'auto':
-        return 'cuda' if torch.cuda.is_available() else 'cpu'
-    if name.startswith('cuda') and not torch.cuda.is_available():
-        raise ValueError(f'device {name}: torch finds no CUDA device here')
-    return name
 
 
 def _device_name(device: torch.device) -> str:

@@ -41,6 +41,7 @@ from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.embodiment import absolute_columns, Embodiment, representation
 from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.gpu import chosen_device, room_on_gpu, RUNNING
 from faster_ros.policy.hub import local_folder, push
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
 from faster_ros.policy.static_inference import prepare_inference
@@ -182,14 +183,15 @@ class FASTerPolicy:
 
         ``committed``: (C, D), see ``Observation``; a policy trained without them ignores them.
         ``within_s``: what cannot be decoded in that time is left out, coarse levels never are.
+        What the policy cannot take, and a GPU that is full, is a ValueError.
         """
         deadline = DecodeDeadline(math.inf if within_s is None else within_s)
         names = self.parts.robot.joint_names
         if positions.shape != (len(names),) or not np.isfinite(positions).all():
             raise ValueError(f'positions must be {len(names)} finite numbers '
                              f"({', '.join(names)}), got {positions}")
-        batch = self._input(images, positions, instruction, committed)
-        with torch.inference_mode():
+        with torch.inference_mode(), room_on_gpu(RUNNING):
+            batch = self._input(images, positions, instruction, committed)
             decoded = generated_chunks(partial(self._generate, batch), self._tokenizer,
                                        self.parts.model.config, deadline=deadline)
         self.decode_s = deadline.decode_s
@@ -198,8 +200,8 @@ class FASTerPolicy:
     def codes(self, images: Mapping[str, ImageArray], positions: FloatArray,
               instruction: str) -> Tensor:
         """Return what is named for an observation: codes of all levels, of shape (K, T)."""
-        batch = self._input(images, positions, instruction, None)
-        with torch.inference_mode():
+        with torch.inference_mode(), room_on_gpu(RUNNING):
+            batch = self._input(images, positions, instruction, None)
             return self._generate(batch, levels=self.parts.model.config.levels)[0]
 
     def codes_of(self, actions: FloatArray, positions: FloatArray) -> tuple[Tensor, FloatArray]:
@@ -254,11 +256,10 @@ def load_policy(folder: str | Path, spec: Embodiment, device: str = 'cpu') -> FA
     """
     Load a checkpoint for a robot; ``device`` is cpu, cuda or auto.
 
-    A missing or damaged file, or a checkpoint of another robot, is a ValueError that names it.
+    A missing or damaged file, or a checkpoint of another robot, is a ValueError that names it; so
+    is a GPU that is not there or is full.
     """
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    folder = Path(folder)
+    folder, device = Path(folder), str(chosen_device(device))
     config = read_config(folder)
     try:
         check_compatible(config, spec)
@@ -275,11 +276,8 @@ def load_policy(folder: str | Path, spec: Embodiment, device: str = 'cpu') -> FA
                          f'{_reason(error)}') from error
     _load_weights(parts.model, folder / 'policy.safetensors')
     _load_weights(parts.tokenizer, folder / 'tokenizer.safetensors')
-    try:
+    with room_on_gpu(RUNNING, f'checkpoint {folder}: '):
         return FASTerPolicy(parts, device)
-    except torch.OutOfMemoryError as error:
-        raise ValueError(f'checkpoint {folder}: out of GPU memory ({error}): end other programs '
-                         'on this GPU, take a smaller backbone, or device cpu') from error
 
 
 def _unfilled(config: PolicyConfig) -> FASTerVLA:

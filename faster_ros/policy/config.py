@@ -89,7 +89,7 @@ class PolicyConfig:
     of ``expert_mlp`` units (0: four times the width), or 'none', where the backbone itself
     decodes. ``image_share`` of the image tokens reach the backbone's layers, those alike are
     merged; one observation after another computes only image tokens anew that changed by more
-    than ``reuse_tolerance`` (0: all); see ``visual_tokens.py``.
+    than ``reuse_tolerance`` (0: all), with ``image_share`` 1; see ``visual_tokens.py``.
     """
 
     cameras: tuple[str, ...]
@@ -128,6 +128,11 @@ class PolicyConfig:
         if not 0.5 <= self.image_share <= 1 or self.reuse_tolerance < 0:
             raise ValueError('expected image_share from 0.5 to 1 and reuse_tolerance at least 0, '
                              f'got {self.image_share} and {self.reuse_tolerance}')
+        if self.image_share < 1 and self.reuse_tolerance:
+            raise ValueError(f'image_share {self.image_share} and reuse_tolerance '
+                             f'{self.reuse_tolerance} exclude each other: which tokens are merged '
+                             'differs from frame to frame; expected image_share 1 or '
+                             'reuse_tolerance 0')
         if self.expert not in EXPERTS:
             raise ValueError(f"expert must be one of {', '.join(EXPERTS)}, got {self.expert!r}")
 

@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 import warnings
 
 from faster_ros.policy.backbones.base import PolicyInput, PrefixTokens
-from faster_ros.policy.config import BackboneConfig
+from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.faster_vla import BlockPasses, FASTerVLA
 from faster_ros.policy.shared_products import share_products
@@ -57,6 +57,12 @@ def cuda_graph(work: Work) -> Work:
     return graph.replay
 
 
+def inference_dtype(config: PolicyConfig, device: torch.device) -> torch.dtype:
+    """Return what a policy computes in: a vision-language model on a GPU in bfloat16."""
+    small = isinstance(config.backbone, BackboneConfig)
+    return torch.bfloat16 if device.type == 'cuda' and not small else torch.float32
+
+
 def prepare_inference(policy: FASTerVLA, device: torch.device,
                       reuse: FrameReuse | None = None) -> Callable[..., Tensor]:
     """
@@ -67,7 +73,7 @@ def prepare_inference(policy: FASTerVLA, device: torch.device,
     """
     policy.to(device).eval()
     if device.type == 'cuda':
-        if not isinstance(policy.config.backbone, BackboneConfig):
+        if inference_dtype(policy.config, device) == torch.bfloat16:
             policy.to(torch.bfloat16)
         share_products(policy.backbone)
     if reuse:
@@ -94,6 +100,8 @@ class StaticInference:
         if not self._refused and (self._recorded is None or not self._recorded.fits(batch)):
             try:
                 self._recorded = _RecordedCall(self._policy, batch, self._record)
+            except torch.OutOfMemoryError:  # a RuntimeError too, which plain calls would not cure
+                raise
             except RuntimeError as error:
                 self._refused, self._recorded = True, None
                 warnings.warn(f'calls are not recorded as CUDA graphs and take longer: {error}',

@@ -71,8 +71,22 @@ def test_savings_at_the_prefix_are_measured_on_frames_of_the_simulator(tmp_path,
 def test_without_a_gpu_cuda_is_refused(tmp_path):
     if torch.cuda.is_available():
         pytest.skip('there is a GPU here')
-    with pytest.raises(ValueError, match='device cuda: torch finds no CUDA device here'):
-        main(['policy', '--device', 'cuda', '--out', str(tmp_path)])
+    for what in ('policy', 'prefix'):
+        with pytest.raises(ValueError, match='device cuda: torch finds no CUDA device here'):
+            main([what, '--device', 'cuda', '--out', str(tmp_path)])
+
+
+@pytest.mark.parametrize('what, module, lower', [
+    ('policy', 'benchmark', 'lower --size or --cameras'),
+    ('prefix', 'prefix_benchmark', 'lower --size')])
+def test_a_gpu_that_is_full_is_an_error_that_says_what_to_lower(
+        what, module, lower, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError('tried to allocate 6 GiB')
+
+    monkeypatch.setattr(f'faster_ros.cli.{module}.random_policy', full)
+    with pytest.raises(ValueError, match=f'out of GPU memory .*6 GiB.*: {lower}'):
+        main([what, '--size', 'tiny', '--out', str(tmp_path)])
 
 
 @torch.no_grad()

@@ -11,7 +11,6 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Fused products and recorded parts compute what the plain policy does, for every backbone."""
 """Policies of random weights compute what one with trained weights would: nothing is left out."""
 
 from faster_ros.policy.sizes import random_policy, size_config, SIZES

@@ -20,14 +20,14 @@ from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.shared_products import share_products
 from faster_ros.policy.sizes import random_observation, random_policy, size_config, SIZES
-from faster_ros.policy.static_inference import StaticInference
+from faster_ros.policy.static_inference import inference_dtype, StaticInference
 import pytest
 from recorded_graph import recorded
 import torch
 
 pytest.importorskip('transformers', reason='transformers is not installed')
 
-from small_vlms import batch, codes, FAMILIES, model  # noqa: E402, I100
+from small_vlms import batch, codes, config, FAMILIES, model  # noqa: E402, I100
 
 EVERY_FAMILY = pytest.mark.parametrize('name', FAMILIES)
 EVERY_DECODER = pytest.mark.parametrize('expert', ['gated', 'none'])
@@ -137,3 +137,22 @@ def test_what_cannot_be_recorded_is_called_plainly_with_a_warning(name, record, 
         chosen = static.generate(batch(name))
     assert torch.equal(chosen, policy.generate(batch(name)))
     assert torch.equal(static.generate(batch(name)), chosen)
+
+
+def full(work):
+    raise torch.OutOfMemoryError('tried to allocate 6 GiB')
+
+
+def test_memory_that_runs_out_while_recording_is_not_taken_for_a_refusal():
+    static = StaticInference(model('paligemma'), full)
+    for _ in range(2):  # nor the next time: memory may be there then
+        with pytest.raises(torch.OutOfMemoryError, match='6 GiB'):
+            static.generate(batch('paligemma'))
+
+
+def test_only_a_vision_language_model_on_a_gpu_computes_in_bfloat16():
+    cuda, cpu = torch.device('cuda'), torch.device('cpu')
+    tiny = size_config(SIZES['tiny'], 3, 7, 64, 2)
+    assert inference_dtype(config('smolvlm'), cuda) == torch.bfloat16
+    assert {inference_dtype(*made) for made in (
+        (tiny, cuda), (tiny, cpu), (config('smolvlm'), cpu))} == {torch.float32}
