@@ -40,7 +40,7 @@ from faster_ros.policy.gpu import chosen_device, room_on_gpu
 from faster_ros.policy.latency import Stopwatch
 from faster_ros.policy.preprocess import image_tensor
 from faster_ros.policy.shared_products import share_products
-from faster_ros.policy.sizes import random_observation, random_policy, size_config, SIZES
+from faster_ros.policy.sizes import random_policy, RandomCameras, size_config, SIZES
 from faster_ros.policy.static_inference import inference_dtype
 from faster_ros.policy.visual_tokens import FrameReuse, merge_alike
 from faster_ros.robot_spec import load_robot_spec
@@ -199,7 +199,7 @@ def _random(options: argparse.Namespace, device: torch.device) -> _Subject:
     policy = random_policy(config, device, inference_dtype(config, device))
     if device.type == 'cuda':
         share_products(policy.backbone)  # as prepare_inference does with a trained policy
-    one = random_observation(config, device)
+    one = RandomCameras(config, device)()
     height, width = one.images.shape[-2:]
     return policy, [[replace(one, images=image_tensor(images)[None].to(device))
                      for images, _, _ in frames]

@@ -72,6 +72,7 @@ def choose(logits: Tensor, top_k: int, temperature: float) -> Tensor:
     if temperature == 0:
         return logits.argmax(-1)
     best, index = logits.topk(min(top_k, logits.shape[-1]), -1)
-    share = (best / temperature).softmax(-1)
-    drawn = torch.multinomial(share.flatten(0, 1), 1).unflatten(0, share.shape[:2])
+    share = (best.float() / temperature).softmax(-1)
+    # The largest of shares over exponential noise is a draw from them, without asking the device.
+    drawn = (share / torch.empty_like(share).exponential_()).argmax(-1, keepdim=True)
     return index.gather(-1, drawn).squeeze(-1)

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 import json
 import math
 from pathlib import Path
@@ -34,7 +33,6 @@ from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observation
 from faster_ros.policy.action_representation import from_deltas, to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
-from faster_ros.policy.chunk_decoding import generated_chunks
 from faster_ros.policy.committed_actions import committed_input
 from faster_ros.policy.compatibility import check_compatible, FORMAT, read_config
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
@@ -44,7 +42,7 @@ from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.gpu import chosen_device, room_on_gpu, RUNNING
 from faster_ros.policy.hub import local_folder, push
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
-from faster_ros.policy.static_inference import prepare_inference
+from faster_ros.policy.static_inference import prepare_decoding, prepare_inference
 from faster_ros.policy.visual_tokens import FrameReuse
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
@@ -110,9 +108,10 @@ class PolicyParts:
 
 class FASTerPolicy:
     """
-    Answers one observation with a chunk; greedy, so equal input gives equal output.
+    Answers one observation with a chunk.
 
-    ``decode_s``: how long the action expert took of the last answer.
+    Equal input gives equal output unless the config has a ``temperature``. ``decode_s``: how long
+    the action expert took of the last answer.
     """
 
     def __init__(self, parts: PolicyParts, device: str = 'cpu') -> None:
@@ -123,7 +122,8 @@ class FASTerPolicy:
         self._reuse = FrameReuse(parts.model.backbone, tolerance) if tolerance else None
         self._generate = prepare_inference(parts.model, self._device, self._reuse)
         self._instruction = ''
-        self._tokenizer = parts.tokenizer.to(self._device).eval()
+        self._tokenizer = parts.tokenizer
+        self._decode = prepare_decoding(parts.tokenizer, parts.model.config, self._device)
         self._preprocess = parts.preprocessor or PixelsAndWords(parts.model.config)
 
     @staticmethod
@@ -192,8 +192,8 @@ class FASTerPolicy:
                              f"({', '.join(names)}), got {positions}")
         with torch.inference_mode(), room_on_gpu(RUNNING):
             batch = self._input(images, positions, instruction, committed)
-            decoded = generated_chunks(partial(self._generate, batch), self._tokenizer,
-                                       self.parts.model.config, deadline=deadline)
+            decoded = self._decode(self._generate(
+                batch, deadline=deadline, shares=self.parts.model.config.mean_latent))
         self.decode_s = deadline.decode_s
         return self._to_actions(decoded, positions)
 

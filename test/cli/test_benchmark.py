@@ -12,12 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 import json
+import time
 
 from faster_ros.cli.benchmark import main
 from faster_ros.policy.backbones.registry import make_backbone
+from faster_ros.policy.config import PROMPT_TOKENS
+from faster_ros.policy.latency import measure_call, WholeCall
 from faster_ros.policy.sizes import (
-    random_observation,
     random_policy,
+    RandomCameras,
     size_config,
     SIZES,
     with_blocks_of,
@@ -40,7 +43,7 @@ def test_a_benchmark_measures_every_part_and_way_of_decoding(tmp_path, capsys):
     figures = json.loads((tmp_path / 'latency.json').read_text())
     assert (figures['tokens'], figures['block_size'], figures['passes']) == (21, 7, 3)
     assert set(figures['parts_ms']) == {
-        'vision', 'prefix', 'decode', 'actions', 'call', 'pass 1', 'pass 2', 'pass 3'}
+        'input', 'vision', 'prefix', 'decode', 'actions', 'call', 'pass 1', 'pass 2', 'pass 3'}
     assert set(figures['decode_ms']) == {'BAR', 'AR', 'FAST-style', 'flow'}
     assert set(figures['generate_ms']) == {'alone', 'with committed actions'}
     assert all(row['p99'] >= row['p50'] > 0
@@ -51,6 +54,36 @@ def test_a_benchmark_measures_every_part_and_way_of_decoding(tmp_path, capsys):
     assert '| BAR | 3 |' in table
     assert '| AR | 21 |' in table
     assert table in capsys.readouterr().out
+
+
+def test_a_call_is_timed_from_images_to_a_chunk_and_as_every_part_is(policy):
+    pause_s = 0.05
+
+    def look():
+        time.sleep(pause_s)
+        return cameras()
+
+    def decode(codes):
+        time.sleep(pause_s)
+        return codes.float()
+
+    cameras = RandomCameras(policy.config, CPU)
+    watch = measure_call(policy, WholeCall(look, policy.generate, decode), 2)
+    assert all(call >= 2e3 * pause_s for call in watch.times['call'])
+    assert all(part >= 1e3 * pause_s for name in ('input', 'actions')
+               for part in watch.times[name])
+
+
+@pytest.mark.parametrize('size', ['tiny', 'paligemma-mini'])
+def test_a_random_observation_has_the_prompt_of_a_trained_policy_and_new_images(size):
+    pytest.importorskip('transformers', reason='transformers is not installed')
+    config = size_config(SIZES[size], 3, 7, 64, 2)
+    look = RandomCameras(config, CPU)
+    first, second = look(), look()
+    assert first.words.shape == second.words.shape == (
+        (1, 6) if size == 'tiny' else (1, 2 * 16 * 16 + PROMPT_TOKENS))
+    assert not torch.equal(first.images, second.images)
+    assert not torch.equal(first.state, second.state)
 
 
 @pytest.mark.slow
@@ -94,7 +127,7 @@ def test_the_ways_of_decoding_share_their_weights(policy):
     one, none = with_blocks_of(policy, 1), without_expert(policy, 5, 32)
     assert one.expert is policy.expert
     assert one.backbone is none.backbone is policy.backbone
-    batch = random_observation(policy.config, CPU)
+    batch = RandomCameras(policy.config, CPU)()
     assert policy.generate(batch).shape == one.generate(batch).shape == (1, 3, 7)
     assert none.generate(batch).shape == (1, 1, 5)
 
