@@ -17,7 +17,8 @@
 Weights are random: the figures are of speed, not of success. Block-wise decoding (BAR),
 token-wise decoding (AR) of the same codes on the same expert, decoding as FAST-style policies do
 (token by token with the backbone itself) and a flow-matching head on the same expert are measured
-in one run. A call goes from camera images to a chunk on the CPU. Writes table.md, latency.json and latency.png.
+in one run. A call goes from camera images to a chunk on the CPU. Writes table.md, latency.json and
+latency.png.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from faster_ros.policy.latency import (
     plainly,
     weights_of,
     whole_call,
+    WholeCall,
 )
 from faster_ros.policy.shared_products import share_products
 from faster_ros.policy.sizes import (
@@ -56,7 +58,13 @@ from faster_ros.policy.sizes import (
     with_blocks_of,
     without_expert,
 )
-from faster_ros.policy.static_inference import cuda_graph, inference_dtype
+from faster_ros.policy.static_inference import (
+    compiled,
+    cuda_graph,
+    inference_dtype,
+    Record,
+    StaticInference,
+)
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from matplotlib.figure import Figure
@@ -129,12 +137,32 @@ def measure(options: argparse.Namespace, device: torch.device) -> dict[str, Any]
         'parameters': {'backbone': _count(policy.backbone), 'expert': _count(policy.expert)},
         'fast_tokens': options.fast_tokens, 'flow_steps': _FLOW_STEPS,
         'parts_ms': watch.percentiles(),
+        'compiled': _compiled(policy, call, options, record) if options.compile else None,
         'decode_ms': {name: _percentiles(times) for name, times in decodes.items()},
         'generate_ms': _with_committed(policy, batch, options, device, dtype),
         'floor': _floors(policy, measure_floor(device, dtype), prefix.mask.shape[1],
                          options.fast_tokens),
         'peak_memory_gb': peak,
     }
+
+
+def _compiled(policy: FASTerVLA, call: WholeCall, options: argparse.Namespace,
+              record: Record) -> dict[str, Any]:
+    """Return times of calls as they are and by torch.compile, and the share of equal codes."""
+    fused = compiled(policy, options.compile)
+    generate = fused.generate if record is plainly else StaticInference(fused, record).generate
+    batch = call.observe()
+    try:
+        codes = generate(batch)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ValueError(f'--compile: torch.compile is not usable here: {error}') from error
+    both = measure_in_turn({
+        'as above': call, 'by torch.compile': replace(call, generate=generate),
+    }, batch.state.device, options.calls)
+    return {'call_ms': {name: _percentiles(times) for name, times in both.items()},
+            'equal_codes': float((codes == call.generate(batch)).float().mean())}
 
 
 def _with_committed(policy: FASTerVLA, batch: PolicyInput, options: argparse.Namespace,
@@ -177,6 +205,12 @@ def describe(figures: dict[str, Any]) -> str:
     for name, row in figures['decode_ms'].items():
         lines.append(f"| {name} | {passes[name]} | {_cells(row)} | {floors.get(name, '')} | "
                      f"{row['p50'] / bar:.1f} |")
+    if figures['compiled']:
+        rows = figures['compiled']['call_ms']
+        lines += ['', '| call | p50 ms | p95 | p99 | times as above |', '|---|---|---|---|---|']
+        lines += [f"| {name} | {_cells(row)} | {row['p50'] / rows['as above']['p50']:.3f} |"
+                  for name, row in rows.items()]
+        lines += ['', f"{100 * figures['compiled']['equal_codes']:.1f} % of the codes are equal"]
     if figures['generate_ms']:
         lines += ['', '| images to codes | p50 ms | p95 | p99 | times alone |',
                   '|---|---|---|---|---|']
@@ -220,6 +254,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--threads', type=int, default=0, help='torch threads (its own choice)')
     parser.add_argument('--plain', action='store_true', help='neither CUDA graphs nor shared '
                         'products, which are used by default (graphs on a GPU)')
+    parser.add_argument('--compile', nargs='?', const='inductor', metavar='BACKEND', help='add a '
+                        'row with vision, prefix and passes fused by torch.compile (inductor)')
     parser.add_argument('--out', type=Path, default=Path('out/benchmark_policy'))
     return parser
 

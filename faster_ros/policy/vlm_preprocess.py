@@ -143,8 +143,9 @@ def load_processor(source: str | Path, config: PolicyConfig) -> ImagesAndPrompt:
     from transformers import AutoImageProcessor, AutoTokenizer
 
     try:
-        return ImagesAndPrompt(config, AutoImageProcessor.from_pretrained(source),
-                               AutoTokenizer.from_pretrained(source))
+        # Pinned, as torchvision, where it is installed, would resize otherwise than in training.
+        images = AutoImageProcessor.from_pretrained(source, backend='pil')
+        return ImagesAndPrompt(config, images, AutoTokenizer.from_pretrained(source))
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f'image processor and tokenizer of {source} are not usable: '
                          f'{error}') from error

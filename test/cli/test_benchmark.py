@@ -28,6 +28,7 @@ from faster_ros.policy.sizes import (
 )
 import pytest
 import torch
+from torch._dynamo import register_backend
 
 CPU = torch.device('cpu')
 
@@ -54,6 +55,22 @@ def test_a_benchmark_measures_every_part_and_way_of_decoding(tmp_path, capsys):
     assert '| BAR | 3 |' in table
     assert '| AR | 21 |' in table
     assert table in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_torch_compile_is_a_row_of_its_own_or_an_error_that_names_the_option(tmp_path):
+    assert main(['policy', '--calls', '1', '--compile', 'eager', '--out', str(tmp_path)]) == 0
+    found = json.loads((tmp_path / 'latency.json').read_text())['compiled']
+    assert set(found['call_ms']) == {'as above', 'by torch.compile'}
+    assert found['equal_codes'] == 1
+    assert '| by torch.compile |' in (tmp_path / 'table.md').read_text()
+
+    @register_backend
+    def broken(graph, inputs):
+        raise RuntimeError('no compiler here')
+
+    with pytest.raises(ValueError, match='--compile: torch.compile is not usable here'):
+        main(['policy', '--calls', '1', '--compile', 'broken', '--out', str(tmp_path)])
 
 
 def test_a_call_is_timed_from_images_to_a_chunk_and_as_every_part_is(policy):

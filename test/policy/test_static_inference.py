@@ -21,6 +21,7 @@ from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.shared_products import share_products
 from faster_ros.policy.sizes import random_policy, RandomCameras, size_config, SIZES
 from faster_ros.policy.static_inference import (
+    compiled,
     inference_dtype,
     StaticDecoding,
     StaticInference,
@@ -120,6 +121,21 @@ def test_a_recorded_call_draws_anew_at_each_call_and_is_greedy_at_top_k_one():
     greedy = StaticInference(model('paligemma', temperature=1.0, top_k=1), recorded)
     assert torch.equal(greedy.generate(batch('paligemma')),
                        model('paligemma').generate(batch('paligemma')))
+
+
+@torch.no_grad()
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['paligemma', 'qwen2_5_vl'])
+def test_a_compiled_policy_chooses_the_same_codes_and_leaves_the_plain_one_alone(name):
+    plain = model(name)
+    share_products(plain.backbone)
+    fused = compiled(plain, 'eager')  # the graphs of torch.compile, without its code generator
+    for observation in rows(batch(name)):
+        chosen = plain.generate(observation)
+        assert torch.equal(fused.generate(observation), chosen)
+        assert torch.equal(StaticInference(fused, recorded).generate(observation), chosen)
+    assert fused.expert.level_head is plain.expert.level_head
+    assert 'forward' not in vars(plain.expert)
 
 
 @torch.no_grad()

@@ -37,6 +37,7 @@ from small_vlms import (  # noqa: E402, I100, I202
     config,
     FAMILIES,
     images,
+    library_layers,
     model,
     preprocessor,
 )
@@ -56,22 +57,8 @@ def padded(observations, more=3):
 def test_the_prefix_is_what_the_library_computes_itself(name):
     policy = model(name)
     observations = batch(name)
+    layers = library_layers(policy.backbone.model, name, observations)
     mask = observations.words != PADDING
-    ids = observations.words.clamp(min=0)
-    inputs = {'input_ids': ids, 'attention_mask': mask.long(), 'use_cache': True}
-    if name.startswith('paligemma'):
-        inputs |= {'pixel_values': observations.images.flatten(0, 1),
-                   'token_type_ids': torch.zeros_like(ids),
-                   'position_ids': mask.cumsum(1).clamp(min=1)}
-    elif name == 'smolvlm':
-        inputs |= {'pixel_values': observations.images,
-                   'pixel_attention_mask': torch.ones(2, 2, 32, 32, dtype=torch.bool),
-                   'position_ids': (mask.cumsum(1) - 1).clamp(min=0)}
-    else:
-        inputs |= {'pixel_values': observations.images[:, :, 1:].flatten(0, 2),
-                   'image_grid_thw': observations.images[:, :, 0, :3].flatten(0, 1).long(),
-                   'mm_token_type_ids': (ids == policy.backbone.model.config.image_token_id).int()}
-    layers = policy.backbone.model(**inputs).past_key_values.layers
     prefix = policy.backbone(observations)
     seen = mask[:, None, :, None]
     for index, layer in enumerate(layers):
