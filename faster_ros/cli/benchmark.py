@@ -89,6 +89,10 @@ def main(arguments: list[str]) -> int:
         from faster_ros.cli.task_benchmark import main as benchmark_tasks
 
         return benchmark_tasks(arguments[1:])
+    if arguments[:1] == ['training']:
+        from faster_ros.cli.training_benchmark import main as benchmark_training
+
+        return benchmark_training(arguments[1:])
     options = _parser().parse_args(arguments)
     device = chosen_device(options.device)
     if options.threads:
@@ -238,8 +242,8 @@ def plot(figures: dict[str, Any], path: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='faster_ros benchmark', description=__doc__)
-    parser.add_argument('what', choices=['policy', 'prefix', 'tasks'], help='what to measure; '
-                        'prefix and tasks have options of their own: '
+    parser.add_argument('what', choices=['policy', 'prefix', 'tasks', 'training'],
+                        help='what to measure; the other three have options of their own: '
                         'faster_ros benchmark prefix --help')
     parser.add_argument('--size', choices=sorted(SIZES), default='tiny', help='; '.join(
         f'{name}: {size.note}' for name, size in SIZES.items()))

@@ -137,7 +137,7 @@ class RandomCameras:
 
     def __init__(self, config: PolicyConfig, device: torch.device) -> None:
         self._config, self._device = config, device
-        self._preprocess = _preprocessor(config)
+        self._preprocess = random_preprocessor(config)
         self._rng = np.random.default_rng(0)
         self._images = self._rng.integers(0, 256, (len(config.cameras), *_CAMERA, 3), np.uint8)
 
@@ -148,7 +148,8 @@ class RandomCameras:
         return self._preprocess(list(images), state, _INSTRUCTION).to(self._device)
 
 
-def _preprocessor(config: PolicyConfig) -> Preprocessor:
+def random_preprocessor(config: PolicyConfig) -> Preprocessor:
+    """Return what makes tensors of observations; see ``RandomCameras``."""
     if isinstance(config.backbone, BackboneConfig):
         return PixelsAndWords(config)
     from tokenizers import models, pre_tokenizers, Tokenizer

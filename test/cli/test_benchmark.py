@@ -73,6 +73,16 @@ def test_torch_compile_is_a_row_of_its_own_or_an_error_that_names_the_option(tmp
         main(['policy', '--calls', '1', '--compile', 'broken', '--out', str(tmp_path)])
 
 
+def test_steps_of_a_training_are_measured_on_random_weights(tmp_path, capsys):
+    assert main(['training', '--steps', '2', '--batch', '4', '--accumulate', '2', '--workers', '0',
+                 '--device', 'cpu', '--out', str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / 'training.json').read_text())
+    assert figures['rows_per_s'] > 0
+    assert figures['codes_per_s'] == pytest.approx(24 * figures['rows_per_s'])
+    assert figures['peak_memory_gb'] is None
+    assert 'tiny, 4 rows in 2 parts' in capsys.readouterr().out
+
+
 def test_a_call_is_timed_from_images_to_a_chunk_and_as_every_part_is(policy):
     pause_s = 0.05
 

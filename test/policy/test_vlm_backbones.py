@@ -143,6 +143,23 @@ def test_an_embedded_state_reaches_the_actions(name):
     assert (policy.logits(near, codes(1)) - policy.logits(far, codes(1))).abs().max() > 1e-3
 
 
+def test_a_prompt_is_split_into_tokens_once_while_words_and_joints_stay():
+    make, state = preprocessor('smolvlm', state_input='token'), np.zeros(3)
+    split, asked = make.tokenizer, []
+
+    def counted(prompt, **how):
+        asked.append(prompt)
+        return split(prompt, **how)
+
+    make.tokenizer = counted
+    first, second = (make(images(seed), state, 'pick the cube') for seed in (1, 2))
+    assert torch.equal(first.words, second.words)
+    assert len(asked) == 1
+    other = make(images(), state, 'pick up the cube')
+    assert len(asked) == 2
+    assert not torch.equal(other.words, first.words)
+
+
 @EVERY_FAMILY
 def test_an_instruction_that_does_not_fit_or_imitates_an_image_is_refused(name):
     make = preprocessor(name)
