@@ -73,6 +73,14 @@ def test_torch_compile_is_a_row_of_its_own_or_an_error_that_names_the_option(tmp
         main(['policy', '--calls', '1', '--compile', 'broken', '--out', str(tmp_path)])
 
 
+@pytest.mark.slow
+def test_steps_of_a_large_models_training_are_measured_with_lora(tmp_path, capsys):
+    pytest.importorskip('transformers', reason='transformers is not installed')
+    assert main(['training', '--size', 'paligemma-mini', '--steps', '1', '--batch', '1',
+                 '--workers', '0', '--device', 'cpu', '--out', str(tmp_path)]) == 0
+    assert 'LoRA rank 16' in capsys.readouterr().out
+
+
 def test_steps_of_a_training_are_measured_on_random_weights(tmp_path, capsys):
     assert main(['training', '--steps', '2', '--batch', '4', '--accumulate', '2', '--workers', '0',
                  '--device', 'cpu', '--out', str(tmp_path)]) == 0
