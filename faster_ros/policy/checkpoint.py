@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 import json
 import math
 from pathlib import Path
@@ -34,16 +33,16 @@ from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observation
 from faster_ros.policy.action_representation import from_deltas, to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
-from faster_ros.policy.chunk_decoding import generated_chunks
 from faster_ros.policy.committed_actions import committed_input
 from faster_ros.policy.compatibility import check_compatible, FORMAT, read_config
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.embodiment import absolute_columns, Embodiment, representation
 from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.gpu import chosen_device, room_on_gpu, RUNNING
 from faster_ros.policy.hub import local_folder, push
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
-from faster_ros.policy.static_inference import prepare_inference
+from faster_ros.policy.static_inference import prepare_decoding, prepare_inference
 from faster_ros.policy.visual_tokens import FrameReuse
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
@@ -109,9 +108,10 @@ class PolicyParts:
 
 class FASTerPolicy:
     """
-    Answers one observation with a chunk; greedy, so equal input gives equal output.
+    Answers one observation with a chunk.
 
-    ``decode_s``: how long the action expert took of the last answer.
+    Equal input gives equal output unless the config has a ``temperature``. ``decode_s``: how long
+    the action expert took of the last answer.
     """
 
     def __init__(self, parts: PolicyParts, device: str = 'cpu') -> None:
@@ -122,7 +122,8 @@ class FASTerPolicy:
         self._reuse = FrameReuse(parts.model.backbone, tolerance) if tolerance else None
         self._generate = prepare_inference(parts.model, self._device, self._reuse)
         self._instruction = ''
-        self._tokenizer = parts.tokenizer.to(self._device).eval()
+        self._tokenizer = parts.tokenizer
+        self._decode = prepare_decoding(parts.tokenizer, parts.model.config, self._device)
         self._preprocess = parts.preprocessor or PixelsAndWords(parts.model.config)
 
     @staticmethod
@@ -182,24 +183,25 @@ class FASTerPolicy:
 
         ``committed``: (C, D), see ``Observation``; a policy trained without them ignores them.
         ``within_s``: what cannot be decoded in that time is left out, coarse levels never are.
+        What the policy cannot take, and a GPU that is full, is a ValueError.
         """
         deadline = DecodeDeadline(math.inf if within_s is None else within_s)
         names = self.parts.robot.joint_names
         if positions.shape != (len(names),) or not np.isfinite(positions).all():
             raise ValueError(f'positions must be {len(names)} finite numbers '
                              f"({', '.join(names)}), got {positions}")
-        batch = self._input(images, positions, instruction, committed)
-        with torch.inference_mode():
-            decoded = generated_chunks(partial(self._generate, batch), self._tokenizer,
-                                       self.parts.model.config, deadline=deadline)
+        with torch.inference_mode(), room_on_gpu(RUNNING):
+            batch = self._input(images, positions, instruction, committed)
+            decoded = self._decode(self._generate(
+                batch, deadline=deadline, shares=self.parts.model.config.mean_latent))
         self.decode_s = deadline.decode_s
         return self._to_actions(decoded, positions)
 
     def codes(self, images: Mapping[str, ImageArray], positions: FloatArray,
               instruction: str) -> Tensor:
         """Return what is named for an observation: codes of all levels, of shape (K, T)."""
-        batch = self._input(images, positions, instruction, None)
-        with torch.inference_mode():
+        with torch.inference_mode(), room_on_gpu(RUNNING):
+            batch = self._input(images, positions, instruction, None)
             return self._generate(batch, levels=self.parts.model.config.levels)[0]
 
     def codes_of(self, actions: FloatArray, positions: FloatArray) -> tuple[Tensor, FloatArray]:
@@ -254,11 +256,10 @@ def load_policy(folder: str | Path, spec: Embodiment, device: str = 'cpu') -> FA
     """
     Load a checkpoint for a robot; ``device`` is cpu, cuda or auto.
 
-    A missing or damaged file, or a checkpoint of another robot, is a ValueError that names it.
+    A missing or damaged file, or a checkpoint of another robot, is a ValueError that names it; so
+    is a GPU that is not there or is full.
     """
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    folder = Path(folder)
+    folder, device = Path(folder), str(chosen_device(device))
     config = read_config(folder)
     try:
         check_compatible(config, spec)
@@ -275,11 +276,8 @@ def load_policy(folder: str | Path, spec: Embodiment, device: str = 'cpu') -> FA
                          f'{_reason(error)}') from error
     _load_weights(parts.model, folder / 'policy.safetensors')
     _load_weights(parts.tokenizer, folder / 'tokenizer.safetensors')
-    try:
+    with room_on_gpu(RUNNING, f'checkpoint {folder}: '):
         return FASTerPolicy(parts, device)
-    except torch.OutOfMemoryError as error:
-        raise ValueError(f'checkpoint {folder}: out of GPU memory ({error}): end other programs '
-                         'on this GPU, take a smaller backbone, or device cpu') from error
 
 
 def _unfilled(config: PolicyConfig) -> FASTerVLA:

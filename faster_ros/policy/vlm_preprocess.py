@@ -63,6 +63,7 @@ class ImagesAndPrompt:
         self._max_words = config.max_words
         key = 'image_token_index' if self._vlm.name == 'paligemma' else 'image_token_id'
         self._image_id = int(self._vlm.architecture[key])
+        self._last: tuple[str, list[int]] | None = None
         self._image_token = tokenizer.convert_ids_to_tokens(self._image_id)
 
     @property
@@ -78,8 +79,7 @@ class ImagesAndPrompt:
         width, height = self._vlm.image_width, self._vlm.image_height
         pixels = self._pixels([resize(image, width, height) for image in images])
         counts = [self._image_tokens(image) for image in pixels]
-        ids = self.tokenizer(self._prompt(counts, instruction, state),
-                             add_special_tokens=False)['input_ids']
+        ids = self._ids(self._prompt(counts, instruction, state))
         self._check(ids, sum(counts), instruction)
         padding = [PADDING] * (self._max_words + sum(counts) - len(ids))
         return PolicyInput(pixels[None], torch.tensor([padding + ids]),
@@ -122,6 +122,12 @@ class ImagesAndPrompt:
         return whole.format(text=text, images=''.join(
             image.format(image=self._image_token * count) for count in counts))
 
+    def _ids(self, prompt: str) -> list[int]:
+        """Return the tokens of a prompt, those of the last one where it is the same."""
+        if self._last is None or self._last[0] != prompt:
+            self._last = prompt, self.tokenizer(prompt, add_special_tokens=False)['input_ids']
+        return self._last[1]
+
     def _check(self, ids: list[int], image_tokens: int, instruction: str) -> None:
         if ids.count(self._image_id) != image_tokens:
             raise ValueError(f"instruction '{instruction}' holds {self._image_token}, which "
@@ -143,8 +149,9 @@ def load_processor(source: str | Path, config: PolicyConfig) -> ImagesAndPrompt:
     from transformers import AutoImageProcessor, AutoTokenizer
 
     try:
-        return ImagesAndPrompt(config, AutoImageProcessor.from_pretrained(source),
-                               AutoTokenizer.from_pretrained(source))
+        # Pinned, as torchvision, where it is installed, would resize otherwise than in training.
+        images = AutoImageProcessor.from_pretrained(source, backend='pil')
+        return ImagesAndPrompt(config, images, AutoTokenizer.from_pretrained(source))
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f'image processor and tokenizer of {source} are not usable: '
                          f'{error}') from error

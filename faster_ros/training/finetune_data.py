@@ -24,7 +24,7 @@ from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.action_representation import to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.checkpoint import PolicyParts
-from faster_ros.policy.config import BackboneConfig, PolicyConfig, TINY, VLMConfig
+from faster_ros.policy.config import BackboneConfig, PolicyConfig, PROMPT_TOKENS, TINY, VLMConfig
 from faster_ros.policy.embodiment import absolute_columns, Embodiment, gripper_ranges
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
@@ -50,7 +50,6 @@ from torch.utils.data import Dataset
 _ACTION_QUANTILE = 0.002  # share of the largest and smallest deltas that is clipped
 _STATE_QUANTILE = 0.001
 _CODE_BATCH = 1000
-_PROMPT_TOKENS = 96  # of a vision-language model, beside those of the images
 
 
 @dataclass
@@ -187,7 +186,7 @@ def _policy(recipe: Recipe, rows: RobotRows, spec: Embodiment,
     def config(backbone: BackboneConfig | VLMConfig) -> PolicyConfig:
         return PolicyConfig(
             tuple(spec.cameras), tuple(sorted({word for text in texts for word in text}))
-            if tiny else (), max(map(len, texts)) + 2 if tiny else _PROMPT_TOKENS,
+            if tiny else (), max(map(len, texts)) + 2 if tiny else PROMPT_TOKENS,
             len(spec.joint_names), grid.levels, grid.codes_per_level, grid.codebook_size,
             grid.codes_per_level, backbone, recipe.expert_width,
             expert='plain' if tiny else 'gated', mean_latent=recipe.mean_latent)

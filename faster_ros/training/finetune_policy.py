@@ -34,6 +34,7 @@ from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.checkpoint import PolicyParts
 from faster_ros.policy.embodiment import load_embodiment
 from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.gpu import room_on_gpu
 from faster_ros.training.data_parallel import DataParallel, like
 from faster_ros.training.demonstrations import batches
 from faster_ros.training.finetune_data import collate, make_parts, PolicyRows, VariedRows
@@ -302,15 +303,13 @@ def main(arguments: list[str]) -> int:
     for note in rows.notes:
         print(note)
     try:
-        parts, coded = make_parts(recipe, rows, spec, options.out, processes)
-        run = PolicyFineTuning(parts, recipe, coded, options.out, processes)
-        if options.resume:
-            run.resume()
-        run.run()
-    except torch.OutOfMemoryError as error:
-        raise ValueError(
-            f'out of GPU memory ({error}): raise accumulate, set lora_rank or shard, or take a '
-            'smaller backbone; batch_size can stay') from error
+        with room_on_gpu('raise accumulate, set lora_rank or shard, or take a smaller backbone; '
+                         'batch_size can stay'):
+            parts, coded = make_parts(recipe, rows, spec, options.out, processes)
+            run = PolicyFineTuning(parts, recipe, coded, options.out, processes)
+            if options.resume:
+                run.resume()
+            run.run()
     finally:
         processes.stop()
     print(f"checkpoint: {options.out / 'checkpoint'}\nreport:     {options.out / 'report.md'}")

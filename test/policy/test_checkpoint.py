@@ -220,3 +220,22 @@ def test_a_gpu_that_is_full_is_an_error_that_says_what_to_do(folder, spec, monke
     monkeypatch.setattr('faster_ros.policy.checkpoint.prepare_inference', full)
     with pytest.raises(ValueError, match='out of GPU memory .*6 GiB.*take a smaller backbone'):
         load_policy(folder, spec)
+
+
+def test_memory_that_runs_out_in_a_call_is_such_an_error_too(folder, spec, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError('tried to allocate 6 GiB')
+
+    policy = load_policy(folder, spec)
+    monkeypatch.setattr(policy.parts.model.backbone, 'encode', full)
+    for ask in (lambda: policy.infer(observation(spec)),
+                lambda: policy.codes(observation(spec).images, spec.home_positions, 'pick up')):
+        with pytest.raises(ValueError, match='out of GPU memory .*6 GiB.*take a smaller backbone'):
+            ask()
+
+
+def test_a_gpu_that_is_not_there_is_an_error(folder, spec):
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU here')
+    with pytest.raises(ValueError, match='device cuda: torch finds no CUDA device here'):
+        load_policy(folder, spec, 'cuda')
