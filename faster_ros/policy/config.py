@@ -114,7 +114,7 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         """Refuse a block size that does not divide the number of tokens, or unknown words."""
-        if self.tokens % self.block_size:
+        if self.block_size < 1 or self.tokens % self.block_size:
             raise ValueError(f'block_size {self.block_size} must divide the {self.tokens} tokens '
                              f'of {self.levels} levels x {self.codes_per_level} codes')
         if self.decode_levels is not None and not 1 <= self.decode_levels <= self.levels:
@@ -128,6 +128,10 @@ class PolicyConfig:
         if not 0.5 <= self.image_share <= 1 or self.reuse_tolerance < 0:
             raise ValueError('expected image_share from 0.5 to 1 and reuse_tolerance at least 0, '
                              f'got {self.image_share} and {self.reuse_tolerance}')
+        low, high = self.train_gap
+        if not 1 <= low <= high or self.gap < 1:
+            raise ValueError('expected train_gap [LOW, HIGH] with 1 <= LOW <= HIGH and gap at '
+                             f'least 1, got {list(self.train_gap)} and {self.gap}')
         if self.expert not in EXPERTS:
             raise ValueError(f"expert must be one of {', '.join(EXPERTS)}, got {self.expert!r}")
 

@@ -61,6 +61,7 @@ class ImagesAndPrompt:
         self.image_processor, self.tokenizer = image_processor, tokenizer
         self._vlm = config.backbone
         self._max_words = config.max_words
+        self._cameras, self._joints = len(config.cameras), config.state_dim
         key = 'image_token_index' if self._vlm.name == 'paligemma' else 'image_token_id'
         self._image_id = int(self._vlm.architecture[key])
         self._image_token = tokenizer.convert_ids_to_tokens(self._image_id)
@@ -78,12 +79,19 @@ class ImagesAndPrompt:
         width, height = self._vlm.image_width, self._vlm.image_height
         pixels = self._pixels([resize(image, width, height) for image in images])
         counts = [self._image_tokens(image) for image in pixels]
-        ids = self.tokenizer(self._prompt(counts, instruction, state),
-                             add_special_tokens=False)['input_ids']
+        ids = self._ids(self._prompt(counts, instruction, state))
         self._check(ids, sum(counts), instruction)
         padding = [PADDING] * (self._max_words + sum(counts) - len(ids))
         return PolicyInput(pixels[None], torch.tensor([padding + ids]),
                            torch.tensor(state[None], dtype=torch.float32))
+
+    def longest_prompt(self, instructions: Sequence[str]) -> int:
+        """Return the most tokens, those of images aside, that any joints make of a prompt."""
+        bins = self._vlm.state_bins
+        lengths = [len(self._ids(f' {number}')) for number in range(bins)]
+        joints = np.full(self._joints, (np.argmax(lengths) + 0.5) / bins * 2 - 1)
+        return max(len(self._ids(self._prompt([0] * self._cameras, instruction, joints)))
+                   for instruction in instructions)
 
     def save(self, folder: Path) -> None:
         """Write image processor and tokenizer as the library does."""
@@ -113,6 +121,10 @@ class ImagesAndPrompt:
             return int(image[0, :3].prod()) // int(vision['spatial_merge_size']) ** 2
         cells = math.prod(side // int(vision['patch_size']) for side in image.shape[-2:])
         return cells // int(self._vlm.architecture.get('scale_factor', 1)) ** 2
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)['input_ids']
+        return ids
 
     def _prompt(self, counts: list[int], instruction: str, state: FloatArray) -> str:
         text = f'Task: {instruction.strip()}'

@@ -27,7 +27,7 @@ from faster_ros.training.data_parallel import ALONE
 from faster_ros.training.finetune_data import make_parts
 from faster_ros.training.finetune_policy import main, PolicyFineTuning
 from faster_ros.training.lora import add_lora, LoraLinear, merge_lora
-from faster_ros.training.policy_recipe import PAPER_SIZES, PRESETS, read_recipe
+from faster_ros.training.policy_recipe import PAPER_SIZES, PRESETS, read_recipe, Recipe
 from faster_ros.training.robot_rows import gripper_decisions, read_robot_rows
 from faster_ros.training.train_tokenizer import TokenizerTraining
 import numpy as np
@@ -128,12 +128,18 @@ def test_an_interrupted_run_does_not_go_on_with_other_data(data, tmp_path):
 
 
 def test_the_backbone_is_frozen_in_the_first_steps(data, tmp_path):
-    train(data, tmp_path / 'frozen', expert_steps=6)
-    train(data, tmp_path / 'one', steps=1, validate_every=1, expert_steps=1)
-    frozen, one = (load_file(tmp_path / name / 'checkpoint' / 'policy.safetensors')
-                   for name in ('frozen', 'one'))
-    assert all(torch.equal(frozen[name], one[name]) for name in one if 'backbone' in name)
-    assert any(not torch.equal(frozen[name], one[name]) for name in one if 'expert' in name)
+    train(data, tmp_path / 'first', steps=2, validate_every=2, expert_steps=1)
+    train(data, tmp_path / 'never', steps=2, validate_every=2, backbone_rate=0)
+    train(data, tmp_path / 'one', steps=1, validate_every=1, backbone_rate=0)
+    first, never, one = (load_file(tmp_path / name / 'checkpoint' / 'policy.safetensors')
+                         for name in ('first', 'never', 'one'))
+    new = [name for name in one if 'expert' in name or 'state_token' in name]
+    old = [name for name in one if name not in new]
+    assert all('backbone' in name for name in old)
+    assert all(torch.equal(never[name], one[name]) for name in old)
+    assert any(not torch.equal(first[name], one[name]) for name in old)
+    assert all(not torch.equal(never[name], one[name]) for name in new if 'state_token' in name)
+    assert any(not torch.equal(never[name], one[name]) for name in new if 'expert' in name)
 
 
 @pytest.mark.parametrize('lora_rank, bf16', [(0, False), (2, True)])
@@ -222,6 +228,7 @@ def test_a_data_set_that_does_not_fit_the_robot_is_refused(data, tmp_path):
     ({'state_dropout': 1.5}, 'state_dropout must be from 0 to 1, got 1.5'),
     ({'shard': True}, "shard is for large backbones; 'tiny' fits every device"),
     ({'tokenizer_size': '9m'}, "tokenizer_size must be one of small, 8m, 13m, got '9m'"),
+    ({'train_gap': [2]}, 'train_gap must be LOW and HIGH, got .2.'),
     ({'preset': 'moon'}, "preset 'moon' is unknown; expected one of libero, bridge"),
 ])
 def test_a_recipe_that_cannot_be_trained_is_refused(tmp_path, changes, message):
@@ -229,6 +236,14 @@ def test_a_recipe_that_cannot_be_trained_is_refused(tmp_path, changes, message):
     file.write_text(yaml.safe_dump({'preset': 'cpu', **changes}))
     with pytest.raises(ValueError, match=message):
         read_recipe(file)
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_every_preset_can_be_named_and_its_lists_changed(tmp_path, preset):
+    assert read_recipe(None, preset) == PRESETS[preset]
+    (tmp_path / 'recipe.yaml').write_text('time_strides: [2]\ntrain_gap: [1, 2]\n')
+    recipe = read_recipe(tmp_path / 'recipe.yaml', preset)
+    assert (recipe.time_strides, recipe.train_gap) == ((2,), (1, 2))
 
 
 def test_presets_have_the_batches_and_lengths_of_the_paper():
@@ -255,6 +270,8 @@ def test_the_tokenizer_of_a_preset_named_after_data_is_that_of_the_paper(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(finetune_data, 'train_tokenizer', stop)
+    monkeypatch.setattr(finetune_data, '_description', lambda *more: (None, None))
+    monkeypatch.setattr(Recipe, 'check_phases', lambda recipe, rows: None)
     rows = read_robot_rows(data, ROBOT, (32, 24), tmp_path)
     with pytest.raises(KeyboardInterrupt):
         make_parts(PRESETS[preset], rows, ROBOT, tmp_path, ALONE)
