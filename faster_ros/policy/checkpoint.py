@@ -29,6 +29,7 @@ from pathlib import Path
 import shutil
 from typing import Any
 
+from faster_ros.data.durable import sync
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observation
 from faster_ros.policy.action_representation import from_deltas, to_deltas
@@ -40,7 +41,7 @@ from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.embodiment import absolute_columns, Embodiment, representation
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.gpu import chosen_device, room_on_gpu, RUNNING
-from faster_ros.policy.hub import local_folder, push
+from faster_ros.policy.hub import aside, local_folder, push
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
 from faster_ros.policy.static_inference import prepare_decoding, prepare_inference
 from faster_ros.policy.visual_tokens import FrameReuse
@@ -75,8 +76,8 @@ class PolicyParts:
         """
         Write the checkpoint folder; ``record`` says how the policy was made.
 
-        An older one of that name is replaced when the new one is complete; any other folder with
-        files in it is a ValueError.
+        An older one of that name is put aside when the new one is complete and on disk, and goes
+        when that has its name; any other folder with files in it is a ValueError.
         """
         if folder.is_dir() and any(folder.iterdir()) and not (folder / 'config.json').exists():
             raise ValueError(f'{folder} holds other files; a checkpoint needs a folder of its own')
@@ -84,8 +85,15 @@ class PolicyParts:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         self._write(partial, record)
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in (*partial.rglob('*'), partial):
+            sync(path)
+        old = aside(folder)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
         partial.rename(folder)
+        sync(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
 
     def _write(self, folder: Path, record: dict[str, Any]) -> None:
         config = {
@@ -129,7 +137,7 @@ class FASTerPolicy:
     @staticmethod
     def from_pretrained(source: str | Path, spec: Embodiment, device: str = 'cpu') -> FASTerPolicy:
         """Load a checkpoint folder, or one of a hub by owner/name; see ``load_policy``."""
-        return load_policy(local_folder(source), spec, device)
+        return load_policy(source, spec, device)
 
     def save_pretrained(self, folder: str | Path, record: dict[str, Any] | None = None) -> None:
         """Write the checkpoint folder; see ``PolicyParts.save``."""
@@ -252,14 +260,14 @@ class FASTerPolicy:
         return found.to(self._device)
 
 
-def load_policy(folder: str | Path, spec: Embodiment, device: str = 'cpu') -> FASTerPolicy:
+def load_policy(source: str | Path, spec: Embodiment, device: str = 'cpu') -> FASTerPolicy:
     """
-    Load a checkpoint for a robot; ``device`` is cpu, cuda or auto.
+    Load a checkpoint, a folder or owner/name of a hub, for a robot; ``device``: cpu, cuda, auto.
 
     A missing or damaged file, or a checkpoint of another robot, is a ValueError that names it; so
     is a GPU that is not there or is full.
     """
-    folder, device = Path(folder), str(chosen_device(device))
+    folder, device = local_folder(source), str(chosen_device(device))
     config = read_config(folder)
     try:
         check_compatible(config, spec)

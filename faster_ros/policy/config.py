@@ -119,7 +119,7 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         """Refuse a block size that does not divide the number of tokens, or unknown words."""
-        if self.tokens % self.block_size:
+        if self.block_size < 1 or self.tokens % self.block_size:
             raise ValueError(f'block_size {self.block_size} must divide the {self.tokens} tokens '
                              f'of {self.levels} levels x {self.codes_per_level} codes')
         if self.decode_levels is not None and not 1 <= self.decode_levels <= self.levels:
@@ -141,6 +141,10 @@ class PolicyConfig:
         if not 0 <= self.temperature < math.inf or self.top_k < 1:
             raise ValueError('expected a finite temperature from 0 and top_k at least 1, got '
                              f'{self.temperature} and {self.top_k}')
+        low, high = self.train_gap
+        if not 1 <= low <= high or self.gap < 1:
+            raise ValueError('expected train_gap [LOW, HIGH] with 1 <= LOW <= HIGH and gap at '
+                             f'least 1, got {list(self.train_gap)} and {self.gap}')
         if self.expert not in EXPERTS:
             raise ValueError(f"expert must be one of {', '.join(EXPERTS)}, got {self.expert!r}")
 

@@ -61,6 +61,7 @@ class ImagesAndPrompt:
         self.image_processor, self.tokenizer = image_processor, tokenizer
         self._vlm = config.backbone
         self._max_words = config.max_words
+        self._cameras, self._joints = len(config.cameras), config.state_dim
         key = 'image_token_index' if self._vlm.name == 'paligemma' else 'image_token_id'
         self._image_id = int(self._vlm.architecture[key])
         self._last: tuple[str, list[int]] | None = None
@@ -84,6 +85,14 @@ class ImagesAndPrompt:
         padding = [PADDING] * (self._max_words + sum(counts) - len(ids))
         return PolicyInput(pixels[None], torch.tensor([padding + ids]),
                            torch.tensor(state[None], dtype=torch.float32))
+
+    def longest_prompt(self, instructions: Sequence[str]) -> int:
+        """Return the most tokens, those of images aside, that any joints make of a prompt."""
+        bins = self._vlm.state_bins
+        lengths = [len(self._ids(f' {number}')) for number in range(bins)]
+        joints = np.full(self._joints, (np.argmax(lengths) + 0.5) / bins * 2 - 1)
+        return max(len(self._ids(self._prompt([0] * self._cameras, instruction, joints)))
+                   for instruction in instructions)
 
     def save(self, folder: Path) -> None:
         """Write image processor and tokenizer as the library does."""

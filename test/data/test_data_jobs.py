@@ -14,7 +14,6 @@
 """``faster_ros data``: every job on data sets that were recorded, converted, damaged."""
 
 from dataclasses import replace
-import json
 import os
 import re
 import shutil
@@ -27,7 +26,7 @@ from faster_ros.data.lerobot_reader import read_lerobot
 from faster_ros.data.lerobot_writer import LeRobotWriter
 import numpy as np
 import pytest
-from recording_samples import EpisodeFacts, FACTS, frame, record, SPEC
+from recording_samples import as_v2, EpisodeFacts, FACTS, frame, record, SPEC
 from test_raw_bag import write
 
 parquet = pytest.importorskip('pyarrow.parquet')
@@ -41,32 +40,6 @@ def folder(tmp_path):
         record(writer, rows, EpisodeFacts(task))
     writer.close()
     return tmp_path / 'set'
-
-
-def as_v2(folder):
-    """Rewrite a data set of ours as v2.1 has it."""
-    dataset = LeRobotDataset(folder)
-    info = dataset.raw_info | {
-        'codebase_version': 'v2.1',
-        'data_path': 'data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet',
-        'video_path': 'videos/chunk-{episode_chunk:03d}/{video_key}/'
-                      'episode_{episode_index:06d}.mp4'}
-    for entry in dataset.episodes:
-        names = {'episode_chunk': 0, 'episode_index': entry.number}
-        entry.data.rename(folder / info['data_path'].format(**names))
-        for camera, (path, _) in entry.videos.items():
-            target = folder / info['video_path'].format(video_key=camera, **names)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(target)
-    meta = folder / 'meta'
-    meta.joinpath('episodes.jsonl').write_text(''.join(json.dumps({
-        'episode_index': entry.number, 'tasks': [entry.facts.task],
-        'length': entry.length}) + '\n' for entry in dataset.episodes))
-    meta.joinpath('tasks.jsonl').write_text(''.join(json.dumps(
-        {'task_index': index, 'task': task}) + '\n' for index, task in dataset.tasks.items()))
-    meta.joinpath('info.json').write_text(json.dumps(info))
-    (meta / 'tasks.parquet').unlink()
-    return folder
 
 
 def same(one, other, pairs):

@@ -14,10 +14,14 @@
 """Checkpoints: what is saved is what answers, and a bad folder is refused by name."""
 
 import dataclasses
+from itertools import count
 import json
+from pathlib import Path
+import shutil
 
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import Observation
+from faster_ros.policy import checkpoint
 from faster_ros.policy.checkpoint import FASTerPolicy, load_policy, PolicyParts
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.faster_vla import FASTerVLA
@@ -112,6 +116,28 @@ def test_a_checkpoint_replaces_an_older_one_but_no_other_folder(parts, folder, t
     assert (tmp_path / 'holiday' / 'photo.png').exists()
 
 
+@pytest.mark.parametrize('step', range(7))
+def test_a_kill_while_a_checkpoint_is_replaced_leaves_a_whole_one(parts, folder, spec,
+                                                                  monkeypatch, step):
+    steps = count()
+
+    def killed_at_step(function):
+        def call(*given, **named):
+            if next(steps) == step:
+                raise KeyboardInterrupt
+            return function(*given, **named)
+        return call
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        for place, name in ((checkpoint, 'save_file'), (shutil, 'rmtree'), (Path, 'rename')):
+            patch.setattr(place, name, killed_at_step(getattr(place, name)))
+        parts.save(folder, {'made_by': 'later test'})
+    load_policy(folder, spec)
+    parts.save(folder, {'made_by': 'last test'})
+    assert 'last test' in (folder / 'training.json').read_text()
+    assert [path.name for path in folder.parent.iterdir()] == ['checkpoint']
+
+
 def test_a_missing_camera_and_a_missing_joint_are_named(folder, spec):
     policy = load_policy(folder, spec)
     seen = observation(spec)
@@ -159,6 +185,8 @@ def test_weights_of_another_size_or_not_finite_are_refused(folder, spec):
     ({'robot': {'robot': 'fr3'}}, "key 'joints' is missing"),
     ({'robot': ['fr3']}, 'config.json is not usable'),
     ({'step_s': 0.0}, 'step_s must be positive, got 0.0'),
+    ({'step_s': 0.004}, "0.004 s apart .step_s., closer than the commands of robot 'fr3' at 100 Hz"
+     ': raise command_rate_hz to 250'),
 ])
 def test_a_damaged_config_is_refused(folder, spec, change, message):
     config = json.loads((folder / 'config.json').read_text())
