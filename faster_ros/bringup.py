@@ -40,6 +40,7 @@ _POLICY_TRIALS, _EXPERT_TRIALS = 10, 3
 _STATE_MAX_AGE_S = 0.2
 _RECORD_HZ, _RECORD_SIMULATED_HZ = 30, 10  # a simulation shares its processors with the encoder
 _GRIPPER_TOPICS = ('joint_trajectory', 'forward_position', 'joint_state')
+_NICE_RECORDER = 5  # what drives the arm goes before what records it
 _FAST_DDS_PROFILE = 'config/fastdds_large_images.xml'
 
 
@@ -221,10 +222,9 @@ def evaluate_graph(
                             'attended': attended, 'port': port, 'require_doctor': examined,
                             'record': record > 0},
         foreground=True)
-    # What drives the arm goes before what records it.
     recorder = Process('recorder_node', {**named, 'folder': str(here / 'recordings'),
                                          'fps': record, 'gate': False, 'policy_leads': True},
-                       nice=5)
+                       nice=_NICE_RECORDER)
     return [
         *([Process('sim_node', {'robot': robot})] if simulated else []),
         *([Process('doctor_node', told, required=False)] if examined else []),
@@ -276,7 +276,7 @@ def record_graph(
         Process('control_node', {**named, **control, 'require_doctor': doctor}),
         Process('teleop_node', {**named, 'device': _path(teleop), 'policy': bool(checkpoint)}),
         Process('recorder_node', {**named, **images, 'folder': str(place), 'task': task,
-                                  'checkpoint': checkpoint, **recorder}),
+                                  'checkpoint': checkpoint, **recorder}, nice=_NICE_RECORDER),
         *([Process('demonstrator_node', {'robot': robot, 'episodes': given['demonstrations'],
                                          'displaced': given['displaced']}, foreground=True)]
           if given['demonstrations'] else []),

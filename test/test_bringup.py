@@ -147,6 +147,7 @@ def test_with_a_policy_the_person_stands_between_it_and_the_arm():
     assert nodes['recorder_node'].parameters['button_topic'] == '/joy'
     alone = {process.name: process for process in GRAPHS['record'].processes({})}
     assert list(alone) == ['doctor_node', 'control_node', 'teleop_node', 'recorder_node']
+    assert [process.name for process in alone.values() if process.nice] == ['recorder_node']
     assert alone['control_node'].parameters['require_doctor'] is True
 
 

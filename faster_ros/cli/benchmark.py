@@ -17,7 +17,8 @@
 Weights are random: the figures are of speed, not of success. Block-wise decoding (BAR),
 token-wise decoding (AR) of the same codes on the same expert, decoding as FAST-style policies do
 (token by token with the backbone itself) and a flow-matching head on the same expert are measured
-in one run. Writes table.md, latency.json and latency.png.
+in one run. A call goes from camera images to a chunk on the CPU. Writes table.md, latency.json and
+latency.png.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from typing import Any
 from faster_ros.policy.backbones.base import Backbone, PolicyInput
 from faster_ros.policy.config import BackboneConfig
 from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.gpu import chosen_device, room_on_gpu
 from faster_ros.policy.latency import (
     decoding,
     Floor,
@@ -40,20 +42,29 @@ from faster_ros.policy.latency import (
     measure_call,
     measure_floor,
     measure_in_turn,
+    peak_memory_gb,
     PERCENTILES,
     plainly,
     weights_of,
+    whole_call,
+    WholeCall,
 )
 from faster_ros.policy.shared_products import share_products
 from faster_ros.policy.sizes import (
-    random_observation,
     random_policy,
+    RandomCameras,
     size_config,
     SIZES,
     with_blocks_of,
     without_expert,
 )
-from faster_ros.policy.static_inference import cuda_graph
+from faster_ros.policy.static_inference import (
+    compiled,
+    cuda_graph,
+    inference_dtype,
+    Record,
+    StaticInference,
+)
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from matplotlib.figure import Figure
@@ -78,16 +89,17 @@ def main(arguments: list[str]) -> int:
         from faster_ros.cli.task_benchmark import main as benchmark_tasks
 
         return benchmark_tasks(arguments[1:])
+    if arguments[:1] == ['training']:
+        from faster_ros.cli.training_benchmark import main as benchmark_training
+
+        return benchmark_training(arguments[1:])
     options = _parser().parse_args(arguments)
-    device = torch.device(_device(options.device))
-    dtype = torch.bfloat16 if device.type == 'cuda' else torch.float32
+    device = chosen_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    try:
-        figures = measure(options, device, dtype)
-    except torch.OutOfMemoryError as error:
-        raise ValueError(f'out of GPU memory ({error}): lower --size or --cameras') from error
+    with room_on_gpu('lower --size or --cameras'):
+        figures = measure(options, device)
     options.out.mkdir(parents=True, exist_ok=True)
     table = describe(figures)
     (options.out / 'table.md').write_text(table + '\n', encoding='utf-8')
@@ -97,19 +109,22 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def measure(options: argparse.Namespace, device: torch.device,
-            dtype: torch.dtype) -> dict[str, Any]:
+def measure(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     """Return every figure of the run as plain values."""
     tokenizer, grid = _tokenizer(options.layout, device)
     size = SIZES[options.size]
     config = size_config(size, grid.levels, grid.codes_per_level, grid.codebook_size,
                          options.cameras)
+    dtype = inference_dtype(config, device)
     policy = random_policy(config, device, dtype)
-    batch = random_observation(config, device)
+    observe = RandomCameras(config, device)
     record = plainly if options.plain or device.type != 'cuda' else cuda_graph
     if not options.plain:
         share_products(policy.backbone)
-    watch = measure_call(policy, batch, tokenizer.decode, options.calls, record)
+    call = whole_call(policy, observe, tokenizer, record)
+    peak = peak_memory_gb(call, device)  # before other ways of decoding are recorded beside it
+    watch = measure_call(policy, call, options.calls, record)
+    batch = observe()
     decodes = measure_in_turn({
         'BAR': decoding(policy, batch),
         'AR': decoding(with_blocks_of(policy, 1), batch),
@@ -126,13 +141,32 @@ def measure(options: argparse.Namespace, device: torch.device,
         'parameters': {'backbone': _count(policy.backbone), 'expert': _count(policy.expert)},
         'fast_tokens': options.fast_tokens, 'flow_steps': _FLOW_STEPS,
         'parts_ms': watch.percentiles(),
+        'compiled': _compiled(policy, call, options, record) if options.compile else None,
         'decode_ms': {name: _percentiles(times) for name, times in decodes.items()},
         'generate_ms': _with_committed(policy, batch, options, device, dtype),
         'floor': _floors(policy, measure_floor(device, dtype), prefix.mask.shape[1],
                          options.fast_tokens),
-        'peak_memory_gb': (torch.cuda.max_memory_allocated(device) / 1e9
-                           if device.type == 'cuda' else None),
+        'peak_memory_gb': peak,
     }
+
+
+def _compiled(policy: FASTerVLA, call: WholeCall, options: argparse.Namespace,
+              record: Record) -> dict[str, Any]:
+    """Return times of calls as they are and by torch.compile, and the share of equal codes."""
+    fused = compiled(policy, options.compile)
+    generate = fused.generate if record is plainly else StaticInference(fused, record).generate
+    batch = call.observe()
+    try:
+        codes = generate(batch)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ValueError(f'--compile: torch.compile is not usable here: {error}') from error
+    both = measure_in_turn({
+        'as above': call, 'by torch.compile': replace(call, generate=generate),
+    }, batch.state.device, options.calls)
+    return {'call_ms': {name: _percentiles(times) for name, times in both.items()},
+            'equal_codes': float((codes == call.generate(batch)).float().mean())}
 
 
 def _with_committed(policy: FASTerVLA, batch: PolicyInput, options: argparse.Namespace,
@@ -175,6 +209,12 @@ def describe(figures: dict[str, Any]) -> str:
     for name, row in figures['decode_ms'].items():
         lines.append(f"| {name} | {passes[name]} | {_cells(row)} | {floors.get(name, '')} | "
                      f"{row['p50'] / bar:.1f} |")
+    if figures['compiled']:
+        rows = figures['compiled']['call_ms']
+        lines += ['', '| call | p50 ms | p95 | p99 | times as above |', '|---|---|---|---|---|']
+        lines += [f"| {name} | {_cells(row)} | {row['p50'] / rows['as above']['p50']:.3f} |"
+                  for name, row in rows.items()]
+        lines += ['', f"{100 * figures['compiled']['equal_codes']:.1f} % of the codes are equal"]
     if figures['generate_ms']:
         lines += ['', '| images to codes | p50 ms | p95 | p99 | times alone |',
                   '|---|---|---|---|---|']
@@ -182,7 +222,7 @@ def describe(figures: dict[str, Any]) -> str:
         lines += [f"| {name} | {_cells(row)} | {row['p50'] / alone:.3f} |"
                   for name, row in figures['generate_ms'].items()]
     if figures['peak_memory_gb']:
-        lines += ['', f"peak memory {figures['peak_memory_gb']:.1f} GB"]
+        lines += ['', f"peak memory of a call {figures['peak_memory_gb']:.1f} GB"]
     return '\n'.join(lines)
 
 
@@ -202,8 +242,8 @@ def plot(figures: dict[str, Any], path: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='faster_ros benchmark', description=__doc__)
-    parser.add_argument('what', choices=['policy', 'prefix', 'tasks'], help='what to measure; '
-                        'prefix and tasks have options of their own: '
+    parser.add_argument('what', choices=['policy', 'prefix', 'tasks', 'training'],
+                        help='what to measure; the other three have options of their own: '
                         'faster_ros benchmark prefix --help')
     parser.add_argument('--size', choices=sorted(SIZES), default='tiny', help='; '.join(
         f'{name}: {size.note}' for name, size in SIZES.items()))
@@ -218,16 +258,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--threads', type=int, default=0, help='torch threads (its own choice)')
     parser.add_argument('--plain', action='store_true', help='neither CUDA graphs nor shared '
                         'products, which are used by default (graphs on a GPU)')
+    parser.add_argument('--compile', nargs='?', const='inductor', metavar='BACKEND', help='add a '
+                        'row with vision, prefix and passes fused by torch.compile (inductor)')
     parser.add_argument('--out', type=Path, default=Path('out/benchmark_policy'))
     return parser
-
-
-def _device(name: str) -> str:
-    if name == 'auto':
-        return 'cuda' if torch.cuda.is_available() else 'cpu'
-    if name.startswith('cuda') and not torch.cuda.is_available():
-        raise ValueError(f'device {name}: torch finds no CUDA device here')
-    return name
 
 
 def _device_name(device: torch.device) -> str:

@@ -27,7 +27,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # imported by the job itself, so that --help is quick
-    from faster_ros.data.episode_checks import JointFacts
+    from faster_ros.data.episode_evidence import JointFacts
+    from faster_ros.data.lerobot_dataset import LeRobotDataset
+
+_OF_FILES = ('robot', 'task', 'rate')
+_OF_BAGS = ('namespace', 'led_by', 'joint_prefix', 'driver_namespace')
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,6 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument('--rate', type=int, metavar='HZ',
                          help='rows a second: of bags (30); of HDF5 and RLDS, which do not say')
     convert.add_argument('--robot', help='bags need it; of HDF5 and RLDS it is the name alone')
+    convert.add_argument('--namespace', default='', help='of control_node and teleop_node when '
+                         'the bags were recorded')
+    convert.add_argument('--led-by', choices=['human', 'policy'], help='who led the arm where a '
+                         'bag does not say it')
     merge = jobs.add_parser('merge', help='write several data sets as one')
     for job, run in ((convert, _convert), (merge, _merge)):
         job.add_argument('sources', type=Path, nargs='+', help='data sets; of convert also bags, '
@@ -71,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     replay.set_defaults(job=_replay)
     for job in (validate, view, replay):
         job.add_argument('--robot', help='its joint limits are checked, too')
+    for job in (validate, view, replay, convert):
+        job.add_argument('--joint-prefix', default='', help='what the driver puts before its '
+                         'joint names, such as left_')
+    for job in (replay, convert):
+        job.add_argument('--driver-namespace', default='', help='namespace of the driver, before '
+                         'the topics of arm and gripper')
 
     split = jobs.add_parser('split', help='write the parts of a data set, in order')
     split.add_argument('folder', type=Path, help='folder of the data set')
@@ -113,7 +127,8 @@ def _validate(options: argparse.Namespace) -> int:
     from faster_ros.data.dataset_validation import problems
     from faster_ros.data.lerobot_dataset import LeRobotDataset
 
-    dataset, joints = LeRobotDataset(options.folder), _joints(options.robot)
+    dataset = LeRobotDataset(options.folder)
+    joints = _limits(options, dataset)
     found = list(problems(dataset, options.decode))
     for line in found:
         print(line)
@@ -153,7 +168,8 @@ def _view(options: argparse.Namespace) -> int:
     from faster_ros.data.dataset_validation import problems
     from faster_ros.data.lerobot_dataset import LeRobotDataset
 
-    dataset, joints = LeRobotDataset(options.folder), _joints(options.robot)
+    dataset = LeRobotDataset(options.folder)
+    joints = _limits(options, dataset)
     found, examined = list(problems(dataset)), []
     for entry in dataset.episodes:
         try:
@@ -167,6 +183,7 @@ def _view(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
+    from faster_ros.data.bag_conversion import BagTopics
     from faster_ros.data.dataset_import import (
         BAGS,
         counted,
@@ -176,20 +193,31 @@ def _convert(options: argparse.Namespace) -> int:
         kind_of,
         LEROBOT,
     )
+    from faster_ros.data.dataset_spec import Source
 
     kind = kind_of(options.sources)
     if kind == LEROBOT:
-        given = [f'--{name}' for name in ('robot', 'task', 'rate')
-                 if getattr(options, name) is not None]
-        if given:
-            raise ValueError(f"a LeRobotDataset is copied as it is, {', '.join(given)} would "
-                             'change nothing; expected neither --robot, --task nor --rate')
+        _refuse(options, 'a LeRobotDataset is copied as it is', *_OF_FILES, *_OF_BAGS)
         return _merge(options)
-    wanted = Import(options.out, options.robot or '', (options.task or '').strip(), options.rate)
+    if kind != BAGS:
+        _refuse(options, f'{kind} files have no topics', *_OF_BAGS)
+    root = f"/{options.namespace.strip('/')}".rstrip('/')
+    wanted = Import(
+        options.out, options.robot or '', (options.task or '').strip(), options.rate,
+        options.joint_prefix, options.driver_namespace, BagTopics(
+            f'{root}/control_node/command', f'{root}/teleop_node/lead',
+            Source[(options.led_by or 'nobody').upper()]))
     lines = (import_bags if kind == BAGS else import_files)(wanted, options.sources)
     for line in counted(lines):
         print(line)
     return 0
+
+
+def _refuse(options: argparse.Namespace, why: str, *names: str) -> None:
+    """Refuse options that would change nothing."""
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name)]
+    if given:
+        raise ValueError(f"{why}, {', '.join(given)} would change nothing; leave it out")
 
 
 def _merge(options: argparse.Namespace) -> int:
@@ -233,13 +261,17 @@ def _replay(options: argparse.Namespace) -> int:
 
     parameters = {'robot': options.robot or 'fr3', 'dataset': options.folder.absolute(),
                   'episode': options.episode, 'speed': options.speed}
+    named = {name: getattr(options, name) for name in ('joint_prefix', 'driver_namespace')}
+    parameters |= {name: value for name, value in named.items() if value}
     words = [word for name, value in parameters.items() for word in ('-p', f'{name}:={value}')]
     replay(['replay_node', '--ros-args', *words])
     return 0
 
 
-def _joints(robot: str | None) -> JointFacts | None:
-    from faster_ros.data.episode_checks import joint_facts
+def _limits(options: argparse.Namespace, dataset: LeRobotDataset) -> JointFacts | None:
+    from faster_ros.data.dataset_report import limits_of
     from faster_ros.robot_spec import load_robot_spec
 
-    return joint_facts(load_robot_spec(robot)) if robot else None
+    if not options.robot:
+        return None
+    return limits_of(load_robot_spec(options.robot, options.joint_prefix), dataset)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 import os
 from pathlib import Path
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from faster_ros.bringup import default_checkpoint, DEMO_ARGUMENTS, DOCTOR_ARGUMENTS, GRAPHS
 from faster_ros.graph_parts import Argument, describe, Process, read_arguments
+from faster_ros.policy.hub import local_folder
 from faster_ros.policy_server.settings import is_server, server_settings
 
 Job = Callable[[argparse.Namespace, list[str]], int]
@@ -170,8 +172,7 @@ def _help(argument: Argument) -> str:
 
 def _demo(options: argparse.Namespace, _: list[str]) -> int:
     texts = {argument.name: str(getattr(options, argument.name)) for argument in DEMO_ARGUMENTS}
-    processes = GRAPHS['demo'].processes(texts)
-    _check_checkpoint(processes)
+    processes = _with_local_checkpoints(GRAPHS['demo'].processes(texts))
     _prepare_simulation()
     folder = Path(texts['out']).absolute()
     print(f'The nodes start; their logs are in {folder / "log"}', flush=True)
@@ -182,8 +183,8 @@ def _bringup(options: argparse.Namespace, _: list[str]) -> int:
     if options.show_args:
         print(describe(GRAPHS[options.graph].arguments))
         return 0
-    processes = GRAPHS[options.graph].processes(_typed(options.arguments))
-    _check_checkpoint(processes)
+    processes = _with_local_checkpoints(
+        GRAPHS[options.graph].processes(_typed(options.arguments)))
     if options.graph == 'demo' or 'simulated:=true' in options.arguments:
         _prepare_simulation()
     return _run(processes, None)
@@ -224,19 +225,29 @@ def _prepare_simulation() -> None:
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 
 
-def _check_checkpoint(processes: Sequence[Process]) -> None:
-    """Say it before the nodes start when there is no policy to run."""
-    for process in processes:
-        folder = process.parameters.get('checkpoint', '')
-        if is_server(str(folder)):
-            server_settings(str(folder))  # a wrong file is said before anything starts
-        elif folder and not Path(str(folder)).is_dir():
-            hint = (
-                '; make it with: faster_ros train demo' if folder == default_checkpoint() else ''
-            )
-            raise ValueError(
-                f'expected a trained policy in the folder {folder}, which does not exist{hint}'
-            )
+def _with_local_checkpoints(processes: Sequence[Process]) -> list[Process]:
+    """
+    Return the processes with the folders of their policies, downloaded where they are on a hub.
+
+    That there is no policy to run is said before the nodes start.
+    """
+    return [replace(process, parameters={**process.parameters,
+                                         'checkpoint': _local_checkpoint(str(checkpoint))})
+            if (checkpoint := process.parameters.get('checkpoint')) else process
+            for process in processes]
+
+
+def _local_checkpoint(checkpoint: str) -> str:
+    if is_server(checkpoint):
+        server_settings(checkpoint)  # a wrong file is said before anything starts
+        return checkpoint
+    folder = local_folder(checkpoint)
+    if not folder.is_dir():
+        ours = checkpoint == default_checkpoint()
+        hint = '; make it with: faster_ros train demo' if ours else ''
+        raise ValueError(
+            f'expected a trained policy in the folder {folder}, which does not exist{hint}')
+    return str(folder)
 
 
 def _train(options: argparse.Namespace, rest: list[str]) -> int:

@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = jobs.add_parser('serve', help='answer clients with the policy of a checkpoint')
     add = serve.add_argument
     add('--checkpoint', type=Path, default=Path(default_checkpoint()),
-        help='folder of the trained policy (that of the package)')
+        help='folder of the trained policy, or owner/name on a hub (that of the package)')
     add('--robot', help='name or file of the robot (the one in the checkpoint)')
     add('--host', default='127.0.0.1', help='address to listen on (%(default)s: this machine '
         'only; 0.0.0.0: every network)')
@@ -115,15 +115,17 @@ def start_server(options: argparse.Namespace, token: str,
     from faster_ros.nodes.policy_loading import prepare
     from faster_ros.policy.checkpoint import load_policy
     from faster_ros.policy.compatibility import read_config
+    from faster_ros.policy.hub import local_folder
     from faster_ros.policy_server.server import PolicyServer, tls_context
 
     tls = tls_context(options.certificate, options.key) if options.certificate else None
-    config = read_config(options.checkpoint)
+    folder = local_folder(options.checkpoint)
+    config = read_config(folder)
     spec = (load_robot_spec(options.robot) if options.robot else
-            RobotSpec.from_dict(config.get('robot'), f'{options.checkpoint}/config.json'))
-    policy = load_policy(options.checkpoint, spec, options.device)
+            RobotSpec.from_dict(config.get('robot'), f'{folder}/config.json'))
+    policy = load_policy(folder, spec, options.device)
     prepare(policy, spec, options.torch_threads)
-    return PolicyServer(policy, metadata_of(policy, options.checkpoint, keys),
+    return PolicyServer(policy, metadata_of(policy, folder, keys),
                         (options.host, options.port), token, tls,
                         lambda line: print(line, flush=True))
 

@@ -36,9 +36,12 @@ from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.backbones.base import Backbone, PolicyInput, Prefix, PrefixTokens
 from faster_ros.policy.checkpoint import load_policy
 from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.gpu import chosen_device, room_on_gpu
 from faster_ros.policy.latency import Stopwatch
 from faster_ros.policy.preprocess import image_tensor
-from faster_ros.policy.sizes import random_observation, random_policy, size_config, SIZES
+from faster_ros.policy.shared_products import share_products
+from faster_ros.policy.sizes import random_policy, RandomCameras, size_config, SIZES
+from faster_ros.policy.static_inference import inference_dtype
 from faster_ros.policy.visual_tokens import FrameReuse, merge_alike
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.sim.pick_episodes import PickCollector, PickSettings
@@ -58,9 +61,10 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    device = torch.device(options.device)
-    policy, frames, actions = (_random if options.size else _trained)(options, device)
-    rows = measure(policy, frames, actions)
+    device = chosen_device(options.device)
+    with room_on_gpu('lower --size'):
+        policy, frames, actions = (_random if options.size else _trained)(options, device)
+        rows = measure(policy, frames, actions)
     subject = f'{options.size}, random weights' if options.size else str(options.checkpoint)
     table = describe(rows, f'{subject}; {sum(map(len, frames))} frames of {len(frames)} episodes, '
                      f'{device}, {options.threads} threads')
@@ -158,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     add('--size', choices=sorted(SIZES), help='random weights of this size instead')
     add('--episodes', type=int, default=5, help='(%(default)s)')
     add('--frames', type=int, default=30, help='of an episode, at most (%(default)s)')
-    add('--device', default='cpu', help='cpu or cuda')
+    add('--device', default='cpu', help='cpu, cuda or auto (%(default)s)')
     add('--threads', type=int, default=1, help='torch threads (%(default)s)')
     add('--out', type=Path, default=Path('out/benchmark_prefix'))
     return parser
@@ -192,8 +196,10 @@ def _trained(options: argparse.Namespace, device: torch.device) -> _Subject:
 def _random(options: argparse.Namespace, device: torch.device) -> _Subject:
     """Return a policy of random weights, and frames with the words of a random prompt."""
     config = size_config(SIZES[options.size], 3, 7, 4096, 2)
-    policy = random_policy(config, device, torch.float32)
-    one = random_observation(config, device)
+    policy = random_policy(config, device, inference_dtype(config, device))
+    if device.type == 'cuda':
+        share_products(policy.backbone)  # as prepare_inference does with a trained policy
+    one = RandomCameras(config, device)()
     height, width = one.images.shape[-2:]
     return policy, [[replace(one, images=image_tensor(images)[None].to(device))
                      for images, _, _ in frames]

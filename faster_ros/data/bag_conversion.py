@@ -15,82 +15,129 @@
 A raw bag of a robot to an episode, by the FrameSampler that also records live.
 
 Joints are picked by the names of the robot's file, images from the topics of its cameras or from
-``<topic>/compressed``, and actions from what control_node says it sent.
+``<topic>/compressed``, and actions from what control_node says it sent. As live, joint states of
+other hardware are passed by, and a message that cannot be used is left out and counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from faster_ros.data.bag_reader import open_bag
-from faster_ros.data.dataset_spec import DatasetFrame, DatasetSpec, Source
+from faster_ros.data.dataset_spec import (
+    ACTION,
+    DatasetFrame,
+    DatasetSpec,
+    Feature,
+    Source,
+    STATE,
+)
 from faster_ros.data.frame_sampler import FrameSampler
 from faster_ros.data.image_messages import compressed_to_rgb, image_to_rgb
-from faster_ros.interfaces import FloatArray
+from faster_ros.data.joint_messages import (
+    action_from_message,
+    is_of_other_hardware,
+    state_from_message,
+    to_ns,
+)
+from faster_ros.interfaces import RobotState
 from faster_ros.robot_spec import RobotSpec
 import numpy as np
 
 _JOINTS, _IMAGE = 'sensor_msgs/msg/JointState', 'sensor_msgs/msg/Image'
 _COMPRESSED, _HEADER = 'sensor_msgs/msg/CompressedImage', 'std_msgs/msg/Header'
+# What a recorder missed while it had no processor stands in its bag one topic after the other: a
+# row waits for all of them, as long as the sampler keeps the images of a camera of 30 Hz.
+_PATIENCE_NS = 750_000_000
 
 
 @dataclass(frozen=True)
 class BagTopics:
     """
-    The topics that are no matter of the robot's file.
+    What is no matter of the robot's file.
 
-    ``action``: JointState of what was sent. ``lead``: Header, whose ``frame_id`` is the word for
-    who led the arm; a bag without it was led by a human.
+    ``action``: topic of JointState of what was sent. ``lead``: of Header, whose ``frame_id`` is
+    the word for who leads the arm from then on; before its first one that is ``led_by``.
     """
 
     action: str = '/control_node/command'
     lead: str = '/teleop_node/lead'
+    led_by: Source = Source.NOBODY
 
 
-def bag_frames(path: Path, robot: RobotSpec, spec: DatasetSpec,
-               topics: BagTopics | None = None) -> Iterator[DatasetFrame]:
-    """Return the rows of a bag; a topic that it lacks is an error that names it."""
-    sampler = FrameSampler(spec)
-    readers = _readers(robot, topics or BagTopics(), sampler)
-    with open_bag(path) as reader:
-        offered = {item.topic: item.msgtype for item in reader.connections}
-        _check_topics(path, robot, offered, topics or BagTopics())
-        connections = [item for item in reader.connections
-                       if (item.topic, item.msgtype) in readers]
-        now_ns = 0
-        for connection, now_ns, raw in reader.messages(connections=connections):
-            message = reader.deserialize(raw, connection.msgtype)
-            try:
-                readers[connection.topic, connection.msgtype](message)
-            except ValueError as error:
-                raise ValueError(f'{path}: {connection.topic}: {error}') from error
-            yield from sampler.rows(now_ns)
-    if sampler.missing:
-        raise ValueError(f"{path}: no messages of {', '.join(sampler.missing)}")
+class BagEpisode:
+    """The rows of a bag, and what is to be said of it after they were handed out."""
 
+    def __init__(self, path: Path, robot: RobotSpec, spec: DatasetSpec,
+                 topics: BagTopics | None = None) -> None:
+        self._path, self._robot, self._topics = path, robot, topics or BagTopics()
+        self._sampler = FrameSampler(spec, _PATIENCE_NS)
+        self._sampler.set_source(0, self._topics.led_by)
+        self._action = spec.numbers[ACTION]
+        self._refused: dict[str, tuple[int, str]] = {}  # topic -> number, fault of the first
+        self._lead_told = False
 
-def _readers(robot: RobotSpec, topics: BagTopics, sampler: FrameSampler) -> dict[Any, Any]:
-    """Return what takes a message of a topic and type."""
-    arms = _Arms(robot, sampler)
-    found: dict[Any, Any] = {(arm.state_topic, _JOINTS): partial(arms.add, name)
-                             for name, (arm, _) in robot.parts.items()}
-    for name, camera in robot.cameras.items():
-        size = (camera.width, camera.height)
+    def frames(self) -> Iterator[DatasetFrame]:
+        """Hand out the rows; a topic that the bag lacks is an error that names it."""
+        readers = self._readers()
+        with open_bag(self._path) as reader:
+            offered = {item.topic: item.msgtype for item in reader.connections}
+            _check_topics(self._path, self._robot, offered, self._topics)
+            connections = [item for item in reader.connections
+                           if (item.topic, item.msgtype) in readers]
+            for connection, now_ns, raw in reader.messages(connections=connections):
+                message = reader.deserialize(raw, connection.msgtype)
+                try:
+                    readers[connection.topic, connection.msgtype](message)
+                except ValueError as error:
+                    count, first = self._refused.get(connection.topic, (0, str(error)))
+                    self._refused[connection.topic] = count + 1, first
+                yield from self._sampler.rows(now_ns)
+        if self._sampler.missing:
+            raise ValueError('; '.join([
+                f"{self._path}: no messages of {', '.join(self._sampler.missing)}",
+                *self._refusals()]))
 
-        def add(message: Any, read: Any, name: str = name, size: Any = size) -> None:
-            sampler.add_image(name, _stamp(message), read(message, *size))
+    @property
+    def remarks(self) -> list[str]:
+        """Return what could not be used by topic, and whether it is unknown who led."""
+        unknown = not self._lead_told and self._topics.led_by is Source.NOBODY
+        return self._refusals() + ['who led is not said; --led-by says it'] * unknown
 
-        found[camera.topic, _IMAGE] = partial(add, read=image_to_rgb)
-        found[f'{camera.topic}/compressed', _COMPRESSED] = partial(add, read=compressed_to_rgb)
-    found[topics.action, _JOINTS] = lambda message: sampler.add_action(
-        _stamp(message), _by_name(message, robot.action_names))
-    found[topics.lead, _HEADER] = lambda message: sampler.set_source(
-        _ns(message.stamp), Source.of(message.frame_id))
-    return found
+    def _refusals(self) -> list[str]:
+        return [f'messages of {topic} refused: {count}, the first as {fault}'
+                for topic, (count, fault) in self._refused.items()]
+
+    def _readers(self) -> dict[Any, Callable[[Any], None]]:
+        """Return what takes a message of a topic and type."""
+        arms = _Arms(self._robot, self._sampler)
+        found: dict[Any, Callable[[Any], None]] = {
+            (arm.state_topic, _JOINTS): partial(arms.add, name)
+            for name, (arm, _) in self._robot.parts.items()}
+        for name, camera in self._robot.cameras.items():
+            size = (camera.width, camera.height)
+
+            def add(message: Any, read: Any, name: str = name, size: Any = size) -> None:
+                self._sampler.add_image(name, _stamp(message), read(message, *size))
+
+            found[camera.topic, _IMAGE] = partial(add, read=image_to_rgb)
+            found[f'{camera.topic}/compressed', _COMPRESSED] = partial(add, read=compressed_to_rgb)
+        found[self._topics.action, _JOINTS] = self._add_action
+        found[self._topics.lead, _HEADER] = self._add_lead
+        return found
+
+    def _add_action(self, message: Any) -> None:
+        action = action_from_message(message, self._robot.action_names)
+        self._action.check('action', action)
+        self._sampler.add_action(_stamp(message), action)
+
+    def _add_lead(self, message: Any) -> None:
+        self._sampler.set_source(to_ns(message.stamp), Source.of(message.frame_id))
+        self._lead_told = True
 
 
 class _Arms:
@@ -98,32 +145,24 @@ class _Arms:
 
     def __init__(self, robot: RobotSpec, sampler: FrameSampler) -> None:
         self._robot, self._sampler = robot, sampler
-        self._states: dict[str, tuple[int, FloatArray]] = {}
+        self._states: dict[str, RobotState] = {}
 
-    def add(self, arm: str, message: Any) -> None:
-        spec, _ = self._robot.parts[arm]
-        self._states[arm] = _stamp(message), _by_name(message, spec.driver_joint_names)
+    def add(self, name: str, message: Any) -> None:
+        """Take a message of an arm's topic; what it says wrong is a ValueError."""
+        arm, _ = self._robot.parts[name]
+        if name in self._states and is_of_other_hardware(message, arm):
+            return
+        state = state_from_message(message, arm)
+        Feature('float64', state.positions.shape, arm.joint_names).check(STATE, state.positions)
+        self._states[name] = state
         if len(self._states) == len(self._robot.parts):
             self._sampler.add_state(
-                min(stamp for stamp, _ in self._states.values()),
-                np.concatenate([self._states[name][1] for name in self._robot.parts]))
-
-
-def _by_name(message: Any, names: tuple[str, ...]) -> FloatArray:
-    position = dict(zip(message.name, message.position))
-    missing = [name for name in names if name not in position]
-    if missing:
-        raise ValueError(f"expected the joints {', '.join(names)}, "
-                         f"{', '.join(missing)} is missing")
-    return np.array([position[name] for name in names])
+                min(state.stamp_ns for state in self._states.values()),
+                np.concatenate([self._states[part].positions for part in self._robot.parts]))
 
 
 def _stamp(message: Any) -> int:
-    return _ns(message.header.stamp)
-
-
-def _ns(stamp: Any) -> int:
-    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+    return to_ns(message.header.stamp)
 
 
 def _check_topics(path: Path, robot: RobotSpec, offered: dict[str, str],

@@ -15,7 +15,7 @@
 The folder of a data set that is recorded into: who may, what is in it, what a crash left there.
 
 ``.recording`` holds the running episode, ``.saving`` one whose save has begun to count, and
-``interrupted`` those that never came so far.
+``interrupted`` those that never came so far, or about which nobody decided.
 """
 
 from __future__ import annotations
@@ -50,12 +50,25 @@ def recover(folder: Path) -> list[str]:
 
 def set_aside(folder: Path) -> Path:
     """Move the episode that was recorded to a folder of its own."""
+    place = next_aside(folder)
+    (folder / RECORDING).rename(place)
+    return place
+
+
+def next_aside(folder: Path) -> Path:
+    """Return a folder, not made yet, for an episode that is no part of the data set."""
     aside = folder / INTERRUPTED
     aside.mkdir(exist_ok=True)
     used = [int(path.name) for path in aside.iterdir() if path.name.isdigit()]
-    place_ = aside / f'{max(used, default=-1) + 1:03d}'
-    (folder / RECORDING).rename(place_)
-    return place_
+    return aside / f'{max(used, default=-1) + 1:03d}'
+
+
+def free_bytes(folder: Path) -> int:
+    """Return what is left on the disk; a drive that was pulled out has no room."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 def locked(folder: Path) -> Any:
@@ -89,6 +102,11 @@ def read_statistics(folder: Path) -> dict[str, Statistics]:
         return {}
     return {feature: {name: np.asarray(values) for name, values in found.items()}
             for feature, found in json.loads(path.read_text()).items()}
+
+
+def bag_place(number: int) -> str:
+    """Return the place of an episode's raw bag in the data set."""
+    return f'{RAW}/episode_{number:06d}'
 
 
 def link_or_copy(source: str, target: str) -> None:

@@ -15,20 +15,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+import json
 from pathlib import Path
 
-from faster_ros.data.bag_conversion import bag_frames
+from faster_ros.data.bag_conversion import BagEpisode, BagTopics
 from faster_ros.data.bag_reader import bags_in
-from faster_ros.data.dataset_folder import RAW
+from faster_ros.data.dataset_folder import FACTS, RAW
 from faster_ros.data.dataset_spec import (
     DatasetFrame,
     DatasetSpec,
     EpisodeFacts,
     robot_dataset,
 )
-from faster_ros.data.episode_checks import joint_facts, JointFacts
+from faster_ros.data.episode_evidence import joint_facts, JointFacts
 from faster_ros.data.hdf5_reader import is_hdf5, open_hdf5
 from faster_ros.data.lerobot_reader import is_lerobot
 from faster_ros.data.lerobot_writer import LeRobotWriter
@@ -37,6 +38,7 @@ from faster_ros.robot_spec import load_robot_spec
 
 _BAG_HZ = 30
 _LEFT_OUT = ': left out: '
+_NO_TASK = 'it does not say what is done; --task says it'
 LEROBOT, BAGS = 'LeRobotDataset', 'bags'
 _KINDS: dict[str, Callable[[Path], object]] = {
     LEROBOT: is_lerobot, BAGS: bags_in, 'RLDS': rlds_files, 'HDF5': is_hdf5}
@@ -44,12 +46,19 @@ _KINDS: dict[str, Callable[[Path], object]] = {
 
 @dataclass(frozen=True)
 class Import:
-    """Where to, and what the files do not say; ``rate_hz`` in rows a second."""
+    """
+    Where to, and what the files do not say; ``rate_hz`` in rows a second.
+
+    ``joint_prefix``, ``driver_namespace`` and ``topics`` are of bags.
+    """
 
     out: Path
     robot: str
     task: str
     rate_hz: int | None
+    joint_prefix: str = ''
+    driver_namespace: str = ''
+    topics: BagTopics = field(default_factory=BagTopics)
 
 
 def kind_of(sources: Sequence[Path]) -> str:
@@ -68,14 +77,26 @@ def import_bags(wanted: Import, paths: Sequence[Path]) -> Iterator[str]:
     """Write every bag that paths are or hold as an episode; say what becomes of each."""
     if not wanted.robot:
         raise ValueError('bags need --robot, whose file says what their topics are')
-    robot = load_robot_spec(wanted.robot)
+    robot = load_robot_spec(wanted.robot, wanted.joint_prefix, wanted.driver_namespace)
     spec = robot_dataset(robot, wanted.rate_hz or _BAG_HZ)
-    writer = _writer(wanted, spec, joint_facts(robot))
+    writer: LeRobotWriter | None = None
     try:
         for bag in [bag for path in paths for bag in bags_in(path)]:
-            yield _write(writer, wanted, _bag_name(bag), bag_frames(bag, robot, spec))
+            facts = _facts(bag)
+            task = facts.pop('task', '')
+            told = replace(wanted, task=wanted.task or task)
+            if not told.task:
+                yield f'{_bag_name(bag)}{_LEFT_OUT}{_NO_TASK}'
+                continue
+            writer = writer or _writer(told, spec, joint_facts(robot))
+            episode = BagEpisode(bag, robot, spec, wanted.topics)
+            line = _write(writer, told, _bag_name(bag), episode.frames(), facts)
+            yield line if _LEFT_OUT in line else '; '.join([line, *episode.remarks])
+        if writer is None:
+            raise ValueError('the bags do not say what is done: they need --task')
     finally:
-        writer.close()
+        if writer is not None:
+            writer.close()
 
 
 def import_files(wanted: Import, paths: Sequence[Path]) -> Iterator[str]:
@@ -91,7 +112,7 @@ def import_files(wanted: Import, paths: Sequence[Path]) -> Iterator[str]:
                     where = f'{path.name} {episode.name}'
                     told = replace(wanted, task=wanted.task or episode.task.strip())
                     if not told.task:
-                        yield f'{where}{_LEFT_OUT}it does not say what is done; --task says it'
+                        yield f'{where}{_LEFT_OUT}{_NO_TASK}'
                         continue
                     spec = episode.spec(wanted.rate_hz, wanted.robot or 'unknown')
                     writer = writer or _writer(told, spec)
@@ -123,16 +144,26 @@ def _bag_name(bag: Path) -> str:
     return '/'.join(bag.parts[-3:]) if RAW in bag.parts[-2:] else bag.name
 
 
+def _facts(bag: Path) -> dict[str, str]:
+    """Return what is known of an interrupted episode, its task among it; nothing of others."""
+    raw = bag if bag.name == RAW else bag.parent
+    path = raw.parent / FACTS
+    if raw.name != RAW or not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text()))
+    except ValueError:  # the recorder was killed before it was on the disk
+        return {}
+
+
 def _writer(wanted: Import, spec: DatasetSpec, joints: JointFacts | None = None) -> LeRobotWriter:
-    if not wanted.task:
-        raise ValueError('the files do not say what is done: they need --task')
     return LeRobotWriter(wanted.out, spec, live=False, joints=joints)
 
 
-def _write(writer: LeRobotWriter, wanted: Import, where: str,
-           frames: Iterable[DatasetFrame]) -> str:
+def _write(writer: LeRobotWriter, wanted: Import, where: str, frames: Iterable[DatasetFrame],
+           facts: Mapping[str, str] | None = None) -> str:
     """Write an episode and say so; one that cannot be written is left out with its reason."""
-    writer.begin_episode(EpisodeFacts(wanted.task, facts={'source': where}))
+    writer.begin_episode(EpisodeFacts(wanted.task, facts={**(facts or {}), 'source': where}))
     try:
         for frame in frames:
             writer.add_frame(frame)

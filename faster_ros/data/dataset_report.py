@@ -15,7 +15,7 @@
 The page of a data set: what is in it, what its truth checks found, thumbnails, trajectories.
 
 One self-contained HTML file. Everything is judged anew from the rows and the frames of the videos;
-only how many images were dropped is taken from what was stored when the episode was saved.
+only what the recorder counted is taken from what was stored when the episode was saved.
 """
 
 from __future__ import annotations
@@ -32,13 +32,18 @@ import cv2
 from faster_ros.data.dataset_spec import ACTION, STATE
 from faster_ros.data.episode_checks import (
     check_episode,
-    EpisodeEvidence,
     EpisodeReport,
+)
+from faster_ros.data.episode_evidence import (
+    COUNTED,
+    EpisodeEvidence,
+    joint_facts,
     JointFacts,
 )
 from faster_ros.data.lerobot_dataset import EpisodeEntry, LeRobotDataset, short_name
 from faster_ros.data.video_encoder import ImageStatistics
 from faster_ros.interfaces import FloatArray, ImageArray
+from faster_ros.robot_spec import RobotSpec
 import jinja2
 from matplotlib.figure import Figure
 import numpy as np
@@ -86,6 +91,18 @@ class ExaminedEpisode:
     thumbnails: Sequence[ImageArray]
 
 
+def limits_of(robot: RobotSpec, dataset: LeRobotDataset) -> JointFacts:
+    """Return the limits of a robot; ValueError where a data set is not of its joints."""
+    state = dataset.spec().numbers.get(STATE)
+    if state is None or state.shape != (len(robot.joint_names),) or (
+            state.names and state.names != robot.joint_names):
+        found = ', '.join(state.names) or f'shape {state.shape}' if state else 'none'
+        raise ValueError(f"{dataset.folder} is of robot '{dataset.info.robot}', --robot is "
+                         f"'{robot.robot}': expected {STATE} of {', '.join(robot.joint_names)}, "
+                         f'got {found}')
+    return joint_facts(robot)
+
+
 def examine(dataset: LeRobotDataset, entry: EpisodeEntry,
             joints: JointFacts | None = None) -> ExaminedEpisode:
     """Judge an episode anew from its rows and all frames of its videos."""
@@ -106,7 +123,7 @@ def examine(dataset: LeRobotDataset, entry: EpisodeEntry,
         strips.append(np.concatenate(shown, 1))
     names = {name: item.names for name, item in dataset.spec().numbers.items()}
     report = check_episode(EpisodeEvidence(
-        round(dataset.info.fps), columns, names, changes, entry.dropped, joints))
+        round(dataset.info.fps), columns, names, changes, entry.counted, joints))
     return ExaminedEpisode(entry, columns, report, strips)
 
 
@@ -153,7 +170,7 @@ def _row(dataset: LeRobotDataset, item: ExaminedEpisode) -> dict[str, Any]:
         'findings': [f'{finding.check}: {finding.message}' for finding in report.findings],
         'figures': [*entry.facts.facts.items(),
                     *((key, f'{value:.4g}') for key, value in report.figures.items()
-                      if key != 'seconds')],
+                      if key != 'seconds' and (value or not key.endswith(COUNTED)))],
         'pictures': [_jpeg(strip) for strip in item.thumbnails]}
 
 

@@ -30,9 +30,9 @@ import tempfile
 from typing import Any
 
 import av
-from faster_ros.data.dataset_folder import RAW
+from faster_ros.data.dataset_folder import bag_place
 from faster_ros.data.dataset_spec import DatasetSpec, EpisodeFacts, SOURCE, Source
-from faster_ros.data.episode_checks import JointFacts
+from faster_ros.data.episode_evidence import JointFacts
 from faster_ros.data.lerobot_dataset import EpisodeEntry, LeRobotDataset, video_frames
 from faster_ros.data.lerobot_writer import LeRobotWriter
 from faster_ros.data.running_episode import EpisodeContent
@@ -123,8 +123,8 @@ def _append(writer: LeRobotWriter, dataset: LeRobotDataset, piece: Piece) -> int
                 raise ValueError(f'{camera} has {len(images[camera].changes) + 1} frames and the '
                                  f'episode {rows} rows')
         content = EpisodeContent(piece.facts, numbers, tasks, images,
-                                 entry.dropped if piece.whole else {})
-        raw = dataset.folder / RAW / f'episode_{entry.number:06d}'
+                                 entry.counted if piece.whole else {})
+        raw = dataset.folder / bag_place(entry.number)
         return writer.append_episode(content, videos,
                                      raw if piece.whole and raw.is_dir() else None)
 

@@ -121,11 +121,13 @@ class DatasetFrame:
     """
     One row: ``numbers`` and ``images`` for every column of the DatasetSpec.
 
-    An image that is the very object of the row before counts as no new image.
+    An image that is the very object of the row before counts as no new image. ``task``: '' where
+    it is that of the episode.
     """
 
     numbers: Mapping[str, NDArray[Any]]
     images: Mapping[str, ImageArray]
+    task: str = ''
 
 
 @dataclass(frozen=True)

@@ -23,19 +23,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
-from faster_ros.data.dataset_folder import RECORDING, SAVING
+from faster_ros.data.bag_reader import open_bag
+from faster_ros.data.dataset_folder import bag_place, RECORDING, SAVING
 from faster_ros.data.lerobot_dataset import EpisodeEntry, LeRobotDataset, video_frames
 import numpy as np
 from numpy.typing import NDArray
 
 _TOLERANCE_S = 1e-4  # LeRobot's default for the time of a frame
+_STREAMS = tuple(f'sensor_msgs/msg/{name}' for name in ('JointState', 'Image', 'CompressedImage'))
 
 
 def problems(dataset: LeRobotDataset, decode: bool = False) -> Iterator[str]:
     """
     Return what is wrong with a data set, one line each; none where it is whole.
 
-    Frames of videos are counted by their packets, or decoded one by one with ``decode``.
+    Frames of videos are counted by their packets, or decoded one by one with ``decode``; raw bags
+    are counted by what their end says, or read message by message.
     """
     yield from _leftovers(dataset.folder)
     yield from _counts(dataset)
@@ -43,7 +46,8 @@ def problems(dataset: LeRobotDataset, decode: bool = False) -> Iterator[str]:
         yield f'{path.relative_to(dataset.folder)} belongs to no episode'
     row = 0
     for entry in dataset.episodes:
-        for problem in _episode(dataset, entry, row, decode):
+        for problem in (*_episode(dataset, entry, row, decode),
+                        *_raw_bag(dataset.folder / bag_place(entry.number), decode)):
             yield f'episode {entry.number}: {problem}'
         row += entry.length
 
@@ -100,6 +104,26 @@ def _episode(dataset: LeRobotDataset, entry: EpisodeEntry, first_row: int,
         wanted = start + np.arange(entry.length) / dataset.info.fps
         if not len(times) or np.abs(times[_nearest(times, wanted)] - wanted).max() > _TOLERANCE_S:
             yield f'{camera}: not every row has a frame at its time in {path}'
+
+
+def _raw_bag(bag: Path, decode: bool) -> Iterator[str]:
+    """Return what is wrong with a raw bag; an episode need not have one."""
+    if not bag.is_dir():
+        return
+    try:
+        with open_bag(bag) as reader:
+            # Of who leads and of chunks there may be none: they speak when something changes.
+            silent = sorted(item.topic for item in reader.connections
+                            if item.msgtype in _STREAMS and not item.msgcount)
+            promised = reader.message_count
+            found = sum(1 for _ in reader.messages()) if decode else promised
+    except Exception as error:  # a damaged file fails in more ways than its reader names
+        yield f'{bag}: expected a whole bag, {error}'
+        return
+    if silent:
+        yield f"{bag}: no messages of {', '.join(silent)}"
+    if found != promised:
+        yield f'{bag} holds {found} messages, its end says {promised}'
 
 
 def _rows(dataset: LeRobotDataset, entry: EpisodeEntry, columns: dict[str, NDArray[np.float64]],

@@ -66,12 +66,12 @@ def seal(working: Path, sealed: Path, moves: Sequence[tuple[str, str]]) -> None:
     write_durably(working / _MOVES, json.dumps(list(moves)).encode())
     sync(working)
     working.rename(sealed)
-    sync(sealed.parent)
 
 
 def roll_forward(sealed: Path) -> None:
-    """Move what ``sealed`` still holds into place, and remove it."""
+    """Move what ``sealed`` still holds into place, and remove it; after an error, try again."""
     root, moves = sealed.parent, sealed / _MOVES
+    sync(root)
     # The list goes only when all is in place: without it, only the removal was interrupted.
     for name, target in json.loads(moves.read_text()) if moves.exists() else ():
         source, place = sealed / name, root / target

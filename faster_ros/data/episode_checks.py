@@ -14,21 +14,27 @@
 """
 Truth checks of one episode: whether what it says can have been, and whether all of it is there.
 
-They look at the rows alone, so that a saved episode gives the same findings as when it was saved.
-A finding flags the episode, or refuses it where a policy that learned from it would learn a lie.
+They look at the rows, and at what the recorder counted beside them and stored: rows are paired by
+stamps, so that neither a clock that is wrong nor what never came can be seen in them alone. A
+saved episode gives the same findings as when it was saved. A finding flags the episode, or refuses
+it where a policy that learned from it would learn a lie.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 import json
-from typing import Any
 
 from faster_ros.data.dataset_spec import ACTION, STAMP, STATE, TICK
-from faster_ros.data.recorded_episodes import is_gripper
+from faster_ros.data.episode_evidence import (
+    BAG,
+    CLOCK_STEP,
+    DROPPED,
+    EpisodeEvidence,
+    JointFacts,
+)
 from faster_ros.interfaces import FloatArray
-from faster_ros.robot_spec import RobotSpec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,7 +43,6 @@ _SEEN = 0.05  # rad or m: smaller motion may be in no image
 _STILL = 1e-6
 _SAME_IMAGE = 0.05  # grey levels: less than the noise of a camera, more than that of a codec
 _STREAMS = ('state', 'action')
-DROPPED = ' dropped'  # after a camera's column, a figure of the report
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,10 @@ class CheckLimits:
     From where on a finding is one; times in s.
 
     ``gap`` and ``lost`` are pauses of a stream: flagged and refused. ``age`` is that of a value
-    when its row was made. ``skew`` between cameras and ``repeated`` rows of a camera are compared
-    with their 95th percentile and share. ``velocity_margin`` is on top of the joint's own limit.
+    when its row was made, and the longest that its message may travel; ``future``: how much later
+    than it is heard a value may be stamped. ``skew`` between cameras is compared with its 95th
+    percentile. ``missed`` and ``too_many`` are shares of messages that did not come: flagged and
+    refused; other shares are of rows. ``velocity_margin`` is on top of the joint's own limit.
     """
 
     shortest: float = 1.0
@@ -57,72 +64,12 @@ class CheckLimits:
     future: float = 0.02
     skew: float = 0.05
     dropped: float = 0.001
+    missed: float = 0.001
+    too_many: float = 0.1
     frozen: float = 1.0
     velocity_margin: float = 1.5
     at_limit: float = 0.05
     chatter_hz: float = 3.0
-
-
-@dataclass(frozen=True)
-class JointFacts:
-    """Limits of the columns of the state, each (D,), in rad, m and per s; ``grippers``: which."""
-
-    lower: FloatArray
-    upper: FloatArray
-    velocity: FloatArray
-    grippers: tuple[int, ...]
-
-
-def joint_facts(spec: RobotSpec) -> JointFacts:
-    """Return the vendor's limits of a robot."""
-    return JointFacts(spec.limit_array('lower'), spec.limit_array('upper'),
-                      spec.limit_array('velocity'), tuple(spec.gripper_indices))
-
-
-@dataclass(frozen=True)
-class EpisodeEvidence:
-    """
-    What is judged.
-
-    ``columns``: name -> (N, ...). ``names``: those of its elements, empty where they have none.
-    ``changes``: camera -> how far each row's image is from the one before, in grey levels (N - 1).
-    ``dropped``: camera -> images that the recorder lost. ``joints``: None where the robot is not
-    known.
-    """
-
-    fps: int
-    columns: Mapping[str, NDArray[Any]]
-    names: Mapping[str, Sequence[str]]
-    changes: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    joints: JointFacts | None = None
-
-    @property
-    def rows(self) -> int:
-        """Return N."""
-        return len(next(iter(self.columns.values())))
-
-    def grippers(self, feature: str) -> list[int]:
-        """Return the elements of state or action that are grippers, by the robot or by name."""
-        return list(self.joints.grippers) if self.joints else [
-            element for element, name in enumerate(self.names.get(feature, ()))
-            if is_gripper(name)]
-
-    def name(self, feature: str, element: int) -> str:
-        """Return what an element of state or action is called."""
-        names = self.names.get(feature, ())
-        return names[element] if element < len(names) else f'column {element}'
-
-    @property
-    def streams(self) -> list[str]:
-        """Return the streams whose stamps are known."""
-        return [name.removeprefix(STAMP) for name in self.columns if name.startswith(STAMP)]
-
-    def stamps(self, stream: str) -> FloatArray:
-        """Return the stamps of a stream (N,), in s after the first tick."""
-        first = self.columns[TICK].reshape(-1)[0]
-        stamps: FloatArray = (self.columns[f'{STAMP}{stream}'].reshape(-1) - first) / 1e9
-        return stamps
 
 
 @dataclass(frozen=True)
@@ -161,19 +108,22 @@ def check_episode(evidence: EpisodeEvidence, limits: CheckLimits | None = None) 
     """Judge an episode."""
     limits = limits or CheckLimits()
     findings = [*_length(evidence, limits), *_motion(evidence, limits)]
-    figures: dict[str, float] = {'seconds': evidence.rows / evidence.fps}
-    figures |= {f'{camera}{DROPPED}': count for camera, count in evidence.dropped.items()}
+    figures: dict[str, float] = {'seconds': evidence.rows / evidence.fps, **evidence.counted}
     if TICK in evidence.columns:
         findings += _ticks(evidence)
         for stream in evidence.streams:
             found, measured = _stream(evidence, stream, limits)
             findings += found
             figures |= measured
-        findings += [*_skew(evidence, limits, figures), *_frozen_images(evidence, limits)]
+        findings += [*_skew(evidence, limits, figures), *_frozen_images(evidence, limits),
+                     *_clocks(evidence, limits), *_losses(evidence, limits, figures)]
     findings += [
-        Finding('dropped', f'{camera}: {count} of {evidence.rows} images were dropped while '
-                'recording', count > 0.05 * evidence.rows)
-        for camera, count in evidence.dropped.items() if count > limits.dropped * evidence.rows]
+        Finding('dropped', f'{name.removesuffix(DROPPED)}: {count} of {evidence.rows} images were '
+                'dropped while recording', count > 0.05 * evidence.rows)
+        for name, count in evidence.counted.items()
+        if name.endswith(DROPPED) and name != BAG and count > limits.dropped * evidence.rows]
+    if lost := evidence.counted.get(BAG):
+        findings.append(Finding('dropped', f'the raw bag had no room for {lost} messages'))
     return EpisodeReport(tuple(findings), figures)
 
 
@@ -201,13 +151,10 @@ def _stream(evidence: EpisodeEvidence, stream: str,
     gap = max(float(steps.max(initial=0)), float(ages.max()) - float(np.median(ages)))
     if gap > limits.gap:
         findings.append(Finding('gap', f'{stream} pauses for {gap:.2f} s', gap > limits.lost))
-    if (steps < 0).any():
-        findings.append(Finding('backwards', f'the stamps of {stream} go back by '
-                                f'{-steps.min():.3f} s', True))
     age = float(np.median(ages))
-    if age > limits.age or float(ages.min()) < -limits.future:
+    if age > limits.age:
         findings.append(Finding('clock_offset', f'{stream} is {age:.3f} s old when its row is '
-                                f'made ({ages.min():.3f} s at least): is its clock set?'))
+                                f'made: is its clock set?'))
     rate = 1 / float(np.median(steps)) if len(steps) else 0.0
     return findings, {f'{stream} rate_hz': rate, f'{stream} gap_s': gap, f'{stream} age_s': age}
 
@@ -216,6 +163,47 @@ def _ages(evidence: EpisodeEvidence, stamps: FloatArray) -> FloatArray:
     ticks = evidence.columns[TICK].reshape(-1)
     ages: FloatArray = (ticks - ticks[0]) / 1e9 - stamps
     return ages
+
+
+def _clocks(evidence: EpisodeEvidence, limits: CheckLimits) -> Iterator[Finding]:
+    """Compare the stamps of streams with the times at which they were heard."""
+    counted = evidence.counted
+    if step := counted.get(CLOCK_STEP, 0.0):
+        yield Finding('clock_step', f'the clock was set by {step:+.3f} s', True)
+    for stream in evidence.counted_streams:
+        if count := counted.get(f'{stream} backwards', 0):
+            yield Finding('backwards', f'the stamps of {stream} go back, {count} times', True)
+        delay = counted.get(f'{stream} least_delay_s', 0.0)
+        if delay < -limits.future:
+            yield Finding('clock_offset', f'{stream} is stamped up to {-delay:.3f} s later than '
+                          'it is heard: is its clock set?')
+        elif delay > limits.age:
+            yield Finding('clock_offset', f'{stream} is heard {delay:.3f} s after its stamp at '
+                          'the soonest: is its clock set?')
+
+
+def _losses(evidence: EpisodeEvidence, limits: CheckLimits,
+            figures: Mapping[str, float]) -> Iterator[Finding]:
+    """
+    Judge what did not come, by what rows lack for it.
+
+    Of a stream that is faster than the rows some may be lost without harm, and of one that is not
+    quite in step with them a row repeats a value though none is lost: less of both counts. A
+    stream that is slow all the time loses nothing.
+    """
+    for stream in evidence.counted_streams:
+        rows = stream if f'{STAMP}{stream}' in evidence.columns else 'state'
+        missed, received, slow, nominal = (evidence.counted[f'{stream} {key}'] for key in (
+            'missed', 'received', 'slow', 'nominal_hz'))
+        repeated = 1 - len(np.unique(evidence.stamps(rows))) / evidence.rows
+        lost = min(missed / (missed + received), repeated)
+        if slow > 0.5 * received:
+            yield Finding('rate', f"{stream} comes at {figures[f'{rows} rate_hz']:.1f} Hz, the "
+                          f'robot file says {nominal:g}')
+        elif lost > limits.missed:
+            yield Finding('missed', f'{missed} of {missed + received} messages of {stream} did '
+                          f'not come, {repeated:.1%} of the rows repeat the one before',
+                          lost > limits.too_many)
 
 
 def _skew(evidence: EpisodeEvidence, limits: CheckLimits,

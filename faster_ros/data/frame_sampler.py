@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from faster_ros.data.dataset_spec import (
     ACTION,
@@ -53,6 +53,7 @@ from numpy.typing import NDArray
 _PATIENCE_NS = 250_000_000
 _DEPTH = 512  # values of a stream that are kept at most; images fewer
 _IMAGES = 32
+_Told = TypeVar('_Told')
 
 
 @dataclass
@@ -82,6 +83,7 @@ class FrameSampler:
             for name in names}
         self.counts = {name: StreamCount() for name in names}
         self._sources: deque[tuple[int, Source]] = deque([(0, Source.HUMAN)], maxlen=_DEPTH)
+        self._tasks: deque[tuple[int, str]] = deque([(0, '')], maxlen=_DEPTH)
         self._start_ns: int | None = None
         self._rows = 0
 
@@ -100,6 +102,10 @@ class FrameSampler:
     def set_source(self, stamp_ns: int, source: Source) -> None:
         """Tell who leads the arm from that time on."""
         self._sources.append((stamp_ns, source))
+
+    def set_task(self, stamp_ns: int, task: str) -> None:
+        """Tell what is to be done from that time on, where it is not the episode's task."""
+        self._tasks.append((stamp_ns, task))
 
     @property
     def missing(self) -> list[str]:
@@ -150,14 +156,12 @@ class FrameSampler:
                 values.popleft()
                 gone += 1
             self.counts[name].unused += max(0, gone - 1) if self._rows else 0
-        while len(self._sources) > 1 and self._sources[1][0] <= tick_ns:
-            self._sources.popleft()
         newest = {name: values[0] for name, values in self._streams.items()}
         numbers = {STATE: self._state_at(tick_ns), ACTION: newest['action'][1],
-                   TICK: whole(tick_ns), SOURCE: whole(self._sources[0][1]),
+                   TICK: whole(tick_ns), SOURCE: whole(_in_force(self._sources, tick_ns)),
                    **{f'{STAMP}{name}': whole(stamp) for name, (stamp, _) in newest.items()}}
-        return DatasetFrame(numbers, {name: newest[name.removeprefix(IMAGES)][1]
-                                      for name in self._spec.cameras})
+        images = {name: newest[name.removeprefix(IMAGES)][1] for name in self._spec.cameras}
+        return DatasetFrame(numbers, images, _in_force(self._tasks, tick_ns))
 
     def _state_at(self, tick_ns: int) -> NDArray[Any]:
         (before_ns, before), *rest = list(self._streams['state'])[:2]
@@ -166,3 +170,10 @@ class FrameSampler:
         after_ns, after = rest[0]
         share = (tick_ns - before_ns) / (after_ns - before_ns)
         return np.asarray((1 - share) * before + share * after)
+
+
+def _in_force(told: deque[tuple[int, _Told]], tick_ns: int) -> _Told:
+    """Return what was told last before a time; what was told before that is forgotten."""
+    while len(told) > 1 and told[1][0] <= tick_ns:
+        told.popleft()
+    return told[0][1]

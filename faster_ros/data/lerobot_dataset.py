@@ -29,7 +29,7 @@ from typing import Any
 import av
 import cv2
 from faster_ros.data.dataset_spec import DatasetSpec, EpisodeFacts, Feature, IMAGES, INDEX
-from faster_ros.data.episode_checks import DROPPED
+from faster_ros.data.episode_evidence import COUNTED
 from faster_ros.data.lerobot_reader import LeRobotInfo, read_info, read_tasks
 from faster_ros.interfaces import ImageArray
 import numpy as np
@@ -41,9 +41,9 @@ class EpisodeEntry:
     """
     Where an episode is: ``data`` holds its rows, a video in ``videos`` its frames.
 
-    ``videos``: camera -> file, and the time in s at which the episode begins in it. ``dropped``:
-    camera -> images that were lost while it was recorded, where that is known. ``findings``: what
-    the truth checks had to say when it was saved.
+    ``videos``: camera -> file, and the time in s at which the episode begins in it. ``counted``:
+    what was counted while it was recorded, as in EpisodeEvidence. ``findings``: what the truth
+    checks had to say when it was saved.
     """
 
     number: int
@@ -51,7 +51,7 @@ class EpisodeEntry:
     facts: EpisodeFacts
     data: Path
     videos: dict[str, tuple[Path, float]]
-    dropped: dict[str, int] = field(default_factory=dict)
+    counted: dict[str, float] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
 
 
@@ -173,8 +173,8 @@ class LeRobotDataset:
             file('data', self.raw_info['data_path']),
             {name: (file(f'videos/{name}', self.raw_info['video_path']),
                     float(row[f'videos/{name}/from_timestamp'])) for name in self.video_columns},
-            {key.removesuffix(DROPPED): int(value)
-             for key, value in quality.get('figures', {}).items() if key.endswith(DROPPED)},
+            {key: value for key, value in quality.get('figures', {}).items()
+             if key.endswith(COUNTED)},
             tuple(str(finding['message']) for finding in quality.get('findings', ())))
 
     def _entries_v2(self) -> list[EpisodeEntry]:

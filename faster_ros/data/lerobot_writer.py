@@ -23,17 +23,20 @@ Opening the data set finishes an interrupted save and sets an interrupted episod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 import json
 from pathlib import Path
 import shutil
 from typing import Any
 
 from faster_ros.data.dataset_folder import (
+    bag_place,
     counts,
     FACTS,
+    free_bytes,
     link_or_copy,
     locked,
+    next_aside,
     next_file,
     RAW,
     read_statistics,
@@ -51,10 +54,9 @@ from faster_ros.data.dataset_spec import (
 from faster_ros.data.durable import roll_forward, seal
 from faster_ros.data.episode_checks import (
     check_episode,
-    EpisodeEvidence,
     EpisodeReport,
-    JointFacts,
 )
+from faster_ros.data.episode_evidence import EpisodeEvidence, JointFacts
 from faster_ros.data.feature_statistics import of_images, of_rows, together
 from faster_ros.data.lerobot_format import (
     DATA,
@@ -74,6 +76,7 @@ from faster_ros.data.lerobot_reader import read_tasks
 from faster_ros.data.running_episode import (
     EpisodeContent,
     RecordingFailed,
+    RecordingStatus,
     RunningEpisode,
     video_name,
 )
@@ -96,22 +99,6 @@ class EpisodeRefused(ValueError):
         self.report = report
 
 
-@dataclass(frozen=True)
-class RecordingStatus:
-    """
-    How the running episode does.
-
-    ``dropped``: camera column -> images that were lost for lack of time. ``waiting``: images that
-    wait to be encoded, of the camera with the most.
-    """
-
-    rows: int
-    seconds: float
-    dropped: Mapping[str, int]
-    waiting: int
-    free_bytes: int
-
-
 class LeRobotWriter:
     """Appends episodes to the data set in a folder; one writer at a time, one thread."""
 
@@ -128,8 +115,10 @@ class LeRobotWriter:
         self._min_free_bytes = min_free_bytes
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = locked(folder)
-        self.notes = tuple(recover(folder))
+        # What was put right when the folder was opened or an episode began, or is left to be.
+        self.notes: tuple[str, ...] = tuple(recover(folder))
         self.episodes, self._rows = counts(folder, spec)
+        self._file = next_file(folder)
         self._tasks = list(read_tasks(folder).values())
         self._statistics = read_statistics(folder)
         self._episode: RunningEpisode | None = None
@@ -138,16 +127,17 @@ class LeRobotWriter:
         """
         Start an episode; return its folder, in which a raw bag may be written as ``raw``.
 
-        Raises DiskSpaceError where too little is left.
+        Raises DiskSpaceError where too little is left. After an error no episode runs.
         """
-        if self._episode is not None:
-            raise ValueError('an episode runs already; save or discard it first')
         self._check_disk()
-        folder = self.folder / RECORDING
-        folder.mkdir()
-        # An episode that is interrupted says what it was to be; a whole one has this in meta.
-        (folder / FACTS).write_text(json.dumps({'task': facts.task, **facts.facts}))
-        self._episode = RunningEpisode(folder, self.spec, facts, self._live)
+        folder = self._working_folder()
+        try:
+            # An episode that is interrupted says what it was to be; a whole one has this in meta.
+            (folder / FACTS).write_text(json.dumps({'task': facts.task, **facts.facts}))
+            self._episode = RunningEpisode(folder, self.spec, facts, self._live)
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return folder
 
     def add_frame(self, frame: DatasetFrame) -> None:
@@ -165,24 +155,24 @@ class LeRobotWriter:
     @property
     def status(self) -> RecordingStatus:
         """Return how the running episode does."""
-        episode, free = self._running(), shutil.disk_usage(self.folder).free
-        return RecordingStatus(
-            episode.rows, episode.rows / self.spec.fps,
-            {name: video.dropped for name, video in episode.videos.items()},
-            max((video.waiting for video in episode.videos.values()), default=0), free)
+        return self._running().status(free_bytes(self.folder))
 
     def check_episode(self) -> EpisodeReport:
         """End the running episode and judge it; then it can only be saved or discarded."""
         return self._report(self._finished())
 
-    def save_episode(self, outcome: str = '', gate: bool = False) -> int:
+    def save_episode(self, outcome: str = '', gate: bool = False,
+                     counted: Mapping[str, float] | None = None) -> int:
         """
         Make the running episode part of the data set, on disk; return its number.
+
+        ``counted``: what whoever heard the streams counted, as in EpisodeEvidence.
 
         With ``gate``, EpisodeRefused is raised for one that the truth checks refuse, and it can be
         saved without or discarded. Raises RecordingFailed where it cannot be saved at all.
         """
         content = self._finished()
+        content = replace(content, counted={**content.counted, **(counted or {})})
         if outcome:
             content = replace(content, facts=replace(content.facts, outcome=outcome))
         report = self._report(content)
@@ -190,6 +180,12 @@ class LeRobotWriter:
             raise EpisodeRefused(report)
         number = self._commit(content, report)
         self._episode = None
+        try:
+            roll_forward(self.folder / SAVING)
+            self.notes = ()
+        except OSError as error:
+            self.notes = (f'episode {number} is saved, but its files are not in their places: '
+                          f'{error}; that is tried again when the next episode begins',)
         return number
 
     def append_episode(self, content: EpisodeContent, videos: Mapping[str, Path],
@@ -199,29 +195,54 @@ class LeRobotWriter:
 
         ``videos``, with a frame for each row, are moved; the folder of a ``raw`` bag is not.
         """
-        if self._episode is not None:
-            raise ValueError('an episode runs already; save or discard it first')
-        folder = self.folder / RECORDING
-        folder.mkdir()
+        folder = self._working_folder()
         try:
             for name, path in videos.items():
                 shutil.move(path, folder / video_name(name))
             if raw is not None:
                 shutil.copytree(raw, folder / RAW, copy_function=link_or_copy)
-            return self._commit(content, self._report(content))
+            number = self._commit(content, self._report(content))
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        roll_forward(self.folder / SAVING)
+        return number
 
     def discard_episode(self, keep: bool = False) -> Path | None:
-        """Forget the running episode; or keep its files, return where, and do not count it."""
+        """
+        Forget the running episode; or keep its files, return where, and do not count it.
+
+        A disk that refuses either is no error: what stays in the working folder is set aside when
+        the next episode begins.
+        """
         episode = self._running()
         self._episode = None
         episode.cancel()
-        if keep:
+        if not keep:
+            shutil.rmtree(episode.folder, ignore_errors=True)
+            return None
+        try:
             return set_aside(self.folder)
-        shutil.rmtree(episode.folder)
-        return None
+        except OSError:
+            return episode.folder
+
+    def save_aside(self, outcome: str = '') -> Path:
+        """
+        Save the running episode as a data set of its own, beside those interrupted; return where.
+
+        Raises OSError or ValueError where that fails; it can then only be discarded.
+        """
+        self._finished()
+        folder = next_aside(self.folder)
+        writer = LeRobotWriter(folder, self.spec, joints=self._joints)
+        try:
+            shutil.copy(self.folder / RECORDING / FACTS, folder)
+            (self.folder / RECORDING).rename(folder / RECORDING)
+            writer._episode, self._episode = self._episode, None
+            writer.save_episode(outcome)
+        finally:
+            writer.close()
+        return folder
 
     def close(self) -> None:
         """Set a running episode aside and let others write."""
@@ -234,8 +255,17 @@ class LeRobotWriter:
             raise ValueError('no episode runs; begin one first')
         return self._episode
 
+    def _working_folder(self) -> Path:
+        """Return a fresh working folder, after clearing up what a failing disk has left."""
+        if self._episode is not None:
+            raise ValueError('an episode runs already; save or discard it first')
+        self.notes = tuple(recover(self.folder))
+        folder = self.folder / RECORDING
+        folder.mkdir()
+        return folder
+
     def _check_disk(self) -> None:
-        free = shutil.disk_usage(self.folder).free
+        free = free_bytes(self.folder)
         if free < self._min_free_bytes:
             raise DiskSpaceError(f'{self.folder}: {free / 1e9:.2f} GB are left on the disk, less '
                                  f'than {self._min_free_bytes / 1e9:.2f} GB')
@@ -246,7 +276,7 @@ class LeRobotWriter:
             raise ValueError('the episode has no rows; discard it')
         try:
             return episode.finish()
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # whatever an encoder has failed with
             raise RecordingFailed(f'{self.folder}: the episode cannot be saved: {error}'
                                   ) from error
 
@@ -254,23 +284,24 @@ class LeRobotWriter:
         return check_episode(EpisodeEvidence(
             self.spec.fps, content.numbers,
             {name: item.names for name, item in self.spec.numbers.items()},
-            {name: seen.changes for name, seen in content.images.items()}, content.dropped,
+            {name: seen.changes for name, seen in content.images.items()}, content.counted,
             self._joints))
 
     def _commit(self, content: EpisodeContent, report: EpisodeReport) -> int:
+        """Make the episode count; ``roll_forward`` is left to be done."""
         try:
             moves = self._prepare(content, report)
             seal(self.folder / RECORDING, self.folder / SAVING, moves)
         except OSError as error:
             raise RecordingFailed(f'{self.folder}: the episode cannot be saved: {error}'
                                   ) from error
-        roll_forward(self.folder / SAVING)
         self.episodes, self._rows, self._tasks, self._statistics = self._next
+        self._file += 1
         return self.episodes - 1
 
     def _prepare(self, content: EpisodeContent, report: EpisodeReport) -> list[tuple[str, str]]:
         """Write all files of the episode; return where they go, in order."""
-        working, file = self.folder / RECORDING, next_file(self.folder)
+        working, file = self.folder / RECORDING, self._file
         tasks = list(dict.fromkeys([*self._tasks, *content.row_tasks]))
         columns = {**content.numbers, **self._index_columns(content, tasks)}
         found = {name: of_rows(values) for name, values in columns.items()
@@ -290,7 +321,7 @@ class LeRobotWriter:
         }
         moves = [(video_name(name), place(VIDEO, file, name)) for name in self.spec.cameras]
         if (working / RAW).exists():
-            moves.append((RAW, f'{RAW}/episode_{self.episodes:06d}'))
+            moves.append((RAW, bag_place(self.episodes)))
         for number, (target, written) in enumerate(contents.items()):
             name = f'{number}{Path(target).suffix}'
             (working / name).write_bytes(written)

@@ -23,6 +23,8 @@ import faster_ros
 from faster_ros.robot_spec import RobotSpec
 import yaml
 
+_BLOCK = 2**20  # bytes that are read at a time: a checkpoint may be larger than the memory
+
 
 def provenance(spec: RobotSpec, checkpoint: Path | None) -> dict[str, str]:
     """Return the facts of code, robot file and, if one drives, policy."""
@@ -56,5 +58,9 @@ def folder_hash(folder: Path) -> str:
     total = hashlib.sha256()
     for file in sorted(path for path in folder.rglob('*') if path.is_file()):
         total.update(f'{file.relative_to(folder)}\n'.encode())
-        total.update(hashlib.sha256(file.read_bytes()).digest())
+        content = hashlib.sha256()
+        with file.open('rb') as opened:
+            while block := opened.read(_BLOCK):
+                content.update(block)
+        total.update(content.digest())
     return total.hexdigest()

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 import os
 from pathlib import Path
@@ -30,7 +31,8 @@ from typing import Any, BinaryIO
 
 from faster_ros.data.background import BackgroundQueue
 
-_DEPTH = 256  # messages that may wait for the disk
+_DEPTH = 2048  # messages that may wait for the disk, four seconds of 500 each second
+_ROOM = 2**27  # bytes that these may have, a second and a half of three raw VGA cameras
 _FLUSH_NS = 1_000_000_000  # of messages, after which a chunk is closed and on its way to the disk
 _MAGIC = b'\x89MCAP0\r\n'
 _END = struct.pack('<BQI', 0x0F, 4, 0) + struct.pack('<BQQQI', 0x02, 20, 0, 0, 0) + _MAGIC
@@ -55,6 +57,7 @@ class RawBag:
         self._flushed_ns = 0
         self.written: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
+        self._taken = self._stored = 0  # bytes; each is counted by one thread alone
         self._queue: BackgroundQueue[_Message] = BackgroundQueue('bag', self._write, _DEPTH)
 
     def write(self, topic: str, stamp_ns: int, serialised: bytes) -> bool:
@@ -63,7 +66,9 @@ class RawBag:
 
         Return False where it had to be dropped.
         """
-        kept = self._queue.offer((self._connections[topic], stamp_ns, serialised))
+        kept = (self._taken + len(serialised) - self._stored <= _ROOM
+                and self._queue.offer((self._connections[topic], stamp_ns, serialised)))
+        self._taken += len(serialised) if kept else 0
         (self.written if kept else self.dropped)[topic] += 1
         return kept
 
@@ -73,21 +78,28 @@ class RawBag:
         return self._queue.failure
 
     def close(self) -> None:
-        """Write what is queued and finish the bag."""
+        """Write what is queued and finish the bag; after an error it is without its end."""
         try:
             self._queue.close()
+            self._writer.close()
         except Exception:
-            self._writer.abort()
+            self._abort()
             raise
-        self._writer.close()
 
     def cancel(self) -> None:
         """Stop at once; the folder holds a bag without its end."""
         self._queue.cancel()
-        self._writer.abort()
+        self._abort()
+
+    def _abort(self) -> None:
+        # The file still has what the disk did not take and tries once more, in vain; it is closed
+        # nevertheless.
+        with suppress(OSError):
+            self._writer.abort()
 
     def _write(self, message: _Message) -> None:
         connection, stamp_ns, serialised = message
+        self._stored += len(serialised)
         self._writer.write(connection, stamp_ns, serialised)
         if stamp_ns - self._flushed_ns >= _FLUSH_NS:
             self._flushed_ns = stamp_ns

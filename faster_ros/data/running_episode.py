@@ -27,6 +27,7 @@ from faster_ros.data.dataset_spec import (
     IMAGES,
     STAMP,
 )
+from faster_ros.data.episode_evidence import DROPPED
 from faster_ros.data.video_encoder import check_image, EpisodeVideo, ImageStatistics
 from faster_ros.interfaces import ImageArray
 import numpy as np
@@ -43,19 +44,36 @@ class EpisodeContent:
     A whole episode, ready to become part of a data set.
 
     ``numbers``: column -> (N, *shape). ``row_tasks``: N texts. ``images``: camera -> what was seen
-    of the frames of its video. ``dropped``: camera -> images that were lost.
+    of the frames of its video. ``counted``: what was counted beside the rows, as in
+    EpisodeEvidence.
     """
 
     facts: EpisodeFacts
     numbers: Mapping[str, NDArray[Any]]
     row_tasks: Sequence[str]
     images: Mapping[str, ImageStatistics]
-    dropped: Mapping[str, int]
+    counted: Mapping[str, float]
 
     @property
     def rows(self) -> int:
         """Return N."""
         return len(self.row_tasks)
+
+
+@dataclass(frozen=True)
+class RecordingStatus:
+    """
+    How the running episode does.
+
+    ``dropped``: camera column -> images that were lost for lack of time. ``waiting``: images that
+    wait to be encoded, of the camera with the most.
+    """
+
+    rows: int
+    seconds: float
+    dropped: Mapping[str, int]
+    waiting: int
+    free_bytes: int
 
 
 def video_name(camera: str) -> str:
@@ -70,13 +88,19 @@ class RunningEpisode:
                  live: bool) -> None:
         """``live``: an image for which there is no room is dropped instead of waited for."""
         self.folder, self.facts, self._spec = folder, facts, spec
-        self.videos = {name: EpisodeVideo(folder / video_name(name), spec.fps, size, live)
-                       for name, size in spec.cameras.items()}
+        self.videos: dict[str, EpisodeVideo] = {}
         # As bytes, a tenth of what small arrays take: an episode may last for an hour.
         self._columns = {name: bytearray() for name in spec.numbers}
         self._shown: dict[str, tuple[ImageArray, NDArray[Any] | None]] = {}
         self._content: EpisodeContent | None = None
+        self._tasks: list[str] = []
         self.rows = 0
+        try:
+            for name, size in spec.cameras.items():
+                self.videos[name] = EpisodeVideo(folder / video_name(name), spec.fps, size, live)
+        except Exception:
+            self.cancel()
+            raise
 
     def add(self, frame: DatasetFrame) -> None:
         """Append a row, which is checked before anything of it is kept."""
@@ -91,6 +115,7 @@ class RunningEpisode:
             self._show(name, frame.images[name], numbers)
         for name, values in numbers.items():
             self._columns[name] += values.tobytes()
+        self._tasks.append(frame.task or self.facts.task)
         self.rows += 1
 
     def finish(self) -> EpisodeContent:
@@ -101,10 +126,18 @@ class RunningEpisode:
             self._content = EpisodeContent(
                 self.facts, {name: np.frombuffer(self._columns[name], feature.dtype).reshape(
                     self.rows, *feature.shape) for name, feature in self._spec.numbers.items()},
-                [self.facts.task] * self.rows,
+                self._tasks,
                 {name: video.statistics for name, video in self.videos.items()},
-                {name: video.dropped for name, video in self.videos.items()})
+                {f'{name}{DROPPED}': video.dropped for name, video in self.videos.items()})
         return self._content
+
+    def status(self, free_bytes: int) -> RecordingStatus:
+        """Return how it does; ``free_bytes``: what is left on its disk."""
+        videos = self.videos
+        return RecordingStatus(
+            self.rows, self.rows / self._spec.fps,
+            {name: video.dropped for name, video in videos.items()},
+            max((video.waiting for video in videos.values()), default=0), free_bytes)
 
     def cancel(self) -> None:
         """Give the videos up."""

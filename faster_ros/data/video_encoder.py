@@ -20,6 +20,7 @@ it, and says so by its stamp. Colour statistics and stillness are measured on th
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 import os
 from pathlib import Path
@@ -162,12 +163,11 @@ class EpisodeVideo:
     def _release(self) -> None:
         if self._file < 0:
             return
-        os.close(self._file)
-        self._file = -1
-        try:
+        file, self._file = self._file, -1
+        with suppress(av.error.FFmpegError, OSError):  # a full disk; the file is given up
             self._container.close()
-        except (av.error.FFmpegError, OSError):  # a full disk; the file is given up
-            pass
+        with suppress(OSError):
+            os.close(file)
         # This object waits for a garbage collection, as its queue knows it; the encoder need not.
         self._container = self._stream = self._last = None
 

@@ -24,7 +24,8 @@ from array import array
 from collections.abc import Sequence
 
 from builtin_interfaces.msg import Duration, Time
-from faster_ros.interfaces import ActionChunk, JointCommand, PoseChunk, RobotState
+from faster_ros.data import joint_messages
+from faster_ros.interfaces import ActionChunk, JointCommand, PoseChunk
 from faster_ros.robot_spec import RobotSpec
 from geometry_msgs.msg import Transform
 import numpy as np
@@ -36,10 +37,10 @@ from trajectory_msgs.msg import (
     MultiDOFJointTrajectoryPoint,
 )
 
-
-def to_ns(time: Time | Duration) -> int:
-    """Return a stamp or a duration in ns."""
-    return int(time.sec) * 10**9 + int(time.nanosec)
+# Read by the code that also reads those of bags.
+to_ns = joint_messages.to_ns
+state_from_message = joint_messages.state_from_message
+is_of_other_hardware = joint_messages.is_of_other_hardware
 
 
 def to_time(time_ns: int) -> Time:
@@ -50,29 +51,6 @@ def to_time(time_ns: int) -> Time:
 def to_duration(time_ns: int) -> Duration:
     """Return a duration."""
     return Duration(sec=time_ns // 10**9, nanosec=time_ns % 10**9)
-
-
-def state_from_message(message: JointState, spec: RobotSpec) -> RobotState:
-    """
-    Pick the joints of a robot with one arm by its driver's names.
-
-    Other joints are ignored, velocities that are not sent are NaN.
-    """
-    index = {name: place for place, name in enumerate(message.name)}
-    names = spec.driver_joint_names
-    missing = [name for name in names if name not in index]
-    if missing:
-        raise ValueError(f"joint state on {spec.state_topic} lacks {', '.join(missing)}; it has "
-                         f"{', '.join(sorted(message.name)) or 'no joints'}")
-    if len(message.position) != len(message.name):
-        raise ValueError(f'joint state on {spec.state_topic} has {len(message.name)} names and '
-                         f'{len(message.position)} positions; expected as many')
-    order = [index[name] for name in names]
-    positions = np.array([message.position[place] for place in order])
-    velocities = np.full(len(order), np.nan)
-    if len(message.velocity) == len(message.name):
-        velocities = np.array([message.velocity[place] for place in order])
-    return RobotState(to_ns(message.header.stamp), positions, velocities, spec.state_topic)
 
 
 def chunk_to_message(chunk: ActionChunk) -> JointTrajectory:
@@ -137,11 +115,6 @@ def _step_ns(points: Sequence[JointTrajectoryPoint | MultiDOFJointTrajectoryPoin
                          f"{', '.join(f'{time * 1e-9:g}' for time in times[:4])} ... s; expected "
                          'evenly spaced times from 0')
     return step_ns
-
-
-def is_of_other_hardware(message: JointState, arm: RobotSpec) -> bool:
-    """Return whether joint states are of none of an arm's joints: wheels, a pan-tilt head."""
-    return set(arm.driver_joint_names).isdisjoint(message.name)
 
 
 def trace_id(observation_ns: int) -> str:

@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 import os
-from pathlib import Path
 from threading import Thread
 import time
 from typing import Any
@@ -45,6 +44,7 @@ from faster_ros.nodes.doctor_arm import ArmWatch
 from faster_ros.nodes.doctor_watch import endpoints, type_name, WatchedTopic
 from faster_ros.nodes.policy_loading import connect
 from faster_ros.policy.compatibility import read_config
+from faster_ros.policy.hub import local_folder
 from faster_ros.policy_server.settings import is_server
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.robots.arm_interface import ArmInterface
@@ -178,7 +178,8 @@ def checkpoint_facts(folder: str, spec: RobotSpec) -> CheckpointFacts:
             policy = connect(folder, spec)
             policy.close()
             return CheckpointFacts(folder, policy.served.config, served=True)
-        return CheckpointFacts(folder, read_config(Path(folder)))
+        place = local_folder(folder)
+        return CheckpointFacts(str(place), read_config(place))
     except ValueError as error:
         return CheckpointFacts(folder, problem=str(error))
 

@@ -38,7 +38,7 @@ _WARM_UP_CALLS = 3  # the first calls of a network are many times slower than th
 
 
 def load(checkpoint: str, spec: RobotSpec, device: str, load_policy: LoadPolicy) -> Policy:
-    """Return the policy of a folder, by ``load_policy``, or of a server."""
+    """Return the policy of a folder or hub, by ``load_policy``, or of a server."""
     return connect(checkpoint, spec) if is_server(checkpoint) else load_policy(
         Path(checkpoint), spec, device)
 
@@ -54,7 +54,7 @@ def connect(server: str, spec: RobotSpec) -> ServedPolicyClient:
 
 
 def load_checkpoint(folder: Path, spec: RobotSpec, device: str) -> Policy:
-    """Load the trained policy of a folder; imports torch."""
+    """Load the trained policy of a folder, or owner/name of a hub; imports torch."""
     if folder == Path():
         raise ValueError("parameter 'checkpoint' is empty; expected a folder of a policy, or the "
                          'address of a policy server')

@@ -35,6 +35,6 @@ LATCHED = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1,
                      durability=DurabilityPolicy.TRANSIENT_LOCAL)
 STATUS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10,
                     reliability=ReliabilityPolicy.RELIABLE)
-# What is recorded: a second of the fastest stream may wait.
+# What is recorded: a second of 200 Hz may wait, or 0.4 s of a UR's 500 Hz.
 RECORD = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=200,
                     reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -17,14 +17,16 @@ Measures recorder_node: a robot of two arms and three cameras, played at its ful
 The real recorder_node records it over real topics, in episodes of two minutes. Each image has its
 number in its pixels, so what was saved can be compared with what was published: frames that are
 missing, images that stand beside another one's stamp, and the skew between cameras that are
-triggered apart by a known time and delivered late. Run by ``faster_ros recorder-benchmark``.
+triggered apart by a known time and delivered late. The joint states of both arms are looked for in
+the raw bags by their stamps. Run by ``faster_ros recorder-benchmark``.
 """
 
 from __future__ import annotations
 
 import argparse
 from array import array
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 import json
 import os
 from pathlib import Path
@@ -38,6 +40,8 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.bringup import environment
+from faster_ros.data.bag_reader import open_bag
+from faster_ros.data.dataset_folder import bag_place
 from faster_ros.data.dataset_spec import IMAGES
 from faster_ros.data.lerobot_dataset import LeRobotDataset
 from faster_ros.nodes import conversions, qos
@@ -53,7 +57,8 @@ from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
 
 _ROBOT = 'cobot_magic'
-_CAMERA_HZ, _STATE_HZ, _COMMAND_HZ = 30.0, 200.0, 100.0
+_CAMERA_HZ, _COMMAND_HZ = 30.0, 100.0
+_STATE_HZ, _DRIFT = 200.0, 1.0025  # each arm has a clock of its own, faster than the one before
 _SKEW_NS = 7_000_000  # from one camera's trigger to the next one's
 _LATE_NS = 40_000_000  # from trigger to delivery
 _BITS, _BLOCK, _PICTURES = 16, 32, 30
@@ -70,10 +75,9 @@ class Robot:
         node = self.node = Node('recorder_benchmark', context=self._context)
         self.status: dict[str, str] = {}
         self.published: dict[str, list[int]] = {name: [] for name in spec.cameras}
+        self.spoken: dict[str, list[int]] = {topic: [] for topic in spec.state_topics}
         self._images = {name: node.create_publisher(Image, camera.topic, qos.STATUS)
                         for name, camera in spec.cameras.items()}
-        self._states = [(arm, part, node.create_publisher(JointState, arm.state_topic, qos.STATUS))
-                        for arm, part in spec.parts.values()]
         self._commands = node.create_publisher(JointState, 'control_node/command', qos.COMMAND)
         node.create_subscription(DiagnosticStatus, 'recorder_node/status',
                                  lambda message: self.status.update(values_of(message)), 10)
@@ -84,8 +88,9 @@ class Robot:
         self._executor.add_node(node)
         self._threads = [
             PacedThread(_CAMERA_HZ, self._send_images, _fail),
-            PacedThread(_STATE_HZ, self._send_states, _fail),
-            PacedThread(_COMMAND_HZ, self._send_command, _fail)]
+            PacedThread(_COMMAND_HZ, self._send_command, _fail),
+            *(PacedThread(_STATE_HZ * _DRIFT ** place, self._arm(arm, part), _fail)
+              for place, (arm, part) in enumerate(spec.parts.values()))]
         self._spinner = Thread(target=self._spin, daemon=True)
 
     def start(self) -> None:
@@ -139,15 +144,21 @@ class Robot:
             message.header.stamp = conversions.to_time(stamps[-1])
             self._images[name].publish(message)
 
-    def _send_states(self, _: int) -> None:
-        now_ns = self.node.get_clock().now().nanoseconds
-        joints = self._joints(now_ns)
-        for arm, part, publisher in self._states:
-            message = JointState(name=list(arm.driver_joint_names))
-            message.position = array('d', joints[part])
-            message.velocity = array('d', joints[part] * 0.0)
+    def _arm(self, arm: RobotSpec, part: slice) -> Callable[[int], None]:
+        """Return what publishes the joint states of an arm."""
+        publisher = self.node.create_publisher(JointState, arm.state_topic, qos.STATUS)
+        names, spoken = list(arm.driver_joint_names), self.spoken[arm.state_topic]
+
+        def send(_: int) -> None:
+            now_ns = self.node.get_clock().now().nanoseconds
+            joints = self._joints(now_ns)[part]
+            message = JointState(name=names, position=array('d', joints),
+                                 velocity=array('d', joints * 0.0))
             message.header.stamp = conversions.to_time(now_ns)
+            spoken.append(now_ns)
             publisher.publish(message)
+
+        return send
 
     def _send_command(self, _: int) -> None:
         now_ns = self.node.get_clock().now().nanoseconds
@@ -190,29 +201,56 @@ def number_of(image: NDArray[np.uint8]) -> int:
 
 
 def compare(dataset: LeRobotDataset, published: dict[str, list[int]]) -> dict[str, float]:
-    """Return what is missing or wrong in a data set; ``published``: camera -> stamps by number."""
-    frames = missing = wrong = rows = 0
+    """
+    Return what is missing or wrong in a data set; ``published``: camera -> stamps by number.
+
+    The skew is compared in rows whose images are of one number: the cameras' triggers are then
+    ``_SKEW_NS`` apart from one to the next.
+    """
+    frames = missing = wrong = rows = apart = 0
     skew_error_ns = 0
     for entry in dataset.episodes:
         columns = dataset.columns(entry)
         recorded = {name: columns[f'stamp_ns.{name}'].ravel() for name in published}
-        shown = {}
+        numbers = {}
         for name, stamps in recorded.items():
             known = np.array(published[name])
             inside = known[(known >= stamps[0]) & (known <= stamps[-1])]
             frames += len(inside)
             missing += len(set(inside.tolist()) - set(stamps.tolist()))
-            numbers = [number_of(image) for image in dataset.images(entry, IMAGES + name)]
-            shown[name] = known[np.minimum(numbers, len(known) - 1)]
-            wrong += int((shown[name] != stamps).sum())
+            numbers[name] = np.array([number_of(image)
+                                      for image in dataset.images(entry, IMAGES + name)])
+            wrong += int((known[np.minimum(numbers[name], len(known) - 1)] != stamps).sum())
         rows += entry.length
         first, *others = published
-        for name in others:
-            error = (recorded[name] - recorded[first]) - (shown[name] - shown[first])
-            skew_error_ns = max(skew_error_ns, int(np.abs(error).max()))
+        together = np.all([numbers[name] == numbers[first] for name in others], axis=0)
+        apart += int((~together).sum())
+        for place, name in enumerate(others, 1):
+            skew = (recorded[name] - recorded[first])[together]
+            skew_error_ns = max([skew_error_ns, *np.abs(skew - place * _SKEW_NS).tolist()])
     return {'rows': rows, 'frames_published': frames, 'frames_missing': missing,
             'missing_percent': 100.0 * missing / max(frames, 1),
-            'images_beside_another_stamp': wrong, 'skew_error_ms_max': skew_error_ns * 1e-6}
+            'images_beside_another_stamp': wrong, 'rows_of_several_triggers': apart,
+            'skew_error_ms_max': skew_error_ns * 1e-6}
+
+
+def compare_joints(folder: Path, episodes: int, spoken: dict[str, list[int]]) -> dict[str, float]:
+    """Return the joint states that the raw bags lack; ``spoken``: topic -> stamps."""
+    sent = missing = 0
+    for number in range(episodes):
+        kept: dict[str, list[int]] = {topic: [] for topic in spoken}
+        with open_bag(folder / bag_place(number)) as reader:
+            wanted = [item for item in reader.connections if item.topic in spoken]
+            for connection, _, raw in reader.messages(connections=wanted):
+                stamp = reader.deserialize(raw, connection.msgtype).header.stamp
+                kept[connection.topic].append(conversions.to_ns(stamp))
+        for topic, stamps in kept.items():
+            known = np.array(spoken[topic])
+            inside = known[(known >= min(stamps)) & (known <= max(stamps))]
+            sent += len(inside)
+            missing += len(set(inside.tolist()) - set(stamps))
+    return {'joint_states_published': sent, 'joint_states_missing': missing,
+            'joint_states_missing_percent': 100.0 * missing / max(sent, 1)}
 
 
 def not_played(published: dict[str, list[int]]) -> int:
@@ -245,7 +283,8 @@ def _measure(robot: Robot, pid: int, seconds: float, episode_s: float) -> dict[s
         if time.monotonic() > begin + _PATIENCE_S:
             raise ValueError(f'recorder_node hears no cameras: {robot.status}')
         time.sleep(0.1)
-    memory, of_episodes, saves, dropped, started = [], [], [], 0, _processor_times()
+    memory, of_episodes, saves, started = [], [], [], _processor_times()
+    counted: Counter[str] = Counter()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         robot.call('start')
@@ -253,14 +292,24 @@ def _measure(robot: Robot, pid: int, seconds: float, episode_s: float) -> dict[s
         while time.monotonic() < stop:
             time.sleep(min(1.0, max(0.0, stop - time.monotonic())))
             memory.append(_memory_mb(pid))
-        dropped += sum(int(value) for key, value in robot.status.items()
-                       if key.endswith(('_dropped', '_unused')) and 'bag' not in key)
+        counted.update(_counted(robot))
         saves.append(robot.call('save')[1])
         of_episodes.append(memory[-1])
-    return {'save_s_max': max(saves), 'episodes': len(saves), 'counted_as_lost': dropped,
+    return {'save_s_max': max(saves), 'episodes': len(saves), **counted,
             'memory_mb_at_20_s': memory[min(19, len(memory) - 1)], 'memory_mb_max': max(memory),
             'memory_mb_at_ends': of_episodes,
             'steal_share': _steal_share(started, _processor_times())}
+
+
+def _counted(robot: Robot) -> dict[str, int]:
+    """Return what recorder_node itself counts as lost of the running episode."""
+    kinds = {'counted_as_lost': (robot.published, 'dropped unused'),
+             'counted_as_missed': (robot.published, 'missed'),
+             'joint_states_counted_as_missed': (['state'], 'missed'),
+             'bag_dropped': (['bag'], 'dropped')}
+    return {name: sum(int(robot.status.get(f'{stream}_{kind}') or 0)
+                      for stream in streams for kind in words.split())
+            for name, (streams, words) in kinds.items()}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -291,6 +340,8 @@ def main(arguments: Sequence[str]) -> int:
             recorder.wait(30.0)
             robot.stop()
         figures |= compare(LeRobotDataset(folder), robot.published)
+        if options.bag != 'none':
+            figures |= compare_joints(folder, figures['episodes'], robot.spoken)
         figures['images_not_played'] = not_played(robot.published)
     figures |= {'seconds': options.seconds, 'bag': options.bag, 'cores': os.cpu_count() or 0,
                 'load_average': os.getloadavg()[0], 'machine': platform.processor()}

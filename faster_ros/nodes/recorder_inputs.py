@@ -23,15 +23,15 @@ from collections.abc import Callable
 from typing import Any
 
 from faster_ros.data.dataset_spec import Feature, Source
-from faster_ros.data.recording_session import RecordingSession
+from faster_ros.data.joint_messages import action_from_message
+from faster_ros.data.recording_session import RecordingSession, state_stream
 from faster_ros.nodes import conversions, images, qos
 from faster_ros.nodes.diagnostics import EdgeLog
 from faster_ros.nodes.polling import PolledSubscription
 from faster_ros.robot_spec import RobotSpec
 from faster_ros.runtime.joint_states import JointStates
-import numpy as np
 from rclpy.node import Node
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory
@@ -72,7 +72,8 @@ class RecorderInputs:
         """Connect; with ``compressed`` to <camera topic>/compressed."""
         self._node, self._spec, self._session, self._log = node, spec, session, log
         self._states = JointStates(spec)
-        self._state_ns = 0
+        # Who leads is told when it changes, so the message may be older than an episode's bag.
+        self._lead = Header(frame_id=session.source.name.lower())
         self._subscriptions = [
             *(self._camera(name, compressed) for name in spec.cameras),
             *(self._arm(name, arm) for name, (arm, _) in spec.parts.items()),
@@ -84,6 +85,11 @@ class RecorderInputs:
         """Take what has arrived."""
         for subscription in self._subscriptions:
             subscription.poll()
+
+    @property
+    def first(self) -> dict[str, bytes]:
+        """Return the messages with which the raw bag of an episode begins, by topic."""
+        return {self._node.resolve_topic_name(LEAD): serialize_message(self._lead)}
 
     def _subscribe(self, kind: type[Any], topic: str, hear: Callable[[Any, int], None],
                    stream: str = '', latched: bool = False) -> PolledSubscription:
@@ -97,7 +103,7 @@ class RecorderInputs:
                 hear(deserialize_message(serialised, kind), now_ns)
             except ValueError as error:
                 if stream:
-                    self._session.meters[stream].refused += 1
+                    self._session.meters[stream].refuse(str(error))
                 self._log.problem(topic, f'{topic}: {error}')
             else:
                 self._log.solved(topic, f'{topic} is usable again')
@@ -118,8 +124,7 @@ class RecorderInputs:
 
     def _arm(self, name: str, arm: RobotSpec) -> PolledSubscription:
         positions = Feature('float64', (len(arm.joint_names),), arm.joint_names)
-
-        heard = False
+        stream, heard = state_stream(name), False
 
         def hear(message: JointState, now_ns: int) -> None:
             nonlocal heard
@@ -129,20 +134,18 @@ class RecorderInputs:
             # Before the arms are joined, so that one that fails is named and spoils no other's.
             positions.check('position', measured.positions)
             heard = True
+            if name:  # one of several, whose states together have no rate of their own
+                self._session.meters[stream].add(measured.stamp_ns, now_ns)
             state = self._states.add(name, measured)
-            # Of several arms each message completes a state; its stamp is the oldest part's.
-            if state is not None and state.stamp_ns > self._state_ns:
-                self._state_ns = state.stamp_ns
+            if state is not None:  # its stamp is that of the oldest part
                 self._session.add_state(state.stamp_ns, state.positions, now_ns)
 
-        return self._subscribe(JointState, arm.state_topic, hear, 'state')
+        return self._subscribe(JointState, arm.state_topic, hear, stream)
 
     def _on_command(self, message: JointState, now_ns: int) -> None:
-        names = self._spec.action_names
-        if tuple(message.name) != names:
-            raise ValueError(f"has {', '.join(message.name)}; expected {', '.join(names)}")
-        self._session.add_action(conversions.to_ns(message.header.stamp),
-                                 np.array(message.position), now_ns)
+        action = action_from_message(message, self._spec.action_names)
+        self._session.add_action(conversions.to_ns(message.header.stamp), action, now_ns)
 
     def _on_lead(self, message: Header, now_ns: int) -> None:
         self._session.set_source(conversions.to_ns(message.stamp), Source.of(message.frame_id))
+        self._lead = message

@@ -28,6 +28,7 @@ import json
 from pathlib import Path
 import sys
 from threading import Lock
+import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -40,6 +41,7 @@ from faster_ros.data.recording_session import (
     RecordingSession,
     STOPPED,
 )
+from faster_ros.data.running_episode import RecordingFailed
 from faster_ros.nodes import diagnostics, qos
 from faster_ros.nodes.paced_thread import PacedThread
 from faster_ros.nodes.parameters import declare, parameter, RobotParameters
@@ -56,6 +58,7 @@ from std_srvs.srv import Trigger
 
 _POLL_RATE_HZ = 200.0
 _STATUS_RATE_HZ = 5.0
+_AT_ONCE_NS = 2_000_000
 _M_ARENA_MAX, _ARENAS = -8, 2  # of glibc's malloc.h; an arena is what threads allocate from
 
 
@@ -103,6 +106,7 @@ class RecorderNode(Node):
         self._session = RecordingSession(spec, RecordingPlan(
             Path(config.folder), config.fps, facts, config.gate, topics, config.policy_leads))
         self._task = config.task
+        self._simulated_time = bool(self.get_parameter('use_sim_time').value)
         self._log = diagnostics.EdgeLog(self.get_logger())
         self._inputs = RecorderInputs(self, spec, self._session, config.compressed, self._log)
         self._status_topic = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
@@ -179,19 +183,27 @@ class RecorderNode(Node):
             *([f'  note      {self._session.reason}'] if self._session.reason else [])]))
 
     def stop(self) -> None:
-        """End the thread; a running episode is set aside."""
+        """End the thread; an episode about which nobody decided is kept beside the data set."""
         self._thread.stop()
         with self._lock:
-            self._session.close()
+            if told := self._session.close():
+                self.get_logger().warning(told)
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
+
+    def _both_clocks(self) -> tuple[int, int | None]:
+        """Return the time, and that of the steady clock unless both were not read at once."""
+        steady_ns, now_ns = time.monotonic_ns(), self._now_ns()
+        late_ns = time.monotonic_ns() - steady_ns
+        at_once = late_ns < _AT_ONCE_NS and not self._simulated_time
+        return now_ns, steady_ns if at_once else None
 
     def _poll(self, _: int) -> None:
         with self._lock:
             before = self._session.state
             self._inputs.poll()
-            self._session.advance(self._now_ns())
+            self._session.advance(*self._both_clocks())
             if self._session.state != before:
                 self.get_logger().error(self._session.reason)
 
@@ -201,14 +213,17 @@ class RecorderNode(Node):
         self._failure = f'recording failed: {error!r}; start recorder_node again'
         self.get_logger().fatal(self._failure)
         with self._lock:
-            if self._session.state == RECORDING:
-                self._session.stop(self._failure)
+            try:
+                if self._session.state == RECORDING:
+                    self._session.stop(self._failure)
+            except RecordingFailed as lost:
+                self._failure += f'; {lost}'
             self._session.reason = self._failure
 
     def _start(self) -> str:
         if self._failure:
             raise ValueError(self._failure)
-        self._session.start(self._task, self._now_ns(), self._facts)
+        self._session.start(self._task, self._now_ns(), self._facts, self._inputs.first)
         return f"episode {self._session.episodes} begins: '{self._task}'"
 
     def _stop(self) -> str:
@@ -247,6 +262,7 @@ class RecorderNode(Node):
     def _on_instruction(self, message: String) -> None:
         with self._lock:
             self._task = message.data
+            self._session.set_task(self._now_ns(), message.data)
 
     def _publish_status(self) -> None:
         with self._lock:

@@ -70,6 +70,7 @@ class ReplayNode(Node):
         self._recorded = recorded_actions(Path(config.dataset), config.episode, spec)
         self._speed = config.speed
         self._joints = JointStates(spec)
+        self._log = diagnostics.EdgeLog(self.get_logger())
         self._state: RobotState | None = None
         self._plan: ReplayPlan | None = None
         self._started_ns = 0
@@ -78,7 +79,7 @@ class ReplayNode(Node):
         self._status = self.create_publisher(DiagnosticStatus, '~/status', qos.STATUS)
         for name, (arm, _) in spec.parts.items():
             self.create_subscription(
-                JointState, arm.state_topic, self._state_callback(name, arm), qos.SENSOR)
+                JointState, arm.state_topic, self._state_callback(name, arm), qos.CAMERA)
         self.create_subscription(DiagnosticStatus, 'control_node/status', self._on_control,
                                  qos.STATUS)
         self.create_timer(_PERIOD_S, self._send)
@@ -89,8 +90,20 @@ class ReplayNode(Node):
             f'{config.speed:g} of its speed; arming control_node starts it')
 
     def _state_callback(self, name: str, arm: RobotSpec) -> Callable[[JointState], None]:
+        heard = False
+
         def on_state(message: JointState) -> None:
-            self._state = self._joints.add(name, conversions.state_from_message(message, arm))
+            nonlocal heard
+            if heard and conversions.is_of_other_hardware(message, arm):
+                return
+            try:
+                state = self._joints.add(name, conversions.state_from_message(message, arm))
+            except ValueError as error:
+                self._log.problem(name, str(error))
+            else:
+                heard = True
+                self._state = state or self._state
+                self._log.solved(name, f'joint states on {arm.state_topic} are usable again')
 
         return on_state
 

@@ -14,15 +14,20 @@
 """
 The simulated cameras: one thread that renders the frames that the physics exposed.
 
-An image carries the ROS time of the physics state that it shows. Nothing is rendered, packed or
-compressed for a topic that nobody subscribes to. Used by sim_node.
+An image carries the ROS time of the physics state that it shows, whenever it is delivered. Nothing
+is rendered, packed or compressed for a topic that nobody subscribes to. Used by sim_node.
 """
 
 from __future__ import annotations
 
 import array
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
+import sched
 import threading
+import time
+from typing import Any
 
 import cv2
 from faster_ros.interfaces import ImageArray
@@ -33,27 +38,36 @@ from faster_ros.sim.real_time import RealTimeSimulation
 from faster_ros.sim.simulator import CameraRenderer, Simulator
 import mujoco
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 _JPEG_QUALITY = 85
 _LOOK_S = 0.1  # how often a thread without frames looks whether it shall end
+_DELIVERY_S = 0.001  # how often late images are looked for
 _QOS = QoSProfile(depth=2)  # reliable, as RealSense and Orbbec drivers offer it
 
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """Rates in Hz and size in pixels of all cameras; 0 takes what the robot file says."""
+    """
+    Rates in Hz and size in pixels of all cameras; 0 takes what the robot file says.
+
+    ``offsets_s``: how long after the trigger each camera is exposed; ``delays_s``: how much later
+    than it could be its image is published. One number is of all cameras.
+    """
 
     rate_hz: float = 0.0
     compressed_rate_hz: float = 0.0
     width: int = 0
     height: int = 0
+    offsets_s: tuple[float, ...] = (0.0,)
+    delays_s: tuple[float, ...] = (0.0,)
 
 
 class CameraStreams:
-    """All cameras of a simulation as topics, exposed at one instant."""
+    """All cameras of a simulation as topics, triggered at one instant."""
 
     def __init__(
         self,
@@ -78,6 +92,15 @@ class CameraStreams:
             _CameraStream(node, simulator, name, camera, min(share, 1.0))
             for name, camera in cameras.items()
         ]
+        offsets = _for_each('camera_offsets', settings.offsets_s, len(cameras))
+        self._delays_s = _for_each('camera_delays', settings.delays_s, len(cameras))
+        self._offsets_s = sorted(set(offsets))
+        self._shutters = [
+            [place for place, own in enumerate(offsets) if own == offset]
+            for offset in self._offsets_s
+        ]
+        self._context = node.context
+        self._deliveries = sched.scheduler(time.monotonic)
         self.summary = ', '.join(
             f'{name} {camera.width}x{camera.height} at {self._rate_hz:g} Hz on {camera.topic}'
             for name, camera in cameras.items()
@@ -85,18 +108,24 @@ class CameraStreams:
         self.frame_count = 0
         self.failure: BaseException | None = None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name='cameras', daemon=True)
+        self._threads = [threading.Thread(target=self._run, name='cameras', daemon=True)]
+        if any(self._delays_s):
+            self._threads.append(
+                threading.Thread(target=self._deliver, name='deliveries', daemon=True)
+            )
 
     def start(self) -> None:
-        """Start the camera thread."""
-        self._simulation.trigger_cameras(self._rate_hz)
-        self._thread.start()
+        """Start the camera thread, and one that delivers late if there are delays."""
+        self._simulation.trigger_cameras(self._rate_hz, self._offsets_s)
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """End the camera thread and wait for it."""
+        """End the threads and wait for them."""
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=2.0)
 
     def _run(self) -> None:
         renderers: dict[tuple[int, int], CameraRenderer] = {}
@@ -114,12 +143,36 @@ class CameraStreams:
     def _render_frames(self, renderers: dict[tuple[int, int], CameraRenderer]) -> None:
         data = mujoco.MjData(self._simulator.model)
         while not self._stopping.is_set():
-            stamp_ns = self._simulation.next_frame(data, _LOOK_S)
-            if stamp_ns is None:
-                continue
-            for stream in self._streams:
-                stream.publish(renderers[stream.size], data, stamp_ns)
-            self.frame_count += 1
+            for shutter, places in enumerate(self._shutters):
+                stamp_ns = self._simulation.next_frame(data, _LOOK_S, shutter)
+                if stamp_ns is None:
+                    break
+                for place in places:
+                    stream = self._streams[place]
+                    for publisher, message in stream.see(renderers[stream.size], data, stamp_ns):
+                        self._send(publisher, message, self._delays_s[place])
+            else:
+                self.frame_count += 1
+
+    def _send(self, publisher: Publisher[Any], message: Any, delay_s: float) -> None:
+        if delay_s:
+            self._deliveries.enter(delay_s, 0, publisher.publish, (message,))
+        elif self._context.ok():
+            publisher.publish(message)
+
+    def _deliver(self) -> None:
+        try:
+            while not self._stopping.wait(_DELIVERY_S) and self._context.ok():
+                self._deliveries.run(blocking=False)
+        except BaseException as error:  # handed to the node, which ends with it
+            self.failure = error
+
+
+def _for_each(name: str, values: tuple[float, ...], cameras: int) -> tuple[float, ...]:
+    if len(values) not in (1, cameras):
+        raise ValueError(f'parameter {name!r} of sim_node: expected one number or one for each of '
+                         f'{cameras} cameras, got {list(values)}')
+    return values if len(values) == cameras else values * cameras
 
 
 class _CameraStream:
@@ -136,7 +189,6 @@ class _CameraStream:
         """``compressed_share``: of all images, the part that is compressed too."""
         self._name = name
         self._camera = camera
-        self._context = node.context
         self._compressed_share = compressed_share
         self._compressed_due = 0.0
         self.size = (camera.width, camera.height)
@@ -151,8 +203,9 @@ class _CameraStream:
         )
         self._info_message = _camera_info(simulator, name, camera)
 
-    def publish(self, renderer: CameraRenderer, data: mujoco.MjData, stamp_ns: int) -> None:
-        """Render the state in ``data`` and publish what somebody listens to."""
+    def see(self, renderer: CameraRenderer, data: mujoco.MjData, stamp_ns: int
+            ) -> Iterator[tuple[Publisher[Any], Any]]:
+        """Render the state in ``data``; hand out the messages that somebody listens to."""
         raw, compressed, info = (
             publisher.get_subscription_count() > 0
             for publisher in (self._raw, self._compressed, self._info)
@@ -160,15 +213,14 @@ class _CameraStream:
         compressed = compressed and self._is_compressed_due()
         header = Header(stamp=to_time(stamp_ns), frame_id=self._camera.frame)
         image = renderer.render(self._name, data) if raw or compressed else None
-        if not self._context.ok():
-            return
         if raw and image is not None:
-            self._raw.publish(_raw_message(image, header))
+            yield self._raw, _raw_message(image, header)
         if compressed and image is not None:
-            self._compressed.publish(_compressed_message(image, header))
+            yield self._compressed, _compressed_message(image, header)
         if info:
-            self._info_message.header = header
-            self._info.publish(self._info_message)
+            message = copy(self._info_message)  # one may be delivered after the next is made
+            message.header = header
+            yield self._info, message
 
     def _is_compressed_due(self) -> bool:
         self._compressed_due += self._compressed_share

@@ -64,6 +64,12 @@ class SimParameters:
     )
     width: int = parameter(0, "width of all images in pixels; 0 takes the robot file's", 0, 1280)
     height: int = parameter(0, "height of all images in pixels; 0 takes the robot file's", 0, 960)
+    camera_offsets: tuple[float, ...] = parameter(
+        (0.0,), 's from the trigger to the exposure: one number, or one for each camera', 0.0, 0.1
+    )
+    camera_delays: tuple[float, ...] = parameter(
+        (0.0,), 's by which images are delivered late, likewise', 0.0, 1.0
+    )
 
 
 class SimNode(Node):
@@ -91,6 +97,8 @@ class SimNode(Node):
                 parameters.compressed_rate_hz,
                 parameters.width,
                 parameters.height,
+                parameters.camera_offsets,
+                parameters.camera_delays,
             ),
         )
         self._arms = {arm.state_topic: arm for arm, _ in spec.parts.values()}

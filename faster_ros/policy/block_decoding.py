@@ -26,8 +26,8 @@ place k of the NEXT block. Drawn for N = 6, B = 2 (``*`` = may look at):
     code  3    * * | * * | * *
     code  4    * * | * * | * *
 
-Every input also sees the whole prefix. EoBlk ends block mode in a text stream; a chunk of fixed
-length ends by itself.
+Every input also sees the whole prefix. A chunk of fixed length ends by itself: EoBlk, which would
+return to text, is never read or written (docs/paper.md).
 """
 
 from __future__ import annotations
@@ -39,11 +39,6 @@ from torch import Tensor
 def boblk_id(codebook_size: int) -> int:
     """Return the id of BoBlk, the first after the codes."""
     return codebook_size
-
-
-def eoblk_id(codebook_size: int) -> int:
-    """Return the id of EoBlk."""
-    return codebook_size + 1
 
 
 def expert_input(codes: Tensor, block_size: int, codebook_size: int) -> Tensor:
@@ -72,6 +67,7 @@ def choose(logits: Tensor, top_k: int, temperature: float) -> Tensor:
     if temperature == 0:
         return logits.argmax(-1)
     best, index = logits.topk(min(top_k, logits.shape[-1]), -1)
-    share = (best / temperature).softmax(-1)
-    drawn = torch.multinomial(share.flatten(0, 1), 1).unflatten(0, share.shape[:2])
+    share = (best.float() / temperature).softmax(-1)
+    # The largest of shares over exponential noise is a draw from them, without asking the device.
+    drawn = (share / torch.empty_like(share).exponential_()).argmax(-1, keepdim=True)
     return index.gather(-1, drawn).squeeze(-1)

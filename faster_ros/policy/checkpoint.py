@@ -23,27 +23,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 import json
 import math
 from pathlib import Path
 import shutil
 from typing import Any
 
+from faster_ros.data.durable import sync
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import ActionChunk, FloatArray, ImageArray, Observation
 from faster_ros.policy.action_representation import from_deltas, to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
-from faster_ros.policy.chunk_decoding import generated_chunks
 from faster_ros.policy.committed_actions import committed_input
 from faster_ros.policy.compatibility import check_compatible, FORMAT, read_config
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.embodiment import absolute_columns, Embodiment, representation
 from faster_ros.policy.faster_vla import FASTerVLA
-from faster_ros.policy.hub import local_folder, push
+from faster_ros.policy.gpu import chosen_device, room_on_gpu, RUNNING
+from faster_ros.policy.hub import aside, local_folder, push
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
-from faster_ros.policy.static_inference import prepare_inference
+from faster_ros.policy.static_inference import prepare_decoding, prepare_inference
 from faster_ros.policy.visual_tokens import FrameReuse
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
@@ -76,8 +76,8 @@ class PolicyParts:
         """
         Write the checkpoint folder; ``record`` says how the policy was made.
 
-        An older one of that name is replaced when the new one is complete; any other folder with
-        files in it is a ValueError.
+        An older one of that name is put aside when the new one is complete and on disk, and goes
+        when that has its name; any other folder with files in it is a ValueError.
         """
         if folder.is_dir() and any(folder.iterdir()) and not (folder / 'config.json').exists():
             raise ValueError(f'{folder} holds other files; a checkpoint needs a folder of its own')
@@ -85,8 +85,15 @@ class PolicyParts:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         self._write(partial, record)
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in (*partial.rglob('*'), partial):
+            sync(path)
+        old = aside(folder)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
         partial.rename(folder)
+        sync(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
 
     def _write(self, folder: Path, record: dict[str, Any]) -> None:
         config = {
@@ -109,9 +116,10 @@ class PolicyParts:
 
 class FASTerPolicy:
     """
-    Answers one observation with a chunk; greedy, so equal input gives equal output.
+    Answers one observation with a chunk.
 
-    ``decode_s``: how long the action expert took of the last answer.
+    Equal input gives equal output unless the config has a ``temperature``. ``decode_s``: how long
+    the action expert took of the last answer.
     """
 
     def __init__(self, parts: PolicyParts, device: str = 'cpu') -> None:
@@ -122,13 +130,14 @@ class FASTerPolicy:
         self._reuse = FrameReuse(parts.model.backbone, tolerance) if tolerance else None
         self._generate = prepare_inference(parts.model, self._device, self._reuse)
         self._instruction = ''
-        self._tokenizer = parts.tokenizer.to(self._device).eval()
+        self._tokenizer = parts.tokenizer
+        self._decode = prepare_decoding(parts.tokenizer, parts.model.config, self._device)
         self._preprocess = parts.preprocessor or PixelsAndWords(parts.model.config)
 
     @staticmethod
     def from_pretrained(source: str | Path, spec: Embodiment, device: str = 'cpu') -> FASTerPolicy:
         """Load a checkpoint folder, or one of a hub by owner/name; see ``load_policy``."""
-        return load_policy(local_folder(source), spec, device)
+        return load_policy(source, spec, device)
 
     def save_pretrained(self, folder: str | Path, record: dict[str, Any] | None = None) -> None:
         """Write the checkpoint folder; see ``PolicyParts.save``."""
@@ -182,24 +191,25 @@ class FASTerPolicy:
 
         ``committed``: (C, D), see ``Observation``; a policy trained without them ignores them.
         ``within_s``: what cannot be decoded in that time is left out, coarse levels never are.
+        What the policy cannot take, and a GPU that is full, is a ValueError.
         """
         deadline = DecodeDeadline(math.inf if within_s is None else within_s)
         names = self.parts.robot.joint_names
         if positions.shape != (len(names),) or not np.isfinite(positions).all():
             raise ValueError(f'positions must be {len(names)} finite numbers '
                              f"({', '.join(names)}), got {positions}")
-        batch = self._input(images, positions, instruction, committed)
-        with torch.inference_mode():
-            decoded = generated_chunks(partial(self._generate, batch), self._tokenizer,
-                                       self.parts.model.config, deadline=deadline)
+        with torch.inference_mode(), room_on_gpu(RUNNING):
+            batch = self._input(images, positions, instruction, committed)
+            decoded = self._decode(self._generate(
+                batch, deadline=deadline, shares=self.parts.model.config.mean_latent))
         self.decode_s = deadline.decode_s
         return self._to_actions(decoded, positions)
 
     def codes(self, images: Mapping[str, ImageArray], positions: FloatArray,
               instruction: str) -> Tensor:
         """Return what is named for an observation: codes of all levels, of shape (K, T)."""
-        batch = self._input(images, positions, instruction, None)
-        with torch.inference_mode():
+        with torch.inference_mode(), room_on_gpu(RUNNING):
+            batch = self._input(images, positions, instruction, None)
             return self._generate(batch, levels=self.parts.model.config.levels)[0]
 
     def codes_of(self, actions: FloatArray, positions: FloatArray) -> tuple[Tensor, FloatArray]:
@@ -250,15 +260,14 @@ class FASTerPolicy:
         return found.to(self._device)
 
 
-def load_policy(folder: str | Path, spec: Embodiment, device: str = 'cpu') -> FASTerPolicy:
+def load_policy(source: str | Path, spec: Embodiment, device: str = 'cpu') -> FASTerPolicy:
     """
-    Load a checkpoint for a robot; ``device`` is cpu, cuda or auto.
+    Load a checkpoint, a folder or owner/name of a hub, for a robot; ``device``: cpu, cuda, auto.
 
-    A missing or damaged file, or a checkpoint of another robot, is a ValueError that names it.
+    A missing or damaged file, or a checkpoint of another robot, is a ValueError that names it; so
+    is a GPU that is not there or is full.
     """
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    folder = Path(folder)
+    folder, device = local_folder(source), str(chosen_device(device))
     config = read_config(folder)
     try:
         check_compatible(config, spec)
@@ -275,11 +284,8 @@ def load_policy(folder: str | Path, spec: Embodiment, device: str = 'cpu') -> FA
                          f'{_reason(error)}') from error
     _load_weights(parts.model, folder / 'policy.safetensors')
     _load_weights(parts.tokenizer, folder / 'tokenizer.safetensors')
-    try:
+    with room_on_gpu(RUNNING, f'checkpoint {folder}: '):
         return FASTerPolicy(parts, device)
-    except torch.OutOfMemoryError as error:
-        raise ValueError(f'checkpoint {folder}: out of GPU memory ({error}): end other programs '
-                         'on this GPU, take a smaller backbone, or device cpu') from error
 
 
 def _unfilled(config: PolicyConfig) -> FASTerVLA:

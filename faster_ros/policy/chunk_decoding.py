@@ -23,6 +23,11 @@ from faster_ros.tokenizer.faster_vq import FASTerVQ
 from torch import Tensor
 
 
+def chunk_decoder(tokenizer: FASTerVQ, config: PolicyConfig) -> Callable[[Tensor], Tensor]:
+    """Return what makes chunks (B, H, D) of a policy's codes, or of its shares for the mean."""
+    return tokenizer.decode_mean if config.mean_latent else tokenizer.decode_chosen
+
+
 def generated_chunks(generate: Callable[..., Tensor], tokenizer: FASTerVQ, config: PolicyConfig,
                      **how: Any) -> Tensor:
     """
@@ -30,6 +35,4 @@ def generated_chunks(generate: Callable[..., Tensor], tokenizer: FASTerVQ, confi
 
     ``generate`` is called with ``how`` and, for the mean, ``shares``; see ``FASTerVLA.generate``.
     """
-    if config.mean_latent:
-        return tokenizer.decode_mean(generate(shares=True, **how))
-    return tokenizer.decode(generate(**how))
+    return chunk_decoder(tokenizer, config)(generate(shares=config.mean_latent, **how))

@@ -25,8 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from faster_ros.policy.embodiment import Embodiment, representation
+from faster_ros.robot_spec import RobotSpec
 
 FORMAT = 1
+_ONE_COMMAND = 1 - 1e-6
 FILES = ('policy.safetensors', 'tokenizer.safetensors')
 
 
@@ -68,12 +70,20 @@ def check_fits(config: Mapping[str, Any], spec: Embodiment) -> None:
         raise ValueError(f"it is made for robot '{made_for['robot']}' "
                          f"{'with' if with_base else 'without'} a mobile base; this robot is "
                          f"'{spec.robot}' {'without' if with_base else 'with'} one")
-    if not float(config['step_s']) > 0:
-        raise ValueError(f"step_s must be positive, got {config['step_s']}")
+    _check_step(float(config['step_s']), spec)
     missing = [camera for camera in config['policy']['cameras'] if camera not in spec.cameras]
     if missing:
         raise ValueError(f"it needs camera {', '.join(missing)}; robot '{spec.robot}' has "
                          f"{', '.join(spec.cameras)}")
+
+
+def _check_step(step_s: float, spec: Embodiment) -> None:
+    if not step_s > 0:
+        raise ValueError(f'step_s must be positive, got {step_s}')
+    if isinstance(spec, RobotSpec) and step_s * spec.command_rate_hz < _ONE_COMMAND:
+        raise ValueError(f'its actions are {step_s:g} s apart (step_s), closer than the commands '
+                         f"of robot '{spec.robot}' at {spec.command_rate_hz:g} Hz: raise "
+                         f'command_rate_hz to {1 / step_s:g} or more')
 
 
 def _joint_names(made_for: Mapping[str, Any]) -> tuple[str, ...]:

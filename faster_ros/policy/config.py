@@ -16,12 +16,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+import math
 from typing import Any
 
 TINY = 'tiny'
 FAMILIES = ('paligemma', 'smolvlm', 'qwen2_5_vl', 'qwen3_vl')  # model types of transformers
 EXPERTS = ('plain', 'gated', 'none')
 STATE_INPUTS = ('text', 'token')
+PROMPT_TOKENS = 96  # of a vision-language model's policy, beside those of the images
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class PolicyConfig:
     ``decode_levels`` stops inference after so many residual levels; None decodes all.
     ``mean_latent``: the chunk is made of the mean latent over all codes, each weighed by how
     likely it is, instead of the likeliest codes.
+    ``temperature`` 0 takes the likeliest code; above 0 one of the ``top_k`` likeliest is drawn.
     ``committed_rows``: the most committed actions that are given as an input; 0 takes none.
 
     ``vocabulary`` is for the backbone that has no tokenizer of its own; ``max_words`` bounds the
@@ -89,7 +92,7 @@ class PolicyConfig:
     of ``expert_mlp`` units (0: four times the width), or 'none', where the backbone itself
     decodes. ``image_share`` of the image tokens reach the backbone's layers, those alike are
     merged; one observation after another computes only image tokens anew that changed by more
-    than ``reuse_tolerance`` (0: all); see ``visual_tokens.py``.
+    than ``reuse_tolerance`` (0: all), with ``image_share`` 1; see ``visual_tokens.py``.
     """
 
     cameras: tuple[str, ...]
@@ -111,10 +114,12 @@ class PolicyConfig:
     expert_mlp: int = 0
     image_share: float = 1.0
     reuse_tolerance: float = 0.0
+    temperature: float = 0.0
+    top_k: int = 50
 
     def __post_init__(self) -> None:
         """Refuse a block size that does not divide the number of tokens, or unknown words."""
-        if self.tokens % self.block_size:
+        if self.block_size < 1 or self.tokens % self.block_size:
             raise ValueError(f'block_size {self.block_size} must divide the {self.tokens} tokens '
                              f'of {self.levels} levels x {self.codes_per_level} codes')
         if self.decode_levels is not None and not 1 <= self.decode_levels <= self.levels:
@@ -128,6 +133,18 @@ class PolicyConfig:
         if not 0.5 <= self.image_share <= 1 or self.reuse_tolerance < 0:
             raise ValueError('expected image_share from 0.5 to 1 and reuse_tolerance at least 0, '
                              f'got {self.image_share} and {self.reuse_tolerance}')
+        if self.image_share < 1 and self.reuse_tolerance:
+            raise ValueError(f'image_share {self.image_share} and reuse_tolerance '
+                             f'{self.reuse_tolerance} exclude each other: which tokens are merged '
+                             'differs from frame to frame; expected image_share 1 or '
+                             'reuse_tolerance 0')
+        if not 0 <= self.temperature < math.inf or self.top_k < 1:
+            raise ValueError('expected a finite temperature from 0 and top_k at least 1, got '
+                             f'{self.temperature} and {self.top_k}')
+        low, high = self.train_gap
+        if not 1 <= low <= high or self.gap < 1:
+            raise ValueError('expected train_gap [LOW, HIGH] with 1 <= LOW <= HIGH and gap at '
+                             f'least 1, got {list(self.train_gap)} and {self.gap}')
         if self.expert not in EXPERTS:
             raise ValueError(f"expert must be one of {', '.join(EXPERTS)}, got {self.expert!r}")
 

@@ -91,25 +91,23 @@ class FASTerVLA(nn.Module):
         return torch.stack([levels, code_distances(logits, codes, books)])
 
     @torch.no_grad()
-    def generate(self, batch: PolicyInput, levels: int | None = None, top_k: int = 50,
-                 temperature: float = 0.0, deadline: DecodeDeadline | None = None,
-                 shares: bool = False) -> Tensor:
+    def generate(self, batch: PolicyInput, levels: int | None = None,
+                 deadline: DecodeDeadline | None = None, shares: bool = False) -> Tensor:
         """
         Return codes (B, k, T) decoded block by block with the prefix computed once.
 
         ``levels`` below N_c stops early with the coarse levels, as ``decode_levels`` of the
         config does; a ``deadline`` ends with the whole levels that are ready, one at least.
-        Temperature 0 is greedy. With ``shares``, which need ``mean_latent``, how likely each code
+        With ``shares``, which need ``mean_latent``, how likely each code
         was, (B, k, T, V), given those that were chosen in the blocks before.
         """
-        return self.decode(self.prefix(batch), levels, top_k, temperature, deadline, shares)
+        return self.decode(self.prefix(batch), levels, deadline, shares)
 
     @torch.no_grad()
-    def decode(self, prefix: Prefix, levels: int | None = None, top_k: int = 50,
-               temperature: float = 0.0, deadline: DecodeDeadline | None = None,
-               shares: bool = False) -> Tensor:
+    def decode(self, prefix: Prefix, levels: int | None = None,
+               deadline: DecodeDeadline | None = None, shares: bool = False) -> Tensor:
         """Return codes (B, k, T) that continue a prefix, or shares; see ``generate``."""
-        passes = BlockPasses(self, prefix, top_k, temperature)
+        passes = BlockPasses(self, prefix)
         return self.run_passes(passes.run, passes.shares if shares else passes.codes, levels,
                                deadline)
 
@@ -141,15 +139,14 @@ class BlockPasses:
     """
     The J passes that decode a chunk, each of a fixed shape, over buffers that stay.
 
-    Pass j reads its block of the input and writes the next one, the codes that it chooses; run
-    again it does the same again. ``shares`` (B, N, V): how likely each code was, where V is 0
-    unless the config asks for a ``mean_latent``.
+    Pass j reads its block of the input and writes the next one, the codes that it chooses, or
+    draws where the config has a temperature; run again it does so again. ``shares`` (B, N, V):
+    how likely each code was, where V is 0 unless the config asks for a ``mean_latent``.
     """
 
-    def __init__(self, policy: FASTerVLA, prefix: Prefix, top_k: int = 50,
-                 temperature: float = 0.0) -> None:
+    def __init__(self, policy: FASTerVLA, prefix: Prefix) -> None:
         config, start = policy.config, prefix.next_position
-        self._policy, self._sampling = policy, (top_k, temperature)
+        self._policy = policy
         self._ids = start.new_full((len(start), config.block_size + config.tokens),
                                    boblk_id(config.codebook_size))
         self._positions = action_positions(
@@ -165,11 +162,13 @@ class BlockPasses:
 
     def run(self, block: int) -> None:
         """Run pass ``block``; the ones before it have run."""
-        size = self._policy.config.block_size
+        config = self._policy.config
+        size = config.block_size
         here = slice(block * size, (block + 1) * size)
         self._cache.length = here.start
         logits = self._policy.expert(self._ids[:, here], self._positions[:, here], self._cache,
                                      self._policy.mask[here, :here.stop])
-        self._ids[:, here.stop:here.stop + size] = choose(logits, *self._sampling)
-        if self._policy.config.mean_latent:
+        self._ids[:, here.stop:here.stop + size] = choose(
+            logits, config.top_k, config.temperature)
+        if config.mean_latent:
             self.shares[:, here] = logits.float().softmax(-1)

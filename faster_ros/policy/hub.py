@@ -11,23 +11,38 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""Checkpoints on a hub: the same folder, by owner/name instead of a path."""
+"""Where the folder of a checkpoint is: at its path, put aside, or on a hub by owner/name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-_FILES = ['*.json', '*.safetensors', 'processor/*']  # nothing that could be unpickled
+# Nothing that could be unpickled or run: a processor is JSON, templates and word lists.
+_FILES = ['*.json', '*.safetensors', 'processor/*.json', 'processor/*.jinja', 'processor/*.txt']
+
+
+def aside(folder: Path) -> Path:
+    """Return where the checkpoint of a folder is while another takes its place."""
+    return folder.with_name(f'{folder.name}.old')
 
 
 def local_folder(source: str | Path) -> Path:
-    """Return the folder of a checkpoint, downloaded first if ``source`` names one on the hub."""
-    folder = Path(source)
-    if folder.exists() or len(folder.parts) != 2 or folder.is_absolute():
-        return folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    """
+    Return the folder of a checkpoint, downloaded first if ``source`` names one on the hub.
 
+    Where a newer one did not get to its place, it is the one that was put aside for that.
+    """
+    folder = Path(source)
+    if not folder.exists() and (aside(folder) / 'config.json').exists():
+        return aside(folder)
+    if folder.parent.exists() or len(folder.parts) != 2:
+        return folder
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise ValueError(f"checkpoint '{source}' is no folder; one on the hub needs the Python "
+                         'package huggingface_hub: pip install huggingface_hub') from error
     try:
         return Path(snapshot_download(str(source), allow_patterns=_FILES))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

@@ -28,7 +28,8 @@ from typing import TypeVar
 
 from faster_ros.policy.backbones.base import KeyValueCache, PolicyInput, visible
 from faster_ros.policy.faster_vla import BlockPasses, FASTerVLA
-from faster_ros.policy.static_inference import Record, StaticInference, Work
+from faster_ros.policy.static_inference import Record, StaticDecoding, StaticInference, Work
+from faster_ros.tokenizer.faster_vq import FASTerVQ
 import numpy as np
 import torch
 from torch import nn, Tensor
@@ -71,27 +72,64 @@ def plainly(work: Work) -> Work:
     return work
 
 
+@dataclass(frozen=True)
+class WholeCall:
+    """
+    What a robot asks of a policy: camera images in, normalised chunks (B, H, D) on the CPU out.
+
+    ``observe`` looks and makes tensors on the device, ``decode`` makes chunks of codes.
+    """
+
+    observe: Callable[[], PolicyInput]
+    generate: Callable[[PolicyInput], Tensor]
+    decode: Callable[[Tensor], Tensor]
+
+    @torch.inference_mode()
+    def __call__(self) -> Tensor:
+        """Answer one observation."""
+        return self.decode(self.generate(self.observe())).cpu()
+
+
+def peak_memory_gb(work: Work, device: torch.device) -> float | None:
+    """Do some work; return the most that was held of a GPU's memory so far, None of a CPU's."""
+    work()
+    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == 'cuda' else None
+
+
+def whole_call(policy: FASTerVLA, observe: Callable[[], PolicyInput], tokenizer: FASTerVQ,
+               record: Record = plainly) -> WholeCall:
+    """Return a call of the parts that a robot runs."""
+    if record is plainly:
+        return WholeCall(observe, policy.generate, tokenizer.decode_chosen)
+    decode = StaticDecoding(tokenizer.decode_chosen, policy.config.levels, record)
+    return WholeCall(observe, StaticInference(policy, record).generate, decode)
+
+
 @torch.inference_mode()
-def measure_call(policy: FASTerVLA, batch: PolicyInput, to_actions: Callable[[Tensor], Tensor],
-                 calls: int, record: Record = plainly) -> Stopwatch:
-    """Time vision, prefix, every block pass, the whole decoding, codes to actions, and a call."""
-    backbone = policy.backbone
+def measure_call(policy: FASTerVLA, call: WholeCall, calls: int,
+                 record: Record = plainly) -> Stopwatch:
+    """
+    Time the input, vision, prefix, every block pass, the whole decoding, codes to actions, a call.
+
+    ``input`` is what is done on the CPU, and the copy to the device.
+    """
+    backbone, batch = policy.backbone, call.observe()
     tokens = policy.embed(batch)
     prefix = backbone.encode(tokens)
     passes, codes = BlockPasses(policy, prefix), policy.decode(prefix)
-    generate = policy.generate if record is plainly else StaticInference(policy, record).generate
     see = record if backbone.static_vision else plainly
     parts: dict[str, Work] = {
+        'input': call.observe,
         'vision': see(lambda: policy.embed(batch)),
         'prefix': record(lambda: backbone.encode(tokens)),
         'decode': record(lambda: policy.decode(prefix)),
-        'actions': lambda: to_actions(codes),
-        'call': lambda: to_actions(generate(batch)),
+        'actions': lambda: call.decode(codes).cpu(),
+        'call': call,
         **{f'pass {block + 1}': record(partial(passes.run, block))
            for block in range(policy.config.blocks)}}
     watch = Stopwatch(batch.state.device)
-    for call in range(_WARM_UP + calls):
-        if call == _WARM_UP:
+    for turn in range(_WARM_UP + calls):
+        if turn == _WARM_UP:
             watch.times.clear()
         for name, part in parts.items():
             watch.time(name, part)

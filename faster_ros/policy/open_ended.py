@@ -47,11 +47,10 @@ class OpenEndedVLA(FASTerVLA):
         return (loss * counted).sum(0, keepdim=True) / counted.sum()
 
     @torch.no_grad()
-    def decode(self, prefix: Prefix, levels: int | None = None, top_k: int = 50,
-               temperature: float = 0.0, deadline: DecodeDeadline | None = None,
-               shares: bool = False) -> Tensor:
+    def decode(self, prefix: Prefix, levels: int | None = None,
+               deadline: DecodeDeadline | None = None, shares: bool = False) -> Tensor:
         """Return codes (B, 1, t) that stop with the pass in which the last sequence ends."""
-        passes = BlockPasses(self, prefix, top_k, temperature)
+        passes = BlockPasses(self, prefix)
         for token in range(self.config.tokens):
             passes.run(token)
             ended = (passes.codes[:, :token + 1] == self.end).cumsum(1) > 0

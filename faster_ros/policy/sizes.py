@@ -20,15 +20,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from faster_ros.policy.backbones.base import Backbone, PolicyInput
-from faster_ros.policy.config import BackboneConfig, PolicyConfig, VLMConfig
+from faster_ros.policy.config import BackboneConfig, PolicyConfig, PROMPT_TOKENS, VLMConfig
 from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
+from faster_ros.policy.vlm_preprocess import ImagesAndPrompt
+import numpy as np
 import torch
+from torch import nn
 
-TEXT_TOKENS = 48  # of a prompt with a short task and eight joints
 _VOCABULARY = tuple(f'word{index}' for index in range(16))
+_INSTRUCTION = 'word0 word1 word2 word3 word4 word5'
+_CAMERA = (480, 640)  # rows and columns of a usual camera
 _SIGLIP_SO400M = {'model_type': 'siglip_vision_model', 'hidden_size': 1152,
                   'intermediate_size': 4304, 'num_hidden_layers': 27, 'num_attention_heads': 16,
-                  'image_size': 224, 'patch_size': 14, 'projection_dim': 2048}
+                  'image_size': 224, 'patch_size': 14, 'projection_dim': 2048,
+                   'vision_use_head': False}
 _SIGLIP_BASE = {'hidden_size': 768, 'intermediate_size': 3072, 'num_hidden_layers': 12,
                 'num_attention_heads': 12, 'image_size': 512, 'patch_size': 16}
 _PALIGEMMA_3B = {
@@ -84,8 +90,10 @@ SIZES = {
 def size_config(size: Size, levels: int, codes_per_level: int, codebook: int,
                 cameras: int) -> PolicyConfig:
     """Return the config of a policy whose blocks are whole levels."""
+    tiny = isinstance(size.backbone, BackboneConfig)
     return PolicyConfig(
-        tuple(f'camera{index}' for index in range(cameras)), _VOCABULARY, TEXT_TOKENS, 8, levels,
+        tuple(f'camera{index}' for index in range(cameras)), _VOCABULARY,
+        len(_INSTRUCTION.split()) if tiny else PROMPT_TOKENS, 8, levels,
         codes_per_level, codebook, codes_per_level, size.backbone, size.expert_width,
         expert='gated', expert_mlp=size.expert_mlp)
 
@@ -114,26 +122,53 @@ def random_policy(config: PolicyConfig, device: torch.device, dtype: torch.dtype
         for name, weight in policy.named_parameters():
             if 'norm' not in name:
                 weight.normal_(0, 0.02)
+    for module in policy.modules():  # the library's own norms are made with values, torch's not
+        if isinstance(module, (nn.LayerNorm, nn.RMSNorm)):
+            module.reset_parameters()
     return policy.to(device).eval()
 
 
-def random_observation(config: PolicyConfig, device: torch.device) -> PolicyInput:
-    """Return a batch of one of the shape that the backbone takes."""
-    size, cameras = config.backbone, len(config.cameras)
-    if isinstance(size, BackboneConfig):
-        images = torch.rand(1, cameras, 3, size.image_height, size.image_width)
-        words = torch.randint(1, len(_VOCABULARY), (1, TEXT_TOKENS // 8))
-        return PolicyInput(images, words, torch.rand(1, config.state_dim)).to(device)
-    vision = size.architecture['vision_config']
-    side = int(vision['image_size'])
-    cells = (side // int(vision['patch_size'])) ** 2
-    tokens = cameras * cells // int(size.architecture.get('scale_factor', 1)) ** 2
-    image = int(size.architecture.get('image_token_id')
-                or size.architecture['image_token_index'])
-    words = torch.cat([torch.full((1, tokens), image), torch.randint(9, 9999, (1, TEXT_TOKENS))],
-                      1)
-    return PolicyInput(torch.rand(1, cameras, 3, side, side), words,
-                       torch.rand(1, config.state_dim)).to(device)
+class RandomCameras:
+    """
+    Looks at new images of no meaning and makes tensors of them, as a policy's call begins.
+
+    Image processors have the published settings. The text tokenizer is a stand-in, which splits at
+    spaces and marks: that of a model comes with its weights.
+    """
+
+    def __init__(self, config: PolicyConfig, device: torch.device) -> None:
+        self._config, self._device = config, device
+        self._preprocess = random_preprocessor(config)
+        self._rng = np.random.default_rng(0)
+        self._images = self._rng.integers(0, 256, (len(config.cameras), *_CAMERA, 3), np.uint8)
+
+    def __call__(self) -> PolicyInput:
+        """Return the tensors of one observation, on the device."""
+        state = self._rng.uniform(-1, 1, self._config.state_dim)
+        images = np.roll(self._images, int(self._rng.integers(_CAMERA[1])), 2)
+        return self._preprocess(list(images), state, _INSTRUCTION).to(self._device)
+
+
+def random_preprocessor(config: PolicyConfig) -> Preprocessor:
+    """Return what makes tensors of observations; see ``RandomCameras``."""
+    if isinstance(config.backbone, BackboneConfig):
+        return PixelsAndWords(config)
+    from tokenizers import models, pre_tokenizers, Tokenizer
+    import transformers
+
+    vlm = config.backbone.architecture
+    image = int(vlm.get('image_token_id') or vlm['image_token_index'])
+    words = Tokenizer(models.WordLevel({'<unk>': 3, '<image>': image}, '<unk>'))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token='<unk>', additional_special_tokens=['<image>'])
+    side = int(vlm['vision_config']['image_size'])
+    processor = (
+        transformers.SmolVLMImageProcessorPil(size={'longest_edge': 4 * side},
+                                              max_image_size={'longest_edge': side})
+        if config.backbone.name == 'smolvlm' else
+        transformers.SiglipImageProcessorPil(size={'height': side, 'width': side}))
+    return ImagesAndPrompt(config, processor, tokenizer)
 
 
 def _sharing(config: PolicyConfig, backbone: Backbone,

@@ -16,30 +16,34 @@ A policy's call in static shapes: each part is recorded once as a CUDA graph, th
 
 Launching the kernels of a pass one by one from Python takes longer than they run. Every
 observation of a policy has one shape (see ``ImagesAndPrompt``), so the parts are recorded at the
-first call: vision where the backbone allows it, the prefix's layers, and each block pass, so that
-a deadline may still end decoding between two of them.
+first call: vision where the backbone allows it, the prefix's layers, each block pass, so that a
+deadline may still end decoding between two of them, and the tokenizer's decoder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+import copy
 from dataclasses import fields
 from functools import partial
 from typing import Any, TypeVar
 import warnings
 
 from faster_ros.policy.backbones.base import PolicyInput, PrefixTokens
-from faster_ros.policy.config import BackboneConfig
+from faster_ros.policy.chunk_decoding import chunk_decoder
+from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
 from faster_ros.policy.faster_vla import BlockPasses, FASTerVLA
 from faster_ros.policy.shared_products import share_products
 from faster_ros.policy.visual_tokens import FrameReuse
+from faster_ros.tokenizer.faster_vq import FASTerVQ
 import torch
 from torch import Tensor
 
 Work = Callable[[], object]
 Record = Callable[[Work], Work]
 _WARM_UP = 3
+R = TypeVar('R')
 T = TypeVar('T', PolicyInput, PrefixTokens)
 
 
@@ -57,6 +61,12 @@ def cuda_graph(work: Work) -> Work:
     return graph.replay
 
 
+def inference_dtype(config: PolicyConfig, device: torch.device) -> torch.dtype:
+    """Return what a policy computes in: a vision-language model on a GPU in bfloat16."""
+    small = isinstance(config.backbone, BackboneConfig)
+    return torch.bfloat16 if device.type == 'cuda' and not small else torch.float32
+
+
 def prepare_inference(policy: FASTerVLA, device: torch.device,
                       reuse: FrameReuse | None = None) -> Callable[..., Tensor]:
     """
@@ -67,7 +77,7 @@ def prepare_inference(policy: FASTerVLA, device: torch.device,
     """
     policy.to(device).eval()
     if device.type == 'cuda':
-        if not isinstance(policy.config.backbone, BackboneConfig):
+        if inference_dtype(policy.config, device) == torch.bfloat16:
             policy.to(torch.bfloat16)
         share_products(policy.backbone)
     if reuse:
@@ -75,9 +85,29 @@ def prepare_inference(policy: FASTerVLA, device: torch.device,
     return StaticInference(policy).generate if device.type == 'cuda' else policy.generate
 
 
+def compiled(policy: FASTerVLA, backend: str = 'inductor') -> FASTerVLA:
+    """Return a policy of the same weights whose vision, prefix and passes torch.compile fuses."""
+    backbone, expert = copy.copy(policy.backbone), copy.copy(policy.expert)
+    other = FASTerVLA(policy.config, backbone).to(policy.mask.device).eval()
+    other.expert = expert
+    fuse = partial(torch.compile, backend=backend)
+    if backbone.static_vision:
+        backbone.embed = fuse(backbone.embed)  # type: ignore[method-assign]
+    backbone.encode = fuse(backbone.encode)  # type: ignore[method-assign]
+    expert.forward = fuse(expert.forward)  # type: ignore[method-assign]
+    return other
+
+
+def prepare_decoding(tokenizer: FASTerVQ, config: PolicyConfig,
+                     device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return what makes chunks of what a policy generates, recorded on a GPU."""
+    decode = chunk_decoder(tokenizer.to(device).eval(), config)
+    return StaticDecoding(decode, config.levels) if device.type == 'cuda' else decode
+
+
 class StaticInference:
     """
-    ``FASTerVLA.generate``, greedy, by recorded parts; other shapes are recorded anew.
+    ``FASTerVLA.generate`` by recorded parts; other shapes are recorded anew.
 
     What a device refuses to record is called plainly from then on, with a warning.
     """
@@ -92,15 +122,67 @@ class StaticInference:
                  deadline: DecodeDeadline | None = None, shares: bool = False) -> Tensor:
         """Return codes (B, k, T), or shares; see ``FASTerVLA.generate``."""
         if not self._refused and (self._recorded is None or not self._recorded.fits(batch)):
-            try:
-                self._recorded = _RecordedCall(self._policy, batch, self._record)
-            except RuntimeError as error:
-                self._refused, self._recorded = True, None
-                warnings.warn(f'calls are not recorded as CUDA graphs and take longer: {error}',
-                              stacklevel=2)
+            self._recorded = _unless_refused(
+                lambda: _RecordedCall(self._policy, batch, self._record))
+            self._refused = self._recorded is None
         if self._recorded is None:
             return self._policy.generate(batch, levels, deadline=deadline, shares=shares)
         return self._recorded(batch, levels, deadline, shares)
+
+
+class StaticDecoding:
+    """
+    The tokenizer's decoder, recorded once for all residual levels.
+
+    Levels that were not decoded in time are codes of -1, or shares of 0: they add nothing. What a
+    device refuses to record is called plainly, as in ``StaticInference``.
+    """
+
+    def __init__(self, decode: Callable[[Tensor], Tensor], levels: int,
+                 record: Record = cuda_graph) -> None:
+        self._decode, self._levels, self._record = decode, levels, record
+        self._codes: Tensor | None = None
+        self._chunks: Tensor
+        self._replay: Work | None = None
+        self._refused = False
+
+    @torch.inference_mode()
+    def __call__(self, found: Tensor) -> Tensor:
+        """Return chunks (B, H, D) of codes (B, k, T) or shares (B, k, T, V), k = 1..K levels."""
+        whole = self._of_all_levels(found)
+        if not self._refused and (self._codes is None or self._codes.shape != whole.shape):
+            self._codes = whole.clone()
+            self._replay = _unless_refused(lambda: self._record(self._run))
+            self._refused = self._replay is None
+        if self._codes is None or self._replay is None:
+            return self._decode(found)
+        self._codes.copy_(whole)
+        self._replay()
+        return self._chunks.clone()
+
+    def _run(self) -> None:
+        assert self._codes is not None
+        self._chunks = self._decode(self._codes)
+
+    def _of_all_levels(self, found: Tensor) -> Tensor:
+        missing = self._levels - found.shape[1]
+        if not missing:
+            return found
+        nothing = 0 if found.is_floating_point() else -1
+        return torch.cat([found, found.new_full((len(found), missing, *found.shape[2:]),
+                                                nothing)], 1)
+
+
+def _unless_refused(make: Callable[[], R]) -> R | None:
+    """Return what is recorded, or None with a warning where the device refuses it."""
+    try:
+        return make()
+    except torch.OutOfMemoryError:  # a RuntimeError too, which plain calls would not cure
+        raise
+    except RuntimeError as error:
+        warnings.warn(f'calls are not recorded as CUDA graphs and take longer: {error}',
+                      stacklevel=3)
+        return None
 
 
 class _RecordedCall:

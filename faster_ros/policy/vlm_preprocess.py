@@ -61,8 +61,10 @@ class ImagesAndPrompt:
         self.image_processor, self.tokenizer = image_processor, tokenizer
         self._vlm = config.backbone
         self._max_words = config.max_words
+        self._cameras, self._joints = len(config.cameras), config.state_dim
         key = 'image_token_index' if self._vlm.name == 'paligemma' else 'image_token_id'
         self._image_id = int(self._vlm.architecture[key])
+        self._last: tuple[str, list[int]] | None = None
         self._image_token = tokenizer.convert_ids_to_tokens(self._image_id)
 
     @property
@@ -78,12 +80,19 @@ class ImagesAndPrompt:
         width, height = self._vlm.image_width, self._vlm.image_height
         pixels = self._pixels([resize(image, width, height) for image in images])
         counts = [self._image_tokens(image) for image in pixels]
-        ids = self.tokenizer(self._prompt(counts, instruction, state),
-                             add_special_tokens=False)['input_ids']
+        ids = self._ids(self._prompt(counts, instruction, state))
         self._check(ids, sum(counts), instruction)
         padding = [PADDING] * (self._max_words + sum(counts) - len(ids))
         return PolicyInput(pixels[None], torch.tensor([padding + ids]),
                            torch.tensor(state[None], dtype=torch.float32))
+
+    def longest_prompt(self, instructions: Sequence[str]) -> int:
+        """Return the most tokens, those of images aside, that any joints make of a prompt."""
+        bins = self._vlm.state_bins
+        lengths = [len(self._ids(f' {number}')) for number in range(bins)]
+        joints = np.full(self._joints, (np.argmax(lengths) + 0.5) / bins * 2 - 1)
+        return max(len(self._ids(self._prompt([0] * self._cameras, instruction, joints)))
+                   for instruction in instructions)
 
     def save(self, folder: Path) -> None:
         """Write image processor and tokenizer as the library does."""
@@ -122,6 +131,12 @@ class ImagesAndPrompt:
         return whole.format(text=text, images=''.join(
             image.format(image=self._image_token * count) for count in counts))
 
+    def _ids(self, prompt: str) -> list[int]:
+        """Return the tokens of a prompt, those of the last one where it is the same."""
+        if self._last is None or self._last[0] != prompt:
+            self._last = prompt, self.tokenizer(prompt, add_special_tokens=False)['input_ids']
+        return self._last[1]
+
     def _check(self, ids: list[int], image_tokens: int, instruction: str) -> None:
         if ids.count(self._image_id) != image_tokens:
             raise ValueError(f"instruction '{instruction}' holds {self._image_token}, which "
@@ -143,8 +158,9 @@ def load_processor(source: str | Path, config: PolicyConfig) -> ImagesAndPrompt:
     from transformers import AutoImageProcessor, AutoTokenizer
 
     try:
-        return ImagesAndPrompt(config, AutoImageProcessor.from_pretrained(source),
-                               AutoTokenizer.from_pretrained(source))
+        # Pinned, as torchvision, where it is installed, would resize otherwise than in training.
+        images = AutoImageProcessor.from_pretrained(source, backend='pil')
+        return ImagesAndPrompt(config, images, AutoTokenizer.from_pretrained(source))
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f'image processor and tokenizer of {source} are not usable: '
                          f'{error}') from error

@@ -20,7 +20,8 @@ catch up. Called by sim_node, which passes the ROS clock in and gets each state 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 import threading
@@ -36,6 +37,8 @@ import numpy as np
 _REAL_TIME_PRIORITY = 10  # a real arm does not wait for the machine either
 _TASK_CHECK_STEPS = 5  # the success predicate is looked at every so many steps
 _LONGEST_CATCH_UP_NS = 250_000_000  # a longer stall is left out instead of caught up
+
+_Frames = Queue[tuple[int, FloatArray]]  # ROS time in ns and positions
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ class RealTimeSimulation:
         self._next_state_ns = 0
         self._frame_period_ns = 0
         self._next_frame_ns = 0
-        self._frames: Queue[tuple[int, FloatArray]] = Queue(1)
+        self._shutters: list[tuple[int, _Frames]] = []  # by what a camera is late, what it saw
+        self._exposures: list[tuple[int, _Frames]] = []  # when they are due
         self.joint_names = simulator.shown_joints
         self.channels = channels_of(simulator.spec)
         self._lock = threading.Lock()
@@ -116,8 +120,9 @@ class RealTimeSimulation:
             for channel in self.channels:
                 self._hold(channel)
             self._begin_episode()
-            while self._frame_of(0.0) is not None:
-                pass  # of the layout before
+            for shutter in range(len(self._shutters)):
+                while self._frame_of(0.0, shutter) is not None:
+                    pass  # of the layout before
         return layout
 
     def hold_arm(self) -> None:
@@ -131,17 +136,26 @@ class RealTimeSimulation:
             simulator = self._simulator
             return self._stamp_ns, simulator.cube_position(simulator.target)
 
-    def trigger_cameras(self, rate_hz: float) -> None:
-        """Expose a frame for ``next_frame`` at that rate, all cameras at one instant."""
+    def trigger_cameras(self, rate_hz: float, offsets_s: Sequence[float] = (0.0,)) -> None:
+        """
+        Expose frames for ``next_frame`` at that rate.
+
+        Each shutter opens at the step that is nearest to its offset in s after the trigger; the
+        offsets ascend.
+        """
+        if not 0 <= min(offsets_s) <= max(offsets_s) < 1 / rate_hz:
+            raise ValueError(f'expected offsets of cameras from 0 to less than {1 / rate_hz:.4g} '
+                             f's, got {list(offsets_s)}')
+        self._shutters = [(round(1e9 * offset), Queue(1)) for offset in offsets_s]
         self._frame_period_ns = round(1e9 / rate_hz)
 
-    def next_frame(self, target: mujoco.MjData, timeout_s: float) -> int | None:
+    def next_frame(self, target: mujoco.MjData, timeout_s: float, shutter: int = 0) -> int | None:
         """
-        Put the newest frame, if not taken yet, into ``target``; return its ROS time in ns.
+        Put a shutter's newest frame, if not taken yet, into ``target``; return its ROS time in ns.
 
         ``target`` is fit for rendering only. None when no frame came within ``timeout_s``.
         """
-        frame = self._frame_of(timeout_s)
+        frame = self._frame_of(timeout_s, shutter)
         if frame is None:
             return None
         stamp_ns, target.qpos[:] = frame
@@ -151,9 +165,9 @@ class RealTimeSimulation:
         mujoco.mj_camlight(model, target)
         return stamp_ns
 
-    def _frame_of(self, timeout_s: float) -> tuple[int, FloatArray] | None:
+    def _frame_of(self, timeout_s: float, shutter: int) -> tuple[int, FloatArray] | None:
         try:
-            return self._frames.get(timeout_s > 0.0, timeout_s)
+            return self._shutters[shutter][1].get(timeout_s > 0.0, timeout_s)
         except Empty:
             return None
 
@@ -234,16 +248,24 @@ class RealTimeSimulation:
                 for topic, values in self._simulator.joint_states().items()]
 
     def _expose_if_due(self, stamp_ns: int) -> None:
-        """Keep what the cameras see; one that nobody took is lost, so that images are fresh."""
-        if not self._frame_period_ns or stamp_ns < self._next_frame_ns:
-            return
-        self._next_frame_ns = _due_after(stamp_ns, self._next_frame_ns, self._frame_period_ns)
-        frame = stamp_ns, self._simulator.data.qpos.copy()
-        try:
-            self._frames.put_nowait(frame)
-        except Full:
-            self._frame_of(0.0)
-            self._frames.put_nowait(frame)  # this thread alone puts any there
+        """Keep what the cameras see."""
+        if self._frame_period_ns and stamp_ns >= self._next_frame_ns:
+            self._next_frame_ns = _due_after(stamp_ns, self._next_frame_ns, self._frame_period_ns)
+            self._exposures = [(stamp_ns + offset_ns - self._step_ns // 2, frames)
+                               for offset_ns, frames in self._shutters]
+        while self._exposures and self._exposures[0][0] <= stamp_ns:
+            _, frames = self._exposures.pop(0)
+            _replace(frames, (stamp_ns, self._simulator.data.qpos.copy()))
+
+
+def _replace(frames: _Frames, frame: tuple[int, FloatArray]) -> None:
+    """Keep a frame; one that nobody took is lost, so that images are fresh."""
+    try:
+        frames.put_nowait(frame)
+    except Full:
+        with suppress(Empty):
+            frames.get_nowait()
+        frames.put_nowait(frame)  # the physics thread alone puts any there
 
 
 def _due_after(stamp_ns: int, due_ns: int, period_ns: int) -> int:

@@ -93,8 +93,13 @@ class FASTerVQ(nn.Module):
             place = tuple(outside.nonzero()[0].tolist())
             raise ValueError(f'code at (batch, level, position) {place} must be in '
                              f'[0, {config.codebook_size}), got {int(codes[place])}')
-        decoded = self._decode_latent(self.quantizer.lookup(codes))
-        return decoded.clamp(-config.output_limit, config.output_limit)
+        return self.decode_chosen(codes)
+
+    @torch.no_grad()
+    def decode_chosen(self, codes: Tensor) -> Tensor:
+        """Decode codes that a policy chose, or -1: looking through them would wait for a GPU."""
+        limit = self.config.output_limit
+        return self._decode_latent(self.quantizer.lookup(codes)).clamp(-limit, limit)
 
     @torch.no_grad()
     def decode_mean(self, shares: Tensor) -> Tensor:

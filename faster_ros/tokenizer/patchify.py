@@ -46,8 +46,11 @@ class Patchifier(nn.Module):
         self.group_count, self.group_width = len(groups), widest
         self.register_buffer('columns', torch.tensor(padded), persistent=False)
         self.register_buffer('valid', torch.tensor([c >= 0 for c in padded]), persistent=False)
+        # Made here, as a mask that picks columns would make each decoding wait for a GPU.
+        self.register_buffer('order', torch.argsort(self.columns[self.valid]), persistent=False)
         self.columns: Tensor
         self.valid: Tensor
+        self.order: Tensor
 
     def patches(self, chunk: Tensor, padding: float = 0.0) -> Tensor:
         """Return the paper's (B, m, n, h, d) patches; absent coordinates hold ``padding``."""
@@ -69,5 +72,4 @@ class Patchifier(nn.Module):
     def unpatchify(self, cells: Tensor) -> Tensor:
         """Return the (B, H, D) chunks of (B, h, m, C_a) cells."""
         image = cells.permute(0, 2, 1, 3).flatten(1, 2)  # B, m*h, C_a in group order
-        order = torch.argsort(self.columns[self.valid])
-        return image[:, :self.config.action_horizon, order]
+        return image[:, :self.config.action_horizon, self.order]

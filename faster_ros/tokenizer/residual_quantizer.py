@@ -84,7 +84,7 @@ class ResidualQuantizer(nn.Module):
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Return the latent (B, T, latent_dim) of codes (B, k, T), k <= N_c; -1 adds nothing."""
-        levels = torch.arange(codes.shape[1])[:, None]
+        levels = torch.arange(codes.shape[1], device=codes.device)[:, None]
         known = (codes >= 0)[..., None]
         total = (self.codebooks[levels, codes.clamp(min=0)] * known).sum(1)
         out: Tensor = self.project_out(total)

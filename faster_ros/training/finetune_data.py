@@ -24,7 +24,7 @@ from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.action_representation import to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.checkpoint import PolicyParts
-from faster_ros.policy.config import BackboneConfig, PolicyConfig, TINY, VLMConfig
+from faster_ros.policy.config import BackboneConfig, PolicyConfig, PROMPT_TOKENS, TINY, VLMConfig
 from faster_ros.policy.embodiment import absolute_columns, Embodiment, gripper_ranges
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
@@ -50,7 +50,7 @@ from torch.utils.data import Dataset
 _ACTION_QUANTILE = 0.002  # share of the largest and smallest deltas that is clipped
 _STATE_QUANTILE = 0.001
 _CODE_BATCH = 1000
-_PROMPT_TOKENS = 96  # of a vision-language model, beside those of the images
+_PROMPT_STEP = 16  # to which the room for a prompt, beside the tokens of images, is rounded up
 
 
 @dataclass
@@ -126,7 +126,10 @@ def make_parts(recipe: Recipe, rows: RobotRows, spec: Embodiment, out: Path,
                processes: DataParallel) -> tuple[PolicyParts, PolicyRows]:
     """Fit normalisation and tokenizer, and make the policy as it begins; the same on resuming."""
     grippers = gripper_ranges(spec)
+    grid = _grid(recipe, spec)
+    described, preprocess = _description(recipe, rows, spec, grid)
     training, validation = _split(rows, recipe.validation_share)
+    recipe.check_phases(len(training))
     targets = rows.chunks(recipe.horizon, recipe.stride)
     step_s = rows.step_s * recipe.stride
     deltas = to_deltas(targets, rows.positions, absolute_columns(spec))
@@ -134,10 +137,18 @@ def make_parts(recipe: Recipe, rows: RobotRows, spec: Embodiment, out: Path,
         deltas[training].reshape(-1, deltas.shape[-1]), _ACTION_QUANTILE, grippers)
     states = Normaliser.from_quantiles(rows.positions[training], _STATE_QUANTILE, grippers)
     chunks = torch.from_numpy(actions.normalise(deltas)).float()
-    tokenizer = _tokenizer(recipe, chunks[training], spec, actions, step_s, out, processes)
+    folder = out / 'tokenizer'
+    if (folder / 'config.json').exists():
+        tokenizer = _tokenizer_of(folder, grid).to(processes.device)
+    else:
+        tokenizer = _fitted(recipe, grid, chunks[training], processes)
+        if processes.first:
+            save_tokenizer(folder, FittedTokenizer(tokenizer, actions, list(spec.joint_names),
+                                                   1 / step_s))
     codes = torch.cat([tokenizer.encode(part.to(processes.device)).cpu()
                        for part in chunks.split(_CODE_BATCH)])
-    model, preprocess = _policy(recipe, rows, spec, tokenizer.config)
+    torch.manual_seed(recipe.seed)  # the same weights with a tokenizer that was there already
+    model = _model(recipe, described)
     if recipe.codebook_head:
         model.expert.start_from_codebooks(tokenizer.quantizer.codebooks.cpu())
     parts = PolicyParts(model, tokenizer, actions, states, spec, step_s,
@@ -154,55 +165,79 @@ def _split(rows: RobotRows, share: float) -> tuple[NDArray[np.int64], NDArray[np
     return np.flatnonzero(~validates), np.flatnonzero(validates)
 
 
-def _tokenizer(recipe: Recipe, chunks: Tensor, spec: Embodiment, actions: Normaliser,
-               step_s: float, out: Path, processes: DataParallel) -> FASTerVQ:
-    """Return the tokenizer of this run, fitted unless an interrupted run has done it."""
-    folder = out / 'tokenizer'
-    if (folder / 'config.json').exists():
-        return load_tokenizer(folder).model.to(processes.device)
+def _grid(recipe: Recipe, spec: Embodiment) -> TokenizerConfig:
+    """Return the form of the tokenizer."""
     grippers = spec.gripper_indices
     arm = [place for place in range(len(spec.joint_names)) if place not in grippers]
-    strides = (2, 2) if recipe.time_strides is None else tuple(recipe.time_strides)
+    strides = (2, 2) if recipe.time_strides is None else recipe.time_strides
     config = TokenizerConfig(recipe.horizon, {'arm': arm, 'gripper': grippers},
                              time_patch=recipe.time_patch, time_strides=strides,
                              codebook_size=recipe.codebook_size)
-    training = TokenizerTraining(recipe.tokenizer_steps)
-    if recipe.tokenizer_size != SMALL:
-        width, layers, batch = PAPER_SIZES[recipe.tokenizer_size]
-        config = replace(config, width=width, layers=layers, heads=8, group_patches=True)
-        training = TokenizerTraining(recipe.tokenizer_steps, batch, 1e-4, weight_decay=0.1,
-                                     warmup_steps=1000)
-    model, _ = train_tokenizer(config, chunks, training, recipe.seed, processes)
-    if processes.first:
-        save_tokenizer(folder, FittedTokenizer(model, actions, list(spec.joint_names),
-                                               1 / step_s))
+    if recipe.tokenizer_size == SMALL:
+        return config
+    width, layers, _ = PAPER_SIZES[recipe.tokenizer_size]
+    return replace(config, width=width, layers=layers, heads=8, group_patches=True)
+
+
+def _tokenizer_of(folder: Path, grid: TokenizerConfig) -> FASTerVQ:
+    """Return the tokenizer that an interrupted run has fitted."""
+    model = load_tokenizer(folder).model
+    if model.config != grid:
+        raise ValueError(f'{folder} is of a run with another recipe: expected {grid}, got '
+                         f'{model.config}; go on with that recipe, or begin anew in another --out')
     return model
 
 
-def _policy(recipe: Recipe, rows: RobotRows, spec: Embodiment,
-            grid: TokenizerConfig) -> tuple[FASTerVLA, Preprocessor]:
-    texts = [WordVocabulary.words_of(task) for task in sorted(set(rows.tasks))]
+def _fitted(recipe: Recipe, grid: TokenizerConfig, chunks: Tensor,
+            processes: DataParallel) -> FASTerVQ:
+    training = TokenizerTraining(recipe.tokenizer_steps)
+    if recipe.tokenizer_size != SMALL:
+        batch = PAPER_SIZES[recipe.tokenizer_size][2]
+        training = TokenizerTraining(recipe.tokenizer_steps, batch, 1e-4, weight_decay=0.1,
+                                     warmup_steps=1000)
+    return train_tokenizer(grid, chunks, training, recipe.seed, processes)[0]
+
+
+def _description(recipe: Recipe, rows: RobotRows, spec: Embodiment,
+                 grid: TokenizerConfig) -> tuple[PolicyConfig, Preprocessor]:
+    """Return what the policy is, and how it takes the rows."""
     tiny = recipe.backbone == TINY
+    low, high = recipe.train_gap
 
-    def config(backbone: BackboneConfig | VLMConfig) -> PolicyConfig:
+    def config(backbone: BackboneConfig | VLMConfig, words: tuple[str, ...],
+               max_words: int) -> PolicyConfig:
         return PolicyConfig(
-            tuple(spec.cameras), tuple(sorted({word for text in texts for word in text}))
-            if tiny else (), max(map(len, texts)) + 2 if tiny else _PROMPT_TOKENS,
-            len(spec.joint_names), grid.levels, grid.codes_per_level, grid.codebook_size,
-            grid.codes_per_level, backbone, recipe.expert_width,
-            expert='plain' if tiny else 'gated', mean_latent=recipe.mean_latent)
+            tuple(spec.cameras), words, max_words, len(spec.joint_names), grid.levels,
+            grid.codes_per_level, grid.codebook_size, recipe.block_size or grid.codes_per_level,
+            backbone, recipe.expert_width, (low, high), recipe.gap, recipe.decode_levels,
+            recipe.mean_latent, expert=recipe.expert or ('plain' if tiny else 'gated'),
+            image_share=recipe.image_share)
 
+    tasks, size = sorted(set(rows.tasks)), (recipe.image_width, recipe.image_height)
     if tiny:
-        described = config(BackboneConfig(image_width=recipe.image_width,
-                                          image_height=recipe.image_height))
-        return FASTerVLA(described), PixelsAndWords(described)
-    from faster_ros.policy.backbones.weights import load_backbone, read_vlm_config
-    from faster_ros.policy.vlm_preprocess import load_processor
+        texts = [WordVocabulary.words_of(task) for task in tasks]
+        described = config(BackboneConfig(TINY, *size),
+                           tuple(sorted({word for text in texts for word in text})),
+                           max(map(len, texts)) + 2)
+        return described, PixelsAndWords(described)
+    from faster_ros.policy.backbones.weights import read_vlm_config
+    from faster_ros.policy.vlm_preprocess import ImagesAndPrompt, load_processor
 
-    vlm = read_vlm_config(recipe.backbone, (recipe.image_width, recipe.image_height),
-                          recipe.state_input)
-    described = config(vlm)
+    described = config(read_vlm_config(recipe.backbone, size, recipe.state_input), (),
+                       PROMPT_TOKENS)
+    processor = load_processor(recipe.backbone, described)
+    longest = processor.longest_prompt(tasks)
+    described = replace(described, max_words=max(
+        PROMPT_TOKENS, _PROMPT_STEP * -(-longest // _PROMPT_STEP)))
+    return described, ImagesAndPrompt(described, processor.image_processor, processor.tokenizer)
+
+
+def _model(recipe: Recipe, described: PolicyConfig) -> FASTerVLA:
+    if isinstance(described.backbone, BackboneConfig):
+        return FASTerVLA(described)
+    from faster_ros.policy.backbones.weights import load_backbone
+
     # Frozen weights need no more precision than the passes through them.
     dtype = torch.bfloat16 if recipe.bf16 and recipe.lora_rank else torch.float32
-    backbone = load_backbone(recipe.backbone, vlm, len(spec.joint_names), dtype)
-    return FASTerVLA(described, backbone), load_processor(recipe.backbone, described)
+    return FASTerVLA(described, load_backbone(recipe.backbone, described.backbone,
+                                              described.state_dim, dtype))

@@ -25,23 +25,33 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 import time
 from typing import Any
 
+from faster_ros.data.durable import sync
 from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.checkpoint import PolicyParts
 from faster_ros.policy.embodiment import load_embodiment
 from faster_ros.policy.faster_vla import FASTerVLA
+from faster_ros.policy.gpu import room_on_gpu
 from faster_ros.training.data_parallel import DataParallel, like
 from faster_ros.training.demonstrations import batches
 from faster_ros.training.finetune_data import collate, make_parts, PolicyRows, VariedRows
 from faster_ros.training.finetune_report import summary_writer, validate, write_report
-from faster_ros.training.lora import add_lora, merge_lora
+from faster_ros.training.image_cache import folder_of_this_machine
+from faster_ros.training.lora import add_lora
+from faster_ros.training.model_weights import (
+    averaged_copy,
+    give_first_weights_to_all,
+    large_parts,
+    of_backbone,
+)
 from faster_ros.training.observation_noise import ObservationNoise
 from faster_ros.training.policy_recipe import PRESETS, read_recipe, Recipe
 from faster_ros.training.robot_rows import read_robot_rows
+from faster_ros.training.tokenizer_folder import load_tokenizer
 from faster_ros.training.train_tokenizer import learning_rate_share
 import numpy as np
 import torch
@@ -77,13 +87,13 @@ class PolicyFineTuning:
         # Of a model that is spread over processes, a whole copy is for validation and saving.
         self._whole = copy.deepcopy(self.model) if self.sharded and processes.first else None
         self.model.to(processes.device)
+        give_first_weights_to_all(self.model, processes)
         if self.sharded:
-            processes.shard(self.model, _large_parts(self.model))
-        own = {id(weight) for weight in self.model.backbone.parameters()}
+            processes.shard(self.model, large_parts(self.model))
         named = dict(self.model.named_parameters())
         self._names = ([name for name, weight in named.items()
-                        if id(weight) in own and weight.requires_grad],
-                       [name for name, weight in named.items() if id(weight) not in own])
+                        if of_backbone(name) and weight.requires_grad],
+                       [name for name in named if not of_backbone(name)])
         self.adapts, others = ([named[name] for name in names] for names in self._names)
         self.learning = self.adapts + others
         self.average = [weight.detach().clone() for weight in self.learning]
@@ -110,10 +120,11 @@ class PolicyFineTuning:
                 self._validate_and_save()
 
     def resume(self) -> None:
-        """Go on where the last save of this run was."""
+        """Go on where the last save of this run was; before the first, begin the policy."""
         file = self.out / _STATE
         if not file.exists():
-            raise ValueError(f'{file} is missing; expected an interrupted run of the same recipe')
+            self._check_tokenizer()
+            return
         state = torch.load(file, map_location='cpu', weights_only=True)
         if state['recipe'] != asdict(self.recipe):
             raise ValueError(f'{file}: the run had another recipe: {state["recipe"]}')
@@ -132,9 +143,16 @@ class PolicyFineTuning:
             for name in ('exp_avg', 'exp_avg_sq'):
                 values[name] = like(values[name], order[place])
         self.optimizer.load_state_dict(state['optimizer'])
-        torch.set_rng_state(state['random'].cpu())
         self.step = state['step']
         self.curve, self.validations = state['curve'], state['validations']
+
+    def _check_tokenizer(self) -> None:
+        """Refuse a tokenizer of other data, where no state tells more about them."""
+        folder, wanted = self.out / 'tokenizer', self.parts.action_normaliser.to_dict()
+        found = load_tokenizer(folder).normaliser.to_dict()
+        if found != wanted:
+            raise ValueError(f'{folder} was fitted to other data: expected actions in {wanted}, '
+                             f'got {found}; go on with those data, or begin anew in another --out')
 
     def _data(self) -> dict[str, Any]:
         """Return what tells the data of this run from others, which its weights do not fit."""
@@ -151,8 +169,7 @@ class PolicyFineTuning:
                                  recipe.state_dropout)
         loader = iter(DataLoader(
             VariedRows(self.rows, noise, recipe.seed), batch_sampler=self._draws(),
-            num_workers=recipe.workers, collate_fn=collate,
-            generator=torch.Generator()))  # or it would draw from the one that a resume restores
+            num_workers=recipe.workers, collate_fn=collate))
         while True:
             yield [next(loader) for _ in range(recipe.accumulate)]
 
@@ -171,7 +188,10 @@ class PolicyFineTuning:
     def _update(self, step: int, parts: list[tuple[PolicyInput, Tensor]]) -> list[float]:
         recipe, device = self.recipe, torch.device(self.processes.device)
         self.model.train()
-        frozen = step < recipe.expert_steps
+        # Position gaps are drawn on the device. A run that goes on draws as if it never ended.
+        seeds = np.random.SeedSequence([recipe.seed, step, self.processes.rank])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+        frozen = step < recipe.expert_steps or not recipe.backbone_rate
         for weight in self.adapts:
             weight.requires_grad_(not frozen)
         share = learning_rate_share(step, self.updates, recipe.warmup_steps)
@@ -213,23 +233,45 @@ class PolicyFineTuning:
         state = {'recipe': asdict(self.recipe), 'data': self._data(), 'step': self.step,
                  'average': average,
                  'learning': [self.processes.whole(weight.detach()) for weight in self.learning],
-                 'random': torch.get_rng_state(), 'optimizer': self._optimizer_state()}
+                 'optimizer': self._optimizer_state()}
         if not self.processes.first:
             return
         parts = copy.copy(self.parts)
-        parts.model = self._with(average)
-        self.validations.append({'step': self.step, **validate(parts, self.rows)})
+        parts.model = averaged_copy(self._whole or self.model,
+                                    dict(zip(sum(self._names, []), average)))
+        self.validations.append({'step': self.step, **self._validate(parts)})
         self._draw('token_accuracy', self.validations[-1]['token_accuracy'])
         self._draw('error', list(self.validations[-1]['error'].values()))
-        state |= {'curve': self.curve, 'validations': self.validations}
-        partial = self.out / f'{_STATE}.partial'
-        torch.save(state, partial)
-        partial.replace(self.out / _STATE)
         record = {'recipe': asdict(self.recipe), 'step': self.step,
                   'validation': self.validations[-1], 'data': self.rows.notes,
                   'cost': self._cost()}
         parts.save(self.out / 'checkpoint', record)
         write_report(self.out, record, self.curve, self.validations)
+        # The last: a run goes on only from where everything else is written.
+        self._write_state({**state, 'curve': self.curve, 'validations': self.validations})
+
+    def _write_state(self, state: dict[str, Any]) -> None:
+        partial = self.out / f'{_STATE}.partial'
+        torch.save(state, partial)
+        sync(partial)
+        partial.replace(self.out / _STATE)
+        sync(self.out)
+
+    def _validate(self, parts: PolicyParts) -> dict[str, Any]:
+        """Measure the averaged weights, which ``parts`` hold on the CPU."""
+        if self.sharded:  # of the model that learns this process has a part
+            parts = replace(parts, model=copy.deepcopy(parts.model).to(self.processes.device))
+            return validate(parts, self.rows, self.recipe.bf16)
+        self.model.eval()
+        self._swap_average()  # in place: a large model is not twice on a GPU
+        try:
+            return validate(self.parts, self.rows, self.recipe.bf16)
+        finally:
+            self._swap_average()
+
+    def _swap_average(self) -> None:
+        for weight, kept in zip(self.learning, self.average):
+            weight.data, kept.data = kept.data, weight.data
 
     def _cost(self) -> dict[str, Any]:
         """Return peak memory, and rows and codes per second, with what validating took."""
@@ -257,26 +299,6 @@ class PolicyFineTuning:
             place: {name: self.processes.whole(value) for name, value in values.items()}
             for place, values in state['state'].items()}}
 
-    def _with(self, average: list[Tensor]) -> FASTerVLA:
-        """Return a copy of the model with averaged weights, low-rank additions merged."""
-        model = copy.deepcopy(self._whole or self.model).eval()
-        named = dict(model.named_parameters())
-        with torch.no_grad():
-            for name, kept in zip(sum(self._names, []), average):
-                named[name].copy_(kept)
-        merge_lora(model)
-        kind = next(model.backbone.parameters()).dtype
-        for weight in model.parameters():
-            weight.data = weight.data.to(kind)
-        return model.to(self.processes.device)
-
-
-def _large_parts(model: FASTerVLA) -> list[torch.nn.Module]:
-    """Return the library's layers, vision and language, and the expert."""
-    layers = [layer for stack in model.backbone.modules() if isinstance(stack, torch.nn.ModuleList)
-              for layer in stack if type(layer).__module__.startswith('transformers')]
-    return [*layers, model.expert]
-
 
 def main(arguments: list[str]) -> int:
     """Run ``faster_ros train policy`` and return its exit code."""
@@ -291,26 +313,28 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     recipe = read_recipe(options.config, options.preset)
     spec = load_embodiment(options.robot)
-    if (options.out / 'tokenizer').exists() and not options.resume:
+    begun = (options.out / 'tokenizer' / 'config.json').exists()
+    if begun and not options.resume:
         raise ValueError(f'{options.out} holds an earlier run: --resume goes on with it, or name '
                          'another --out')
+    if options.resume and not begun:
+        raise ValueError(f'{options.out} holds no run whose tokenizer is fitted: without --resume '
+                         'one begins')
     torch.manual_seed(recipe.seed)
     processes = DataParallel.start(options.device)
     rows = read_robot_rows(options.data, spec, (recipe.image_width, recipe.image_height),
-                           options.out / f'images_{processes.rank}', recipe.by_order,
+                           folder_of_this_machine(options.out), recipe.by_order,
                            recipe.failed_episodes)
     for note in rows.notes:
         print(note)
     try:
-        parts, coded = make_parts(recipe, rows, spec, options.out, processes)
-        run = PolicyFineTuning(parts, recipe, coded, options.out, processes)
-        if options.resume:
-            run.resume()
-        run.run()
-    except torch.OutOfMemoryError as error:
-        raise ValueError(
-            f'out of GPU memory ({error}): raise accumulate, set lora_rank or shard, or take a '
-            'smaller backbone; batch_size can stay') from error
+        with room_on_gpu('raise accumulate, set lora_rank or shard, or take a smaller backbone; '
+                         'batch_size can stay'):
+            parts, coded = make_parts(recipe, rows, spec, options.out, processes)
+            run = PolicyFineTuning(parts, recipe, coded, options.out, processes)
+            if options.resume:
+                run.resume()
+            run.run()
     finally:
         processes.stop()
     print(f"checkpoint: {options.out / 'checkpoint'}\nreport:     {options.out / 'report.md'}")

@@ -16,11 +16,14 @@
 from __future__ import annotations
 
 from functools import partial
+from io import BytesIO
 import json
 from pathlib import Path
 from typing import Any
 
+from faster_ros.data.durable import write_durably
 from faster_ros.policy.action_representation import from_deltas
+from faster_ros.policy.backbones.base import PolicyInput
 from faster_ros.policy.checkpoint import PolicyParts
 from faster_ros.policy.chunk_decoding import generated_chunks
 from faster_ros.policy.embodiment import absolute_columns
@@ -29,28 +32,33 @@ from faster_ros.training.finetune_data import CodedRows, collate, PolicyRows
 from matplotlib.figure import Figure
 import numpy as np
 import torch
+from torch import Tensor
 
 _MOST_ROWS = 256
 _BATCH = 16
 
 
 @torch.no_grad()
-def validate(parts: PolicyParts, rows: PolicyRows) -> dict[str, Any]:
+def validate(parts: PolicyParts, rows: PolicyRows, bf16: bool) -> dict[str, Any]:
     """
     Return token accuracy per level, that of the commonest codes, and errors of decoded actions.
 
     ``error``: mean absolute difference to the recorded actions of the joints in rad and of the
-    grippers in m, over the whole chunk and for its first row.
+    grippers in m, over the whole chunk and for its first row. ``bf16``: as the policy is trained.
     """
     spread = np.linspace(0, len(rows.validation) - 1, min(_MOST_ROWS, len(rows.validation)))
     picked = rows.validation[spread.round().astype(int)]
     data, device = CodedRows(rows), next(parts.model.parameters()).device
     codes, chunks = [], []
+
+    def generate(batch: PolicyInput, **options: Any) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            return parts.model.generate(batch, **options)
+
     for part in np.split(picked, range(_BATCH, len(picked), _BATCH)):
         batch, _ = collate([data[int(row)] for row in part])
-        found = parts.model.generate(batch.to(device), levels=parts.model.config.levels)
-        codes.append(found.cpu())
-        answered = generated_chunks(partial(parts.model.generate, batch.to(device)),
+        codes.append(generate(batch.to(device), levels=parts.model.config.levels).cpu())
+        answered = generated_chunks(partial(generate, batch.to(device)),
                                     parts.tokenizer, parts.model.config)
         chunks.append(answered.double().cpu().numpy())
     right = (torch.cat(codes) == rows.codes[picked]).float().mean((0, 2))
@@ -85,9 +93,11 @@ def write_report(out: Path, record: dict[str, Any], curve: list[dict[str, float]
     right.set(title='unseen episodes: token accuracy', xlabel='step')
     left.legend()
     right.legend()
-    figure.savefig(out / 'curves.png', dpi=120)
-    (out / 'summary.json').write_text(json.dumps(
-        {**record, 'curve': curve, 'validations': validations}, indent=2) + '\n')
+    picture = BytesIO()
+    figure.savefig(picture, dpi=120)
+    write_durably(out / 'curves.png', picture.getvalue())
+    write_durably(out / 'summary.json', (json.dumps(
+        {**record, 'curve': curve, 'validations': validations}, indent=2) + '\n').encode())
     lines = [f"# Training of {record['recipe']['backbone']}", '', '![curves](curves.png)', '',
              '| step | token accuracy per level | of the commonest code | '
              + ' | '.join(name.replace('_', ', ') for name in validations[0]['error']) + ' |',
@@ -98,7 +108,7 @@ def write_report(out: Path, record: dict[str, Any], curve: list[dict[str, float]
                      + ' | '.join(f'{error:.4f}' for error in point['error'].values()) + ' |')
     for key in ('cost', 'data', 'recipe'):
         lines += ['', f'{key.capitalize()}: {json.dumps(record[key])}']
-    (out / 'report.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    write_durably(out / 'report.md', ('\n'.join(lines) + '\n').encode())
 
 
 def summary_writer(folder: Path, step: int) -> Any:

@@ -14,13 +14,12 @@
 """
 A LeRobotDataset as a policy is trained on it: every row with its images, joints and chunk.
 
-Videos are decoded once, into one file of small images beside the run.
+Videos are decoded once, see ``image_cache.py``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-import json
 from pathlib import Path
 
 from faster_ros.data.dataset_spec import ACTION, IMAGES, STATE
@@ -28,12 +27,11 @@ from faster_ros.data.lerobot_dataset import EpisodeEntry, LeRobotDataset
 from faster_ros.data.lerobot_reader import frame_fault
 from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.embodiment import Embodiment
-from faster_ros.policy.image_size import resize
 from faster_ros.robot_parts import CLOSE_BELOW, OPEN_ABOVE
 from faster_ros.robot_spec import RobotSpec
+from faster_ros.training.image_cache import decoded_images
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 _CORRECTS = 'corrects'  # fact of an episode that ``faster_ros data corrections`` cut out
 _CREEP, _CREEP_ROWS = 0.2, 3  # see _begin_of_ramp
@@ -153,7 +151,7 @@ def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache
                          f"to validate on, got {len(kept)} ({'; '.join(notes[:3])})")
     positions, targets, tasks = zip(*parts)
     lengths = [len(rows) for rows in positions]
-    images = _images(dataset, kept, lengths, list(spec.cameras), size, cache)
+    images = decoded_images(dataset, kept, lengths, list(spec.cameras), size, cache)
     return RobotRows(images, np.concatenate(positions), np.concatenate(targets),
                      [task for episode in tasks for task in episode],
                      np.repeat(np.arange(len(kept)), lengths),
@@ -215,31 +213,3 @@ def _fault(columns: dict[str, NDArray[np.float64]], fps: float) -> str:
             row, place = broken[0]
             return f'{column}[{place}] is {columns[column][row, place]} in row {row}'
     return frame_fault(columns['frame_index'].reshape(-1), columns['timestamp'].reshape(-1), fps)
-
-
-def _images(dataset: LeRobotDataset, episodes: list[EpisodeEntry], lengths: list[int],
-            cameras: list[str], size: tuple[int, int], cache: Path) -> ImageArray:
-    """Return (N, cameras, height, width, 3) on disk, decoded unless this was done before."""
-    cache.mkdir(parents=True, exist_ok=True)
-    shape = (sum(lengths), len(cameras), size[1], size[0], 3)
-    wanted = json.dumps([str(dataset.folder.resolve()), cameras, shape,
-                         [entry.number for entry in episodes]])
-    file, done = cache / 'images.npy', cache / 'images.json'
-    if done.exists() and done.read_text() == wanted:
-        return np.load(file, mmap_mode='r')
-    done.unlink(missing_ok=True)
-    images = np.lib.format.open_memmap(file, mode='w+', dtype=np.uint8, shape=shape)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    for entry, start, length in zip(tqdm(episodes, 'images', unit='episode'), starts, lengths):
-        for place, camera in enumerate(cameras):
-            count = 0
-            for picture in dataset.images(entry, f'{IMAGES}{camera}'):
-                if count < length:
-                    images[start + count, place] = resize(picture, *size)
-                count += 1
-            if count != length:
-                raise ValueError(f'{dataset.folder}: episode {entry.number} has {length} rows and '
-                                 f'{count} images of camera {camera}')
-    images.flush()
-    done.write_text(wanted)
-    return np.load(file, mmap_mode='r')

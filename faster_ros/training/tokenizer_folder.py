@@ -20,6 +20,7 @@ import json
 from pathlib import Path
 
 from faster_ros.data.column_groups import rotations_of
+from faster_ros.data.durable import write_durably
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.data.recordings import Recording
 from faster_ros.data.rotations import steady_signs, valid_rotations
@@ -28,7 +29,7 @@ from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.tokenizer.protocol import IntArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 import torch
 
 _CONFIG, _WEIGHTS = 'config.json', 'tokenizer.safetensors'
@@ -104,13 +105,14 @@ class FittedTokenizer:
 
 
 def save_tokenizer(folder: Path, fitted: FittedTokenizer) -> None:
-    """Write a fitted tokenizer."""
+    """Write a fitted tokenizer; its config comes last, so that it stands for a whole one."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _CONFIG).write_text(json.dumps({
+    (folder / _CONFIG).unlink(missing_ok=True)
+    write_durably(folder / _WEIGHTS, save(fitted.model.state_dict()))
+    write_durably(folder / _CONFIG, json.dumps({
         'tokenizer': fitted.model.config.to_dict(), 'normaliser': fitted.normaliser.to_dict(),
         'names': fitted.names, 'rate_hz': fitted.rate_hz, 'source': fitted.source,
-        'robot': fitted.robot}, indent=2), encoding='utf-8')
-    save_file(fitted.model.state_dict(), folder / _WEIGHTS)
+        'robot': fitted.robot}, indent=2).encode())
 
 
 def load_tokenizer(folder: Path) -> FittedTokenizer:

@@ -12,12 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 import json
+import time
 
 from faster_ros.cli.benchmark import main
 from faster_ros.policy.backbones.registry import make_backbone
+from faster_ros.policy.config import PROMPT_TOKENS
+from faster_ros.policy.latency import measure_call, WholeCall
 from faster_ros.policy.sizes import (
-    random_observation,
     random_policy,
+    RandomCameras,
     size_config,
     SIZES,
     with_blocks_of,
@@ -25,6 +28,7 @@ from faster_ros.policy.sizes import (
 )
 import pytest
 import torch
+from torch._dynamo import register_backend
 
 CPU = torch.device('cpu')
 
@@ -40,7 +44,7 @@ def test_a_benchmark_measures_every_part_and_way_of_decoding(tmp_path, capsys):
     figures = json.loads((tmp_path / 'latency.json').read_text())
     assert (figures['tokens'], figures['block_size'], figures['passes']) == (21, 7, 3)
     assert set(figures['parts_ms']) == {
-        'vision', 'prefix', 'decode', 'actions', 'call', 'pass 1', 'pass 2', 'pass 3'}
+        'input', 'vision', 'prefix', 'decode', 'actions', 'call', 'pass 1', 'pass 2', 'pass 3'}
     assert set(figures['decode_ms']) == {'BAR', 'AR', 'FAST-style', 'flow'}
     assert set(figures['generate_ms']) == {'alone', 'with committed actions'}
     assert all(row['p99'] >= row['p50'] > 0
@@ -51,6 +55,70 @@ def test_a_benchmark_measures_every_part_and_way_of_decoding(tmp_path, capsys):
     assert '| BAR | 3 |' in table
     assert '| AR | 21 |' in table
     assert table in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_torch_compile_is_a_row_of_its_own_or_an_error_that_names_the_option(tmp_path):
+    assert main(['policy', '--calls', '1', '--compile', 'eager', '--out', str(tmp_path)]) == 0
+    found = json.loads((tmp_path / 'latency.json').read_text())['compiled']
+    assert set(found['call_ms']) == {'as above', 'by torch.compile'}
+    assert found['equal_codes'] == 1
+    assert '| by torch.compile |' in (tmp_path / 'table.md').read_text()
+
+    @register_backend
+    def broken(graph, inputs):
+        raise RuntimeError('no compiler here')
+
+    with pytest.raises(ValueError, match='--compile: torch.compile is not usable here'):
+        main(['policy', '--calls', '1', '--compile', 'broken', '--out', str(tmp_path)])
+
+
+@pytest.mark.slow
+def test_steps_of_a_large_models_training_are_measured_with_lora(tmp_path, capsys):
+    pytest.importorskip('transformers', reason='transformers is not installed')
+    assert main(['training', '--size', 'paligemma-mini', '--steps', '1', '--batch', '1',
+                 '--workers', '0', '--device', 'cpu', '--out', str(tmp_path)]) == 0
+    assert 'LoRA rank 16' in capsys.readouterr().out
+
+
+def test_steps_of_a_training_are_measured_on_random_weights(tmp_path, capsys):
+    assert main(['training', '--steps', '2', '--batch', '4', '--accumulate', '2', '--workers', '0',
+                 '--device', 'cpu', '--out', str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / 'training.json').read_text())
+    assert figures['rows_per_s'] > 0
+    assert figures['codes_per_s'] == pytest.approx(24 * figures['rows_per_s'])
+    assert figures['peak_memory_gb'] is None
+    assert 'tiny, 4 rows in 2 parts' in capsys.readouterr().out
+
+
+def test_a_call_is_timed_from_images_to_a_chunk_and_as_every_part_is(policy):
+    pause_s = 0.05
+
+    def look():
+        time.sleep(pause_s)
+        return cameras()
+
+    def decode(codes):
+        time.sleep(pause_s)
+        return codes.float()
+
+    cameras = RandomCameras(policy.config, CPU)
+    watch = measure_call(policy, WholeCall(look, policy.generate, decode), 2)
+    assert all(call >= 2e3 * pause_s for call in watch.times['call'])
+    assert all(part >= 1e3 * pause_s for name in ('input', 'actions')
+               for part in watch.times[name])
+
+
+@pytest.mark.parametrize('size', ['tiny', 'paligemma-mini'])
+def test_a_random_observation_has_the_prompt_of_a_trained_policy_and_new_images(size):
+    pytest.importorskip('transformers', reason='transformers is not installed')
+    config = size_config(SIZES[size], 3, 7, 64, 2)
+    look = RandomCameras(config, CPU)
+    first, second = look(), look()
+    assert first.words.shape == second.words.shape == (
+        (1, 6) if size == 'tiny' else (1, 2 * 16 * 16 + PROMPT_TOKENS))
+    assert not torch.equal(first.images, second.images)
+    assert not torch.equal(first.state, second.state)
 
 
 @pytest.mark.slow
@@ -71,8 +139,22 @@ def test_savings_at_the_prefix_are_measured_on_frames_of_the_simulator(tmp_path,
 def test_without_a_gpu_cuda_is_refused(tmp_path):
     if torch.cuda.is_available():
         pytest.skip('there is a GPU here')
-    with pytest.raises(ValueError, match='device cuda: torch finds no CUDA device here'):
-        main(['policy', '--device', 'cuda', '--out', str(tmp_path)])
+    for what in ('policy', 'prefix'):
+        with pytest.raises(ValueError, match='device cuda: torch finds no CUDA device here'):
+            main([what, '--device', 'cuda', '--out', str(tmp_path)])
+
+
+@pytest.mark.parametrize('what, module, lower', [
+    ('policy', 'benchmark', 'lower --size or --cameras'),
+    ('prefix', 'prefix_benchmark', 'lower --size')])
+def test_a_gpu_that_is_full_is_an_error_that_says_what_to_lower(
+        what, module, lower, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError('tried to allocate 6 GiB')
+
+    monkeypatch.setattr(f'faster_ros.cli.{module}.random_policy', full)
+    with pytest.raises(ValueError, match=f'out of GPU memory .*6 GiB.*: {lower}'):
+        main([what, '--size', 'tiny', '--out', str(tmp_path)])
 
 
 @torch.no_grad()
@@ -80,7 +162,7 @@ def test_the_ways_of_decoding_share_their_weights(policy):
     one, none = with_blocks_of(policy, 1), without_expert(policy, 5, 32)
     assert one.expert is policy.expert
     assert one.backbone is none.backbone is policy.backbone
-    batch = random_observation(policy.config, CPU)
+    batch = RandomCameras(policy.config, CPU)()
     assert policy.generate(batch).shape == one.generate(batch).shape == (1, 3, 7)
     assert none.generate(batch).shape == (1, 1, 5)
 

@@ -13,6 +13,8 @@
 # limitations under the License.
 """A small data set to record in tests: two cameras, three joints, images that tell their row."""
 
+import json
+
 from faster_ros.data.dataset_spec import (
     ACTION,
     DatasetFrame,
@@ -27,6 +29,7 @@ from faster_ros.data.dataset_spec import (
     TICK,
     whole,
 )
+from faster_ros.data.lerobot_dataset import LeRobotDataset
 import numpy as np
 
 FPS = 10
@@ -69,3 +72,29 @@ def record(writer, rows=40, facts=FACTS, outcome='success'):
     for row in range(rows):
         writer.add_frame(frame(row))
     return writer.save_episode(outcome)
+
+
+def as_v2(folder):
+    """Rewrite a data set of ours as v2.1 has it."""
+    dataset = LeRobotDataset(folder)
+    info = dataset.raw_info | {
+        'codebase_version': 'v2.1',
+        'data_path': 'data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet',
+        'video_path': 'videos/chunk-{episode_chunk:03d}/{video_key}/'
+                      'episode_{episode_index:06d}.mp4'}
+    for entry in dataset.episodes:
+        names = {'episode_chunk': 0, 'episode_index': entry.number}
+        entry.data.rename(folder / info['data_path'].format(**names))
+        for camera, (path, _) in entry.videos.items():
+            target = folder / info['video_path'].format(video_key=camera, **names)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+    meta = folder / 'meta'
+    meta.joinpath('episodes.jsonl').write_text(''.join(json.dumps({
+        'episode_index': entry.number, 'tasks': [entry.facts.task],
+        'length': entry.length}) + '\n' for entry in dataset.episodes))
+    meta.joinpath('tasks.jsonl').write_text(''.join(json.dumps(
+        {'task_index': index, 'task': task}) + '\n' for index, task in dataset.tasks.items()))
+    meta.joinpath('info.json').write_text(json.dumps(info))
+    (meta / 'tasks.parquet').unlink()
+    return folder

@@ -14,9 +14,9 @@
 """``faster_ros data``: every job on data sets that were recorded, converted, damaged."""
 
 from dataclasses import replace
-import json
 import os
 import re
+import shutil
 
 from faster_ros.cli.data import main
 from faster_ros.data.bag_reader import read_bags
@@ -26,7 +26,7 @@ from faster_ros.data.lerobot_reader import read_lerobot
 from faster_ros.data.lerobot_writer import LeRobotWriter
 import numpy as np
 import pytest
-from recording_samples import EpisodeFacts, FACTS, frame, record, SPEC
+from recording_samples import as_v2, EpisodeFacts, FACTS, frame, record, SPEC
 from test_raw_bag import write
 
 parquet = pytest.importorskip('pyarrow.parquet')
@@ -40,32 +40,6 @@ def folder(tmp_path):
         record(writer, rows, EpisodeFacts(task))
     writer.close()
     return tmp_path / 'set'
-
-
-def as_v2(folder):
-    """Rewrite a data set of ours as v2.1 has it."""
-    dataset = LeRobotDataset(folder)
-    info = dataset.raw_info | {
-        'codebase_version': 'v2.1',
-        'data_path': 'data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet',
-        'video_path': 'videos/chunk-{episode_chunk:03d}/{video_key}/'
-                      'episode_{episode_index:06d}.mp4'}
-    for entry in dataset.episodes:
-        names = {'episode_chunk': 0, 'episode_index': entry.number}
-        entry.data.rename(folder / info['data_path'].format(**names))
-        for camera, (path, _) in entry.videos.items():
-            target = folder / info['video_path'].format(video_key=camera, **names)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(target)
-    meta = folder / 'meta'
-    meta.joinpath('episodes.jsonl').write_text(''.join(json.dumps({
-        'episode_index': entry.number, 'tasks': [entry.facts.task],
-        'length': entry.length}) + '\n' for entry in dataset.episodes))
-    meta.joinpath('tasks.jsonl').write_text(''.join(json.dumps(
-        {'task_index': index, 'task': task}) + '\n' for index, task in dataset.tasks.items()))
-    meta.joinpath('info.json').write_text(json.dumps(info))
-    (meta / 'tasks.parquet').unlink()
-    return folder
 
 
 def same(one, other, pairs):
@@ -92,13 +66,21 @@ def test_a_whole_data_set_validates_and_is_described(folder, capsys):
     assert 'outcome: 3 success' in printed
 
 
+@pytest.mark.parametrize('job', ['validate', 'view'])
+def test_the_limits_of_a_robot_with_other_joints_are_refused(folder, job):
+    with pytest.raises(ValueError, match="is of robot 'toy', --robot is 'fr3': expected "
+                                         'observation.state of fr3_joint1.* got shoulder, elbow'):
+        main([job, str(folder), '--robot', 'fr3'])
+
+
 def test_v2_becomes_v3_without_a_loss(folder, tmp_path):
     assert main(['convert', str(as_v2(folder)), '--out', str(tmp_path / 'new')]) == 0
     assert main(['validate', str(tmp_path / 'new')]) == 0
     same(folder, tmp_path / 'new', [(0, 0), (1, 1), (2, 2)])
 
 
-@pytest.mark.parametrize('option', [('--rate', '20'), ('--task', 'pour'), ('--robot', 'fr3')])
+@pytest.mark.parametrize('option', [('--rate', '20'), ('--task', 'pour'), ('--robot', 'fr3'),
+                                    ('--led-by', 'human'), ('--joint-prefix', 'left_')])
 def test_an_option_that_would_change_nothing_of_a_data_set_is_refused(folder, tmp_path, option):
     with pytest.raises(ValueError, match=f'copied as it is, {option[0]} would change nothing'):
         main(['convert', str(folder), *option, '--out', str(tmp_path / 'new')])
@@ -193,6 +175,35 @@ def test_damage_is_named_and_fails(folder, capsys, damage, message):
     assert main(['validate', str(folder)]) == 1
     printed = capsys.readouterr().out
     assert re.search(message, printed), printed
+
+
+@pytest.mark.parametrize(('damage', 'decode', 'message'), [
+    (lambda path: None, True, ''),
+    (lambda path: os.truncate(path, path.stat().st_size - 9), False, 'expected a whole bag'),
+    (lambda path: path.unlink(), False, 'expected a whole bag'),
+    (lambda path: path.write_bytes(b'x' * 100), False, 'expected a whole bag'),
+    (lambda path: overwrite(path), True, 'expected a whole bag'),
+    (lambda path: only_name(path.parent), False, 'no messages of /joint_states'),
+])
+def test_a_raw_bag_that_is_not_whole_is_named(folder, capsys, damage, decode, message):
+    bag = folder / 'raw/episode_000001'
+    write(bag, 5.0)
+    damage(bag / 'episode_000001.mcap')
+    assert main(['validate', str(folder), *['--decode'] * decode]) == (1 if message else 0)
+    assert message in (printed := capsys.readouterr().out)
+    assert (f'episode 1: {bag}: ' in printed) == bool(message)
+
+
+def overwrite(path):
+    """Damage the middle of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) // 3] + bytes(200) + content[len(content) // 3 + 200:])
+
+
+def only_name(folder):
+    """Make a bag that names a topic and has no message of it."""
+    shutil.rmtree(folder)
+    write(folder, 0.0)
 
 
 def test_repair_clears_up_what_a_crash_left(folder, capsys):

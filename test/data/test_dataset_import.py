@@ -64,8 +64,8 @@ def messages(seconds):
     return sorted(found, key=lambda item: item[0])
 
 
-def bag(folder, seconds=2.0, without=''):
-    said = [item for item in messages(seconds) if item[1] != without]
+def bag(folder, seconds=2.0, without='', also=()):
+    said = [item for item in messages(seconds) if item[1] != without] + list(also)
     written = RawBag(folder, {topic: kind for _, topic, kind, _ in said})
     for arrival, topic, kind, message in said:
         while not written.write(topic, arrival, bytes(STORE.serialize_cdr(message, kind))):
@@ -92,7 +92,7 @@ def test_a_bag_becomes_an_episode_with_its_true_stamps(tmp_path, capsys):
     np.testing.assert_allclose(columns[ACTION][:, 3] - ROBOT.home_positions[3] - 0.01,
                                0.1 * np.sin(2 * (seconds - lag)), atol=1e-4)
     np.testing.assert_array_equal(
-        columns[SOURCE][:, 0], np.where(seconds < 1.0, Source.HUMAN, Source.INTERVENTION))
+        columns[SOURCE][:, 0], np.where(seconds < 1.0, Source.NOBODY, Source.INTERVENTION))
     for camera in ROBOT.cameras:
         age = seconds - (columns[f'{STAMP}{camera}'][:, 0] - START_NS) / 1e9
         assert 0 <= age.min() and age.max() < 0.034
@@ -110,6 +110,91 @@ def test_what_a_bag_does_not_say_must_be_given(tmp_path, arguments, message):
     bag(tmp_path / 'bag', 0.2)
     with pytest.raises(ValueError, match=message):
         main(['convert', str(tmp_path / 'bag'), '--out', str(tmp_path / 'set'), *arguments])
+
+
+@pytest.mark.parametrize(('arguments', 'source', 'remark'), [
+    ([], Source.NOBODY, True),
+    (['--led-by', 'policy'], Source.POLICY, False),
+    (['--led-by', 'human'], Source.HUMAN, False),
+])
+def test_a_bag_that_does_not_say_who_led_invents_nobody(tmp_path, capsys, arguments, source,
+                                                        remark):
+    bag(tmp_path / 'bag', without='/teleop_node/lead')
+    assert main(['convert', str(tmp_path / 'bag'), '--robot', 'fr3', '--task', 'wave', '--rate',
+                 '10', '--out', str(tmp_path / 'set'), *arguments]) == 0
+    assert ('who led is not said; --led-by says it' in capsys.readouterr().out) == remark
+    dataset = LeRobotDataset(tmp_path / 'set')
+    columns = dataset.columns(dataset.episodes[0])
+    assert set(columns[SOURCE].ravel().tolist()) == {source}
+
+
+def test_what_live_recording_would_drop_costs_a_bag_no_more_and_is_counted(tmp_path, capsys):
+    at, camera = START_NS + 700 * MS, next(iter(ROBOT.cameras.values()))
+    jpeg = TYPES[PICTURES](header(at), 'jpeg', np.frombuffer(b'no picture', np.uint8))
+    nan = np.append(np.nan, ROBOT.home_positions[1:])
+    names = ROBOT.driver_joint_names
+    bag(tmp_path / 'bag', also=[
+        (at, ROBOT.state_topic, JOINTS, joints(at, ['left_wheel', 'right_wheel'], [1, 2])),
+        (at, ROBOT.state_topic, JOINTS, joints(at, names, nan)),
+        (at, ROBOT.state_topic, JOINTS, joints(at, names[:3], [0, 0, 0])),
+        (at, '/control_node/command', JOINTS, joints(at, ROBOT.joint_names, nan)),
+        (at, f'{camera.topic}/compressed', PICTURES, jpeg)])
+    assert main(['convert', str(tmp_path / 'bag'), '--robot', 'fr3', '--task', 'wave', '--rate',
+                 '20', '--out', str(tmp_path / 'set')]) == 0
+    printed = capsys.readouterr().out
+    assert 'bag -> 0: good' in printed
+    assert f'messages of {ROBOT.state_topic} refused: 2, the first as observation.state: ' in (
+        printed)
+    assert 'fr3_joint1 is nan' in printed
+    assert 'messages of /control_node/command refused: 1, the first as action: ' in printed
+    assert f'messages of {camera.topic}/compressed refused: 1, the first as 10 bytes' in printed
+    assert len(LeRobotDataset(tmp_path / 'set').columns(
+        LeRobotDataset(tmp_path / 'set').episodes[0])[STATE]) > 35
+
+
+def test_what_a_stalled_recorder_heard_topic_by_topic_stands_in_its_own_rows(tmp_path):
+    begin, end = START_NS + 800 * MS, START_NS + 1400 * MS
+    late = [(end if begin < arrival < end else arrival, topic, kind, message)
+            for arrival, topic, kind, message in messages(2.0)]
+    late.sort(key=lambda item: (item[0], -len(item[1])))
+    bag(tmp_path / 'bag', 0.0, also=late)
+    assert main(['convert', str(tmp_path / 'bag'), '--robot', 'fr3', '--task', 'wave', '--rate',
+                 '20', '--out', str(tmp_path / 'set')]) == 0
+    dataset = LeRobotDataset(tmp_path / 'set')
+    columns = dataset.columns(dataset.episodes[0])
+    for stream, most_ms in {'action': 11, 'state': 11, **dict.fromkeys(ROBOT.cameras, 34)}.items():
+        age = columns[TICK] - columns[f'{STAMP}{stream}']
+        assert age.max() < most_ms * MS, stream
+
+
+def test_a_bag_of_other_joints_alone_is_left_out_with_what_they_lack(tmp_path, capsys):
+    wheels = [(START_NS, ROBOT.state_topic, JOINTS, joints(START_NS, ['wheel'], [1]))]
+    bag(tmp_path / 'bag', 0.2, without=ROBOT.state_topic, also=wheels)
+    assert main(['convert', str(tmp_path / 'bag'), '--robot', 'fr3', '--task', 'wave', '--out',
+                 str(tmp_path / 'set')]) == 0
+    printed = capsys.readouterr().out
+    assert 'left out: ' in printed and 'no messages of state' in printed
+    assert 'lacks fr3_joint1' in printed and 'it has wheel' in printed
+
+
+def test_topics_and_joints_are_named_as_the_nodes_were_told(tmp_path):
+    robot = load_robot_spec('fr3', 'left_', 'left')
+    renamed = {ROBOT.state_topic: robot.state_topic,
+               '/control_node/command': '/left/control_node/command',
+               '/teleop_node/lead': '/left/teleop_node/lead'}
+    said = []
+    for arrival, topic, kind, message in messages(1.5):
+        if kind == JOINTS:
+            message.name[:] = [f'left_{name}' for name in message.name]
+        said.append((arrival, renamed.get(topic, topic), kind, message))
+    bag(tmp_path / 'bag', 0.0, also=said)
+    assert main(['convert', str(tmp_path / 'bag'), '--robot', 'fr3', '--task', 'wave', '--rate',
+                 '10', '--out', str(tmp_path / 'set'), '--joint-prefix', 'left_',
+                 '--driver-namespace', 'left', '--namespace', 'left']) == 0
+    dataset = LeRobotDataset(tmp_path / 'set')
+    assert len(dataset.episodes) == 1
+    assert main(['validate', str(tmp_path / 'set'), '--robot', 'fr3', '--joint-prefix',
+                 'left_']) == 0
 
 
 def test_a_bag_without_what_was_sent_is_left_out_by_topic(tmp_path, capsys):
@@ -137,6 +222,23 @@ def test_sources_that_cannot_be_used_are_named_before_anything_is_written(tmp_pa
             main(['convert', *(str(tmp_path / source) for source in sources), '--robot', 'fr3',
                   '--task', 'wave', '--rate', '20', '--out', str(tmp_path / 'set')])
     assert not (tmp_path / 'set').exists()
+
+
+def test_an_interrupted_episode_says_its_own_task(tmp_path, capsys):
+    for number, told in (('000', '{"task": "stack", "operator": "ada"}'), ('001', '{"ta'),
+                         ('002', '{"task": "pour"}')):
+        bag(tmp_path / 'interrupted' / number / 'raw', 1.5)
+        (tmp_path / 'interrupted' / number / 'facts.json').write_text(told)
+    convert = ['convert', str(tmp_path / 'interrupted'), '--robot', 'fr3', '--rate', '10']
+    assert main([*convert, '--out', str(tmp_path / 'own')]) == 0
+    printed = capsys.readouterr().out
+    assert 'interrupted/001/raw: left out: it does not say what is done' in printed
+    entries = LeRobotDataset(tmp_path / 'own').episodes
+    assert [entry.facts.task for entry in entries] == ['stack', 'pour']
+    assert entries[0].facts.facts == {'operator': 'ada', 'source': 'interrupted/000/raw'}
+    assert main([*convert, '--task', 'wave', '--out', str(tmp_path / 'told')]) == 0
+    assert [entry.facts.task for entry in LeRobotDataset(tmp_path / 'told').episodes] == [
+        'wave'] * 3
 
 
 def test_the_bags_of_interrupted_episodes_are_found(tmp_path, capsys):

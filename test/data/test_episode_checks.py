@@ -16,7 +16,8 @@
 from dataclasses import replace
 
 from faster_ros.data.dataset_spec import ACTION, IMAGES, STAMP, STATE, TICK
-from faster_ros.data.episode_checks import check_episode, EpisodeEvidence, JointFacts
+from faster_ros.data.episode_checks import check_episode
+from faster_ros.data.episode_evidence import EpisodeEvidence, JointFacts
 from faster_ros.data.lerobot_dataset import video_frames
 from faster_ros.data.video_encoder import EpisodeVideo, ImageStatistics
 import numpy as np
@@ -43,7 +44,7 @@ def good(**changes):
         column = next(key for key in columns if key.rpartition('.')[2] == name)
         columns[column] = change(columns[column].copy())
     changed = {f'{IMAGES}{name}': [1.5] * (ROWS - 1) for name in ('front', 'wrist')}
-    return EpisodeEvidence(FPS, columns, {STATE: NAMES, ACTION: NAMES}, changed, {}, JOINTS)
+    return EpisodeEvidence(FPS, columns, {STATE: NAMES, ACTION: NAMES}, changed, joints=JOINTS)
 
 
 def put(rows, value):
@@ -72,7 +73,7 @@ def test_a_good_episode_has_no_findings_and_its_figures_are_right():
     ({'front': put(slice(100, 150), lambda c: c[99])}, ('gap', True)),
     ({'state': put(slice(200, 300), lambda c: c[199])}, ('gap', True)),
     ({'wrist': lambda c: c - 60_000_000}, ('skew', False)),
-    ({'wrist': lambda c: c + 60_000_000}, ('clock_offset', False)),
+    ({'wrist': lambda c: c - 400_000_000}, ('clock_offset', False)),
     ({'stamp_ns': put(slice(150, 300), lambda c: c[150:] + SECOND)}, ('clock_step', True)),
 ])
 def test_stamps_that_lie_are_found(changes, finding):
@@ -171,7 +172,17 @@ def test_a_small_thing_that_moves_slowly_in_clean_images_is_seen(tmp_path):
 @pytest.mark.parametrize(('count', 'expected'), [
     (0, []), (1, [('dropped', False)]), (30, [('dropped', True)])])
 def test_dropped_images_are_counted_against_a_thousandth(count, expected):
-    assert found(replace(good(), dropped={f'{IMAGES}front': count})) == expected
+    assert found(replace(good(), counted={f'{IMAGES}front dropped': count})) == expected
+
+
+def test_messages_that_the_raw_bag_has_lost_are_told_and_refuse_nothing():
+    assert found(replace(good(), counted={'bag dropped': 3})) == [('dropped', False)]
+
+
+def test_losses_that_no_row_suffers_from_are_none():
+    fast = {'state received': 600, 'state missed': 400, 'state nominal_hz': 100.0,
+            'state slow': 200}
+    assert found(replace(good(), counted=fast)) == []
 
 
 def test_a_gripper_that_shuts_at_once_is_no_jump():

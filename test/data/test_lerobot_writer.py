@@ -15,11 +15,14 @@
 
 from dataclasses import replace
 import json
+import threading
 
 import av
+from faster_ros.data import running_episode
 from faster_ros.data.dataset_spec import ACTION, EpisodeFacts, IMAGES, STATE
 from faster_ros.data.lerobot_reader import read_lerobot
 from faster_ros.data.lerobot_writer import DiskSpaceError, LeRobotWriter
+from faster_ros.data.video_encoder import EpisodeVideo
 import numpy as np
 import pytest
 from recording_samples import FACTS, frame, image, record, SPEC
@@ -154,6 +157,22 @@ def test_no_episode_begins_on_a_full_disk(folder):
     writer = LeRobotWriter(folder, SPEC, min_free_bytes=10**18)
     with pytest.raises(DiskSpaceError, match='GB are left'):
         writer.begin_episode(FACTS)
+
+
+def test_an_episode_of_which_one_video_cannot_be_begun_ends_the_others(
+        folder, writer, monkeypatch):
+    def begin(path, *rest):
+        if 'wrist' in path.name:
+            raise OSError('no space left')
+        return EpisodeVideo(path, *rest)
+
+    monkeypatch.setattr(running_episode, 'EpisodeVideo', begin)
+    threads = threading.active_count()
+    with pytest.raises(OSError, match='no space left'):
+        writer.begin_episode(FACTS)
+    assert threading.active_count() == threads
+    monkeypatch.undo()
+    assert record(writer) == 0
 
 
 @pytest.mark.parametrize(('changes', 'message'), [

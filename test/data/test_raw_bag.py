@@ -13,6 +13,11 @@
 # limitations under the License.
 """Raw bags: what is written is read, and what a crash leaves is read as well."""
 
+from pathlib import Path
+from threading import Event
+import time
+
+from faster_ros.data import raw_bag
 from faster_ros.data.bag_reader import read_bags
 from faster_ros.data.raw_bag import RawBag, salvage
 import numpy as np
@@ -55,6 +60,45 @@ def test_a_bag_without_its_end_is_salvaged_up_to_the_cut(tmp_path, cut):
     assert 20 <= len(episode.rows) <= 100
     np.testing.assert_allclose(np.diff(episode.rows[:, 0]), 0.05, atol=1e-6)
     assert salvage(path) == 0
+
+
+@pytest.mark.parametrize('end', ['close', 'cancel'])
+def test_a_bag_that_the_disk_refuses_is_given_up_with_its_file_closed(tmp_path, end):
+    bag = RawBag(tmp_path / 'bag', {'/joint_states': KIND})
+    storage = bag._writer.storage
+    storage.bio.close()
+    storage.bio = Path('/dev/full').open('wb')
+    storage.bio.write(b'what waits to be written')
+    if end == 'close':
+        with pytest.raises(OSError, match='No space left'):
+            bag.close()
+    else:
+        bag.cancel()
+    assert storage.bio.closed
+
+
+def test_what_waits_for_a_slow_disk_is_bounded_in_bytes_and_the_rest_is_counted(
+        tmp_path, monkeypatch):
+    monkeypatch.setattr(raw_bag, '_ROOM', 1000)
+    bag = RawBag(tmp_path / 'bag', {'/camera': KIND})
+    goes_on, write = Event(), bag._writer.write
+
+    def slow(*message):
+        assert goes_on.wait(20.0)
+        write(*message)
+
+    monkeypatch.setattr(bag._writer, 'write', slow)
+    assert bag.write('/camera', 0, bytes(100))
+    end = time.monotonic() + 20.0
+    while bag._stored < 100:  # the first has left the queue and is being written
+        assert time.monotonic() < end
+    assert [bag.write('/camera', 0, bytes(400)) for _ in range(3)] == [True, True, False]
+    goes_on.set()
+    while bag._stored < 900:
+        assert time.monotonic() < end
+    assert bag.write('/camera', 0, bytes(400))
+    assert (bag.written['/camera'], bag.dropped['/camera']) == (4, 1)
+    bag.close()
 
 
 def test_a_type_that_no_bag_can_describe_is_refused_by_topic(tmp_path):

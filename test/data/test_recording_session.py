@@ -14,13 +14,16 @@
 """Episodes from stamped messages: begun, saved, discarded, and honest about what is missing."""
 
 from dataclasses import replace
+import re
 import time
 
+from faster_ros.data.dataset_report import examine
 from faster_ros.data.dataset_spec import Source
 from faster_ros.data.dataset_validation import problems
+from faster_ros.data.episode_evidence import joint_facts
 from faster_ros.data.lerobot_dataset import LeRobotDataset
 from faster_ros.data.lerobot_writer import EpisodeRefused
-from faster_ros.data.recording_session import RecordingPlan, RecordingSession, StreamMeter
+from faster_ros.data.recording_session import RecordingPlan, RecordingSession
 from faster_ros.robot_spec import load_robot_spec
 import numpy as np
 import pytest
@@ -34,30 +37,58 @@ T0 = 3_000_000_000_000
 
 
 class Robot:
-    """Streams of a moving arm, fed to a session; ``lose``: numbers of frames that never come."""
+    """
+    Streams of a moving arm, fed to a session; ``lose``: numbers of frames that never come.
 
-    def __init__(self, folder, gate=False) -> None:
-        plan = RecordingPlan(folder, 30, {'operator': 'me'}, gate, {})
-        self.session = RecordingSession(SPEC, plan)
-        self.ms = 0
+    ``clock_ms``: how far the clock of all stamps is set forward; ``camera_ms``: how far that of
+    the camera is ahead of it; ``travel_ms``: how long an image needs. ``steady``: the time that
+    nobody sets is known; ``topics``: of the raw bag.
+    """
+
+    def __init__(self, folder, gate=False, steady=True, fps=30, topics=()) -> None:
+        self.topics = topics
+        kinds = dict.fromkeys(topics, 'sensor_msgs/msg/JointState')
+        plan = RecordingPlan(folder, fps, {'operator': 'me'}, gate, kinds)
+        self.session, self.steady = RecordingSession(SPEC, plan), steady
+        self.ms = self.clock_ms = self.camera_ms = self.travel_ms = 0
 
     def run(self, milliseconds, lose=(), speed=0.3):
         for _ in range(milliseconds // 10):
             self.ms += 10
-            now = T0 + self.ms * MS
+            now = self.now
             joints = HOME + speed * self.ms * 1e-3 * np.eye(8)[0]
             self.session.add_state(now, joints, now)
             self.session.add_action(now, joints + 0.01, now)
+            for topic in self.topics:
+                self.session.keep_raw(topic, now, bytes(2000))
             frame = self.ms * 30 // 1000
             if frame > (self.ms - 10) * 30 // 1000 and frame not in lose:
                 image = np.full((48, 64, 3), frame % 200, np.uint8)
-                self.session.add_image('front', T0 + frame * 1000 * MS // 30, image, now)
-            self.session.advance(now)
+                late_ms = self.travel_ms - self.clock_ms - self.camera_ms
+                self.session.add_image('front', T0 + frame * 1000 * MS // 30 - late_ms * MS,
+                                       image, now)
+            self.session.advance(now, self.ms * MS if self.steady else None)
             while int(self.session.figures().get('waiting', 0)) > 20:  # a busy machine's encoder
                 time.sleep(0.002)
 
+    @property
+    def now(self):
+        return T0 + (self.ms + self.clock_ms) * MS
+
     def start(self, task='pick up the cube'):
-        self.session.start(task, T0 + self.ms * MS)
+        self.session.start(task, self.now)
+
+    def findings(self, **how):
+        """Record and save an episode; return the checks that have findings, as told by disk."""
+        self.run(200, **how)
+        self.start()
+        self.run(3000, **how)
+        self.session.save()
+        dataset = LeRobotDataset(self.session._plan.folder)
+        (entry,) = dataset.episodes
+        report = examine(dataset, entry, joint_facts(SPEC)).report
+        assert tuple(finding.message for finding in report.findings) == entry.findings
+        return {finding.check: finding.refuses for finding in report.findings}
 
 
 @pytest.fixture
@@ -199,6 +230,37 @@ def test_where_a_policy_leads_an_episode_begins_before_the_arm_and_says_so(tmp_p
     session.close()
 
 
+@pytest.mark.parametrize('stopped', [False, True])
+def test_an_episode_about_which_nobody_decided_becomes_a_data_set_of_its_own(tmp_path, stopped):
+    robot = Robot(tmp_path / 'set', topics=('/joint_states',))
+    robot.run(200)
+    for _ in range(2):
+        robot.start()
+        robot.run(1500)
+        if robot.session.episodes == 0:
+            robot.session.save()
+    robot.session.mark('failure')
+    if stopped:
+        robot.session.stop()
+    rows, told = robot.session.figures()['rows'], robot.session.close()
+    aside = tmp_path / 'set/interrupted/000'
+    assert 'neither saved nor discarded' in told and str(aside) in told
+    for folder in (tmp_path / 'set', aside):
+        dataset = LeRobotDataset(folder)
+        assert list(problems(dataset, decode=True)) == []
+        assert len(dataset.episodes) == len(list(folder.glob('raw/episode_*/*.mcap'))) == 1
+    assert (dataset.episodes[0].length, dataset.episodes[0].facts.outcome) == (rows, 'failure')
+    assert (aside / 'facts.json').is_file()
+
+
+def test_an_episode_without_rows_is_set_aside_at_the_end(robot):
+    robot.run(200)
+    robot.start()
+    assert 'set aside: the episode has no rows' in robot.session.close()
+    assert (robot.session._plan.folder / 'interrupted/000/facts.json').is_file()
+    assert robot.session.close() == ''
+
+
 def test_nothing_can_be_saved_marked_or_stopped_without_an_episode(robot):
     for job in (robot.session.save, robot.session.stop, robot.session.discard,
                 lambda: robot.session.mark('success')):
@@ -206,8 +268,130 @@ def test_nothing_can_be_saved_marked_or_stopped_without_an_episode(robot):
             job()
 
 
-def test_a_meter_counts_gaps_and_not_a_clock_that_was_set():
-    meter = StreamMeter(10 * MS)
-    for stamp_ms in (0, 10, 20, 50, 60, 10_000, 10_010, 5, 15):
-        meter.add(stamp_ms * MS, 0)
-    assert (meter.received, meter.missed) == (9, 2)
+@pytest.mark.parametrize('travel_ms', [0, 40, 100])
+def test_a_camera_whose_images_travel_long_is_good(robot, travel_ms):
+    robot.travel_ms = travel_ms
+    assert robot.findings() == {}
+    assert robot.session.figures()['front_delay_s'] == pytest.approx(travel_ms * 1e-3, abs=0.01)
+
+
+@pytest.mark.parametrize('camera_ms', [500, 50, -500])
+def test_a_camera_whose_clock_is_wrong_is_found_though_its_images_fit_the_rows(robot, camera_ms):
+    robot.camera_ms = camera_ms
+    assert robot.findings()['clock_offset'] is False
+    assert robot.session.figures()['front_delay_s'] == pytest.approx(-camera_ms * 1e-3, abs=0.01)
+
+
+@pytest.mark.parametrize('step_ms', [-500, -5000, 500, 5000])
+def test_a_clock_that_is_set_ends_the_episode_which_is_refused(tmp_path, step_ms):
+    robot = Robot(tmp_path / 'set', gate=True)
+    robot.run(200)
+    robot.start()
+    robot.run(1500)
+    robot.clock_ms = step_ms
+    robot.run(500)
+    said = re.escape(f'the clock was set by {step_ms * 1e-3:+.3f} s')
+    assert robot.session.state == 'stopped'
+    assert re.search(said, robot.session.reason)
+    with pytest.raises(EpisodeRefused, match=said):
+        robot.session.save()
+    robot.session.close()
+
+
+def test_stamps_that_go_back_are_found_where_no_other_clock_is_known(tmp_path):
+    robot = Robot(tmp_path / 'set', gate=True, steady=False)
+    robot.run(200)
+    robot.start()
+    robot.run(1500)
+    robot.clock_ms = -500
+    robot.run(1500)
+    with pytest.raises(EpisodeRefused, match='stamps of state go back, 1 times'):
+        robot.session.save()
+    robot.session.close()
+
+
+def test_a_clock_may_be_set_between_two_episodes(robot):
+    robot.run(200)
+    robot.clock_ms = 5000
+    assert robot.findings() == {}
+
+
+@pytest.mark.parametrize(('lose', 'found'), [
+    (range(1, 200, 2), {'rate': False}),  # 15 Hz
+    ((50,), {'missed': False}),
+    (range(1, 200, 30), {'missed': False}),
+    (range(1, 200, 5), {'missed': True})])
+def test_a_camera_that_is_slow_or_of_which_images_never_come_is_found(robot, lose, found):
+    assert robot.findings(lose=lose) == found
+
+
+def test_a_slow_camera_is_told_with_both_rates(robot):
+    robot.findings(lose=range(1, 200, 2))
+    (entry,) = LeRobotDataset(robot.session._plan.folder).episodes
+    assert entry.findings == ('front comes at 15.0 Hz, the robot file says 30',)
+
+
+def test_what_is_counted_stands_in_the_record_of_the_episode(robot):
+    robot.findings(lose=(50, 51))
+    (entry,) = LeRobotDataset(robot.session._plan.folder).episodes
+    assert entry.counted['front missed'] == 2
+    assert entry.counted['front refused'] == entry.counted['state backwards'] == 0
+    assert entry.counted['front received'] + 2 == pytest.approx(90, abs=1)
+
+
+def test_a_camera_that_is_unplugged_has_no_rate_and_loses_more_and_more(robot):
+    robot.run(200)
+    robot.start()
+    robot.run(3000, lose=range(30, 200))
+    figures = robot.session.figures()
+    assert figures['front_rate_hz'] == 0.0
+    assert figures['front_missed'] == pytest.approx(66, abs=3)
+
+
+def test_a_camera_of_which_nothing_can_be_used_is_told_with_its_reason(robot):
+    robot.run(200, lose=range(200))
+    robot.session.meters['front'].refuse('expected 64 x 48, got 32 x 24')
+    with pytest.raises(ValueError, match='of front nothing can be used: expected 64 x 48, got 32'):
+        robot.start()
+
+
+def test_nobody_leads_until_someone_says_who(robot):
+    robot.run(200)
+    robot.start()
+    robot.run(1500)
+    robot.session.set_source(T0 + 1700 * MS, Source.HUMAN)
+    robot.run(1000)
+    robot.session.save()
+    dataset = LeRobotDataset(robot.session._plan.folder)
+    columns = dataset.columns(dataset.episodes[0])
+    led = columns['stamp_ns'].ravel() >= T0 + 1700 * MS
+    np.testing.assert_array_equal(columns['source'].ravel(),
+                                  np.where(led, Source.HUMAN, Source.NOBODY))
+
+
+def test_rows_have_the_task_that_was_in_force(robot):
+    robot.run(200)
+    robot.start('pick')
+    robot.run(1500)
+    robot.session.set_task(T0 + 1700 * MS, 'place')
+    robot.run(1000)
+    robot.session.set_task(T0 + 2700 * MS, '')  # nothing else is told: the task of the episode
+    robot.run(500)
+    robot.session.save()
+    robot.start('pour')
+    robot.run(1500)
+    robot.session.save()
+    dataset = LeRobotDataset(robot.session._plan.folder)
+    assert list(problems(dataset)) == []
+    first, second = dataset.episodes
+    columns = dataset.columns(first)
+    seconds = (columns['stamp_ns'].ravel() - T0) / 1e9
+    assert dataset.row_tasks(first, columns) == [
+        'place' if 1.7 <= second < 2.7 else 'pick' for second in seconds]
+    assert set(dataset.row_tasks(second, dataset.columns(second))) == {'pour'}
+
+
+def test_a_camera_of_the_right_rate_is_good_in_rows_that_it_is_not_in_step_with(tmp_path):
+    robot = Robot(tmp_path / 'set', fps=20)
+    assert robot.findings() == {}
+    robot.session.close()

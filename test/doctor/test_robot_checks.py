@@ -69,6 +69,7 @@ def test_the_checkpoint_of_the_package_fits_the_fr3_and_a_prefixed_one():
     (replace(SPEC, cameras={'front': SPEC.cameras['front']}), {}, 'needs camera wrist'),
     (SPEC, {'action_representation': 'absolute'}, 'expected format 1 with delta_joint actions'),
     (SPEC, {'step_s': 0.0}, 'step_s must be positive'),
+    (SPEC, {'step_s': 0.005}, 'closer than the commands'),
     (SPEC, {'robot': {}}, "key 'joints' is missing"),
 ])
 def test_a_checkpoint_for_another_robot_is_critical(spec, changes, found):

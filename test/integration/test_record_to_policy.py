@@ -29,7 +29,7 @@ from ros_process import own_domain, ROOT
 import yaml
 
 SHORT = {'stride': 2, 'image_width': 64, 'image_height': 48, 'steps': 4, 'validate_every': 4,
-         'batch_size': 8, 'tokenizer_steps': 10, 'codebook_size': 16}
+         'batch_size': 8, 'tokenizer_steps': 10, 'codebook_size': 16, 'warmup_steps': 1}
 
 
 def run(*words, limit_s=400):

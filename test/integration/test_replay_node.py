@@ -23,6 +23,7 @@ import pytest
 from ros_process import own_domain, Peer, Process, wait_until
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
 
 SPEC = load_robot_spec('fr3')
 PEAK = 0.3  # rad of the second joint
@@ -73,3 +74,33 @@ def test_an_episode_is_replayed_when_the_arm_is_armed(tmp_path):
         codes = [process.stop() for process in reversed(processes)]
         peer.close()
     assert codes == [0, 0, 0]
+
+
+@pytest.mark.slow
+def test_joint_states_of_other_hardware_do_not_end_a_replay(tmp_path):
+    write_episode(tmp_path / 'set')
+    domain, chunks = own_domain(), []
+    peer = Peer(domain)
+    peer.node.create_subscription(JointTrajectory, 'policy/chunk', chunks.append, qos.COMMAND)
+    joints = peer.node.create_publisher(JointState, SPEC.state_topic, qos.COMMAND)
+
+    def say(names, positions):
+        message = JointState(name=list(names), position=list(positions))
+        message.header.stamp = peer.node.get_clock().now().to_msg()
+        joints.publish(message)
+
+    def speak():
+        say(['left_wheel', 'right_wheel'], [1.0, 2.0])
+        say(SPEC.driver_joint_names, SPEC.home_positions)
+        say(SPEC.driver_joint_names[:3], SPEC.home_positions[:3])
+
+    peer.node.create_timer(0.02, speak)
+    replay = Process(['-m', 'faster_ros.cli.main', 'data', 'replay', str(tmp_path / 'set')],
+                     domain, tmp_path / 'replay.log')
+    try:
+        wait_until(lambda: len(chunks) > 5, 30.0, lambda: f'chunks: {replay.output}')
+        replay.wait_for('lacks fr3_joint4', 5.0)
+    finally:
+        code = replay.stop()
+        peer.close()
+    assert code == 0

@@ -15,6 +15,7 @@
 
 from faster_ros.interfaces import ImageArray
 from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.backbones.pretrained import PADDING
 from faster_ros.policy.config import PolicyConfig, VLMConfig
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.vlm_preprocess import ImagesAndPrompt
@@ -146,3 +147,25 @@ def batch(name, size=2, **changes):
 def codes(size=2, seed=5):
     """Return random codes."""
     return torch.randint(0, 16, (size, 3, 4), generator=torch.Generator().manual_seed(seed))
+
+
+def library_layers(library, name, observations):
+    """Return the keys and values of each layer that a model's own forward pass makes."""
+    mask = observations.words != PADDING
+    ids = observations.words.clamp(min=0)
+    inputs = {'input_ids': ids, 'attention_mask': mask.long(), 'use_cache': True}
+    if name.startswith('paligemma'):
+        inputs |= {'pixel_values': observations.images.flatten(0, 1),
+                   'token_type_ids': torch.zeros_like(ids),
+                   'position_ids': mask.cumsum(1).clamp(min=1)}
+    elif name == 'smolvlm':
+        inputs |= {'pixel_values': observations.images,
+                   'pixel_attention_mask': torch.ones(
+                       *observations.images.shape[:2], *observations.images.shape[-2:],
+                       dtype=torch.bool),
+                   'position_ids': (mask.cumsum(1) - 1).clamp(min=0)}
+    else:
+        inputs |= {'pixel_values': observations.images[:, :, 1:].flatten(0, 2),
+                   'image_grid_thw': observations.images[:, :, 0, :3].flatten(0, 1).long(),
+                   'mm_token_type_ids': (ids == library.config.image_token_id).int()}
+    return library(**inputs).past_key_values.layers

@@ -14,10 +14,14 @@
 """Checkpoints: what is saved is what answers, and a bad folder is refused by name."""
 
 import dataclasses
+from itertools import count
 import json
+from pathlib import Path
+import shutil
 
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import Observation
+from faster_ros.policy import checkpoint
 from faster_ros.policy.checkpoint import FASTerPolicy, load_policy, PolicyParts
 from faster_ros.policy.config import BackboneConfig, PolicyConfig
 from faster_ros.policy.faster_vla import FASTerVLA
@@ -112,6 +116,28 @@ def test_a_checkpoint_replaces_an_older_one_but_no_other_folder(parts, folder, t
     assert (tmp_path / 'holiday' / 'photo.png').exists()
 
 
+@pytest.mark.parametrize('step', range(7))
+def test_a_kill_while_a_checkpoint_is_replaced_leaves_a_whole_one(parts, folder, spec,
+                                                                  monkeypatch, step):
+    steps = count()
+
+    def killed_at_step(function):
+        def call(*given, **named):
+            if next(steps) == step:
+                raise KeyboardInterrupt
+            return function(*given, **named)
+        return call
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        for place, name in ((checkpoint, 'save_file'), (shutil, 'rmtree'), (Path, 'rename')):
+            patch.setattr(place, name, killed_at_step(getattr(place, name)))
+        parts.save(folder, {'made_by': 'later test'})
+    load_policy(folder, spec)
+    parts.save(folder, {'made_by': 'last test'})
+    assert 'last test' in (folder / 'training.json').read_text()
+    assert [path.name for path in folder.parent.iterdir()] == ['checkpoint']
+
+
 def test_a_missing_camera_and_a_missing_joint_are_named(folder, spec):
     policy = load_policy(folder, spec)
     seen = observation(spec)
@@ -159,6 +185,8 @@ def test_weights_of_another_size_or_not_finite_are_refused(folder, spec):
     ({'robot': {'robot': 'fr3'}}, "key 'joints' is missing"),
     ({'robot': ['fr3']}, 'config.json is not usable'),
     ({'step_s': 0.0}, 'step_s must be positive, got 0.0'),
+    ({'step_s': 0.004}, "0.004 s apart .step_s., closer than the commands of robot 'fr3' at 100 Hz"
+     ': raise command_rate_hz to 250'),
 ])
 def test_a_damaged_config_is_refused(folder, spec, change, message):
     config = json.loads((folder / 'config.json').read_text())
@@ -220,3 +248,22 @@ def test_a_gpu_that_is_full_is_an_error_that_says_what_to_do(folder, spec, monke
     monkeypatch.setattr('faster_ros.policy.checkpoint.prepare_inference', full)
     with pytest.raises(ValueError, match='out of GPU memory .*6 GiB.*take a smaller backbone'):
         load_policy(folder, spec)
+
+
+def test_memory_that_runs_out_in_a_call_is_such_an_error_too(folder, spec, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError('tried to allocate 6 GiB')
+
+    policy = load_policy(folder, spec)
+    monkeypatch.setattr(policy.parts.model.backbone, 'encode', full)
+    for ask in (lambda: policy.infer(observation(spec)),
+                lambda: policy.codes(observation(spec).images, spec.home_positions, 'pick up')):
+        with pytest.raises(ValueError, match='out of GPU memory .*6 GiB.*take a smaller backbone'):
+            ask()
+
+
+def test_a_gpu_that_is_not_there_is_an_error(folder, spec):
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU here')
+    with pytest.raises(ValueError, match='device cuda: torch finds no CUDA device here'):
+        load_policy(folder, spec, 'cuda')

@@ -176,6 +176,37 @@ def test_sampling_is_greedy_at_temperature_zero_and_stays_in_the_top_k():
         assert (drawn[..., None] == best).any(-1).all()
 
 
+def test_codes_are_drawn_as_often_as_they_are_likely():
+    torch.manual_seed(0)
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
+    drawn = choose(logits.expand(1, 20000, 4), 3, 1.0)[0]
+    torch.testing.assert_close(drawn.bincount(minlength=4) / 20000,
+                               torch.tensor([0.5, 0.3, 0.15, 0]) / 0.95, atol=0.015, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('sampling', [{'temperature': 1e-4}, {'temperature': 5.0, 'top_k': 1}])
+def test_the_smallest_temperature_and_a_top_k_of_one_are_greedy(sampling):
+    greedy, sampled = model(), model(**sampling)
+    assert torch.equal(sampled.generate(batch()), greedy.generate(batch()))
+
+
+@torch.no_grad()
+def test_a_temperature_of_the_config_draws_other_codes_each_time():
+    policy = model(temperature=1.0)
+    first, second = policy.generate(batch()), policy.generate(batch())
+    assert first.shape == second.shape == (2, 3, 4)
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize('sampling', [
+    {'temperature': -0.1}, {'temperature': float('nan')}, {'temperature': float('inf')},
+    {'top_k': 0}])
+def test_sampling_that_does_not_exist_is_refused(sampling):
+    with pytest.raises(ValueError, match='expected a finite temperature from 0 and top_k at'):
+        config(**sampling)
+
+
 def test_a_policy_learns_codes_that_follow_from_the_words_and_the_state():
     torch.manual_seed(0)
     policy = FASTerVLA(config()).train()

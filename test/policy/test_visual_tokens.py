@@ -114,6 +114,8 @@ def test_what_moved_is_computed_anew_and_a_new_scene_completely(name):
 def test_what_cannot_be_saved_is_refused():
     with pytest.raises(ValueError, match='image_share from 0.5 to 1 .* got 0.2 and 0'):
         config('smolvlm', image_share=0.2)
+    with pytest.raises(ValueError, match='0.5 and reuse_tolerance 0.1 exclude each other'):
+        config('smolvlm', image_share=0.5, reuse_tolerance=0.1)
     policy, observations = model('qwen3_vl'), batch('qwen3_vl')
     with pytest.raises(ValueError, match='expected image_share 1'):
         merge_alike(policy.embed(observations), 0.5)

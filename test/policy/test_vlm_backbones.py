@@ -37,6 +37,7 @@ from small_vlms import (  # noqa: E402, I100, I202
     config,
     FAMILIES,
     images,
+    library_layers,
     model,
     preprocessor,
 )
@@ -56,22 +57,8 @@ def padded(observations, more=3):
 def test_the_prefix_is_what_the_library_computes_itself(name):
     policy = model(name)
     observations = batch(name)
+    layers = library_layers(policy.backbone.model, name, observations)
     mask = observations.words != PADDING
-    ids = observations.words.clamp(min=0)
-    inputs = {'input_ids': ids, 'attention_mask': mask.long(), 'use_cache': True}
-    if name.startswith('paligemma'):
-        inputs |= {'pixel_values': observations.images.flatten(0, 1),
-                   'token_type_ids': torch.zeros_like(ids),
-                   'position_ids': mask.cumsum(1).clamp(min=1)}
-    elif name == 'smolvlm':
-        inputs |= {'pixel_values': observations.images,
-                   'pixel_attention_mask': torch.ones(2, 2, 32, 32, dtype=torch.bool),
-                   'position_ids': (mask.cumsum(1) - 1).clamp(min=0)}
-    else:
-        inputs |= {'pixel_values': observations.images[:, :, 1:].flatten(0, 2),
-                   'image_grid_thw': observations.images[:, :, 0, :3].flatten(0, 1).long(),
-                   'mm_token_type_ids': (ids == policy.backbone.model.config.image_token_id).int()}
-    layers = policy.backbone.model(**inputs).past_key_values.layers
     prefix = policy.backbone(observations)
     seen = mask[:, None, :, None]
     for index, layer in enumerate(layers):
@@ -154,6 +141,23 @@ def test_an_embedded_state_reaches_the_actions(name):
     near, far = (make(images(), np.full(3, value), 'pick up the red cube') for value in (0, 1))
     assert torch.equal(near.words, far.words)
     assert (policy.logits(near, codes(1)) - policy.logits(far, codes(1))).abs().max() > 1e-3
+
+
+def test_a_prompt_is_split_into_tokens_once_while_words_and_joints_stay():
+    make, state = preprocessor('smolvlm', state_input='token'), np.zeros(3)
+    split, asked = make.tokenizer, []
+
+    def counted(prompt, **how):
+        asked.append(prompt)
+        return split(prompt, **how)
+
+    make.tokenizer = counted
+    first, second = (make(images(seed), state, 'pick the cube') for seed in (1, 2))
+    assert torch.equal(first.words, second.words)
+    assert len(asked) == 1
+    other = make(images(), state, 'pick up the cube')
+    assert len(asked) == 2
+    assert not torch.equal(other.words, first.words)
 
 
 @EVERY_FAMILY

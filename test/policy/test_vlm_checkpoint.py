@@ -14,10 +14,13 @@
 """From a folder of published weights to a policy's checkpoint and back, without a network."""
 
 import dataclasses
+import os
 
 from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import Observation
+from faster_ros.policy.backbones.pretrained import PADDING
 from faster_ros.policy.checkpoint import FASTerPolicy, load_policy, PolicyParts
+from faster_ros.policy.config import PROMPT_TOKENS
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.tokenizer.config import TokenizerConfig
@@ -30,7 +33,12 @@ transformers = pytest.importorskip('transformers', reason='transformers is not i
 
 from faster_ros.policy.backbones.weights import load_backbone, read_vlm_config  # noqa: E402, I100
 from faster_ros.policy.vlm_preprocess import load_processor  # noqa: E402
-from small_vlms import config, FAMILIES, published  # noqa: E402
+from small_vlms import (  # noqa: E402
+    config,
+    FAMILIES,
+    library_layers,
+    published,
+)
 
 EVERY_FAMILY = pytest.mark.parametrize('name', FAMILIES)
 SPEC = load_robot_spec('fr3')
@@ -122,6 +130,43 @@ def test_a_checkpoint_without_its_processor_is_refused(tmp_path):
     made.save(tmp_path / 'checkpoint', {})
     with pytest.raises(ValueError, match='processor/ is missing'):
         load_policy(tmp_path / 'checkpoint', SPEC)
+
+
+def test_images_are_resized_by_pillow_wherever_torchvision_is_installed(tmp_path, monkeypatch):
+    published('paligemma', tmp_path)
+    asked, read = [], transformers.AutoImageProcessor.from_pretrained
+
+    def noted(source, **how):
+        asked.append(how)
+        return read(source, **how)
+
+    monkeypatch.setattr(transformers.AutoImageProcessor, 'from_pretrained', noted)
+    processor = load_processor(tmp_path, config('paligemma')).image_processor
+    assert asked == [{'backend': 'pil'}]
+    assert type(processor).__name__.endswith('Pil')
+
+
+@pytest.mark.weights
+@torch.no_grad()
+def test_published_weights_on_this_machine_compute_what_the_library_does():
+    folder = os.environ.get('FASTER_ROS_WEIGHTS')
+    if not folder:
+        pytest.skip('FASTER_ROS_WEIGHTS names no folder of a vision-language model')
+    vlm = read_vlm_config(folder)
+    policy_config = config('paligemma', backbone=vlm, state_dim=8, max_words=PROMPT_TOKENS)
+    backbone = load_backbone(folder, vlm, 8).eval()
+    make = load_processor(folder, policy_config)
+    views = np.random.default_rng(0).integers(0, 255, (2, 480, 640, 3), np.uint8)
+    seen = make(list(views), np.zeros(8), 'pick up the red cube and place it in the bowl')
+    text = (seen.words != PADDING) & (seen.words != backbone.model.config.image_token_id)
+    assert 10 < text.sum() <= PROMPT_TOKENS
+    prefix, layers = backbone(seen), library_layers(backbone.model, vlm.name, seen)
+    kept = (seen.words != PADDING)[:, None, :, None]
+    for index, layer in enumerate(layers):
+        torch.testing.assert_close(prefix.keys[index] * kept, layer.keys * kept, atol=2e-3,
+                                   rtol=2e-3)
+        torch.testing.assert_close(prefix.values[index] * kept, layer.values * kept, atol=2e-3,
+                                   rtol=2e-3)
 
 
 def test_a_model_of_another_family_is_refused(tmp_path):

@@ -19,6 +19,7 @@ from faster_ros.sim.real_time import RealTimeSimulation
 from faster_ros.sim.simulator import Simulator
 import mujoco
 import numpy as np
+import pytest
 
 _RATE_HZ = 50.0
 
@@ -32,12 +33,14 @@ def _run(simulation: RealTimeSimulation, seconds: float) -> None:
         due_ns += simulation._step_ns
 
 
-def _simulation(now_ns: int = 0) -> tuple[RealTimeSimulation, mujoco.MjData]:
+def _simulation(
+    now_ns: int = 0, offsets_s: tuple[float, ...] = (0.0,)
+) -> tuple[RealTimeSimulation, mujoco.MjData]:
     simulator = Simulator(load_robot_spec('fr3'))
     simulation = RealTimeSimulation(simulator, lambda: now_ns, 200.0, lambda _: None,
                                     lambda _: None)
     simulation.reset(3)
-    simulation.trigger_cameras(_RATE_HZ)
+    simulation.trigger_cameras(_RATE_HZ, offsets_s)
     return simulation, mujoco.MjData(simulator.model)
 
 
@@ -62,8 +65,20 @@ def test_a_reader_who_is_late_gets_the_newest_frame_and_no_wrong_stamp() -> None
     assert simulation.next_frame(data, 0.0) is None
 
 
+def test_a_shutter_that_is_late_opens_at_the_nearest_step_and_shows_that_state() -> None:
+    simulation, data = _simulation(offsets_s=(0.0, 0.007, 0.012))
+    _run(simulation, 0.016)
+    stamps = [simulation.next_frame(data, 0.0, shutter) for shutter in range(3)]
+    assert stamps == [1, 8_000_001, 12_000_001]  # steps of 4 ms
+
+
+def test_a_shutter_that_opens_after_the_next_trigger_is_refused() -> None:
+    with pytest.raises(ValueError, match=r'from 0 to less than 0.02 s, got \[0.0, 0.02\]'):
+        _simulation(offsets_s=(0.0, 0.02))
+
+
 def test_no_frame_of_the_layout_before_is_shown_after_a_reset() -> None:
-    simulation, data = _simulation()
+    simulation, data = _simulation(offsets_s=(0.0, 0.008))
     _run(simulation, 0.04)
     simulation.reset(4)
-    assert simulation.next_frame(data, 0.0) is None
+    assert [simulation.next_frame(data, 0.0, shutter) for shutter in (0, 1)] == [None, None]

@@ -13,25 +13,30 @@
 # limitations under the License.
 import dataclasses
 from pathlib import Path
+import re
+import shutil
+from types import SimpleNamespace
 
 from faster_ros.cli.data import main as edit
 from faster_ros.cli.tokenizer import _SIZES as SIZES, main as tokenize
-from faster_ros.data.dataset_spec import Source
+from faster_ros.data.dataset_spec import ACTION, Source, STATE
+from faster_ros.data.lerobot_dataset import LeRobotDataset
 from faster_ros.interfaces import Observation
 from faster_ros.policy.checkpoint import load_policy
 from faster_ros.policy.image_size import resize
 from faster_ros.robot_spec import load_robot_spec
 from faster_ros.tokenizer.faster_vq import FASTerVQ
-from faster_ros.training import finetune_data
+from faster_ros.training import finetune_data, finetune_policy, image_cache, tokenizer_folder
 from faster_ros.training.data_parallel import ALONE
 from faster_ros.training.finetune_data import make_parts
-from faster_ros.training.finetune_policy import main, PolicyFineTuning
+from faster_ros.training.finetune_policy import main, PolicyFineTuning, write_report
 from faster_ros.training.lora import add_lora, LoraLinear, merge_lora
-from faster_ros.training.policy_recipe import PAPER_SIZES, PRESETS, read_recipe
+from faster_ros.training.policy_recipe import PAPER_SIZES, PRESETS, read_recipe, Recipe
 from faster_ros.training.robot_rows import gripper_decisions, read_robot_rows
 from faster_ros.training.train_tokenizer import TokenizerTraining
 import numpy as np
 import pytest
+from recording_samples import as_v2
 from safetensors.torch import load_file
 from swinging_arm import FAST, recorded_swings, ROBOT
 import torch
@@ -117,6 +122,59 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(data, tmp_path, monkey
         torch.testing.assert_close(twice[name], weight)
 
 
+def test_a_run_whose_last_save_failed_writes_its_checkpoint_on_resuming(data, tmp_path,
+                                                                        monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match='No space'):
+        def full(out, record, *more):
+            if record['step'] == 6:
+                raise OSError('No space left on device')
+            write_report(out, record, *more)
+
+        patch.setattr(finetune_policy, 'write_report', full)
+        train(data, tmp_path)
+    shutil.rmtree(tmp_path / 'checkpoint')
+    train(data, tmp_path, '--resume')
+    assert '"step": 6' in (tmp_path / 'checkpoint' / 'training.json').read_text()
+    assert '| 6 |' in (tmp_path / 'report.md').read_text()
+    assert not list(tmp_path.glob('*.partial'))
+
+
+def test_a_run_interrupted_before_its_first_validation_keeps_its_tokenizer(data, tmp_path,
+                                                                           monkeypatch):
+    run = tmp_path / 'run'
+    with pytest.raises(ValueError, match='run holds no run whose tokenizer is fitted'):
+        train(data, run, '--resume')
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(PolicyFineTuning, 'run', lambda run: _raise(KeyboardInterrupt()))
+        train(data, run)
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune_data, 'train_tokenizer',
+                      lambda *more: _raise(AssertionError('fitted again')))
+        moved = recorded_swings(tmp_path / 'moved', swing=0.2)
+        with pytest.raises(ValueError, match='run/tokenizer was fitted to other data'):
+            train(moved, run, '--resume')
+        with pytest.raises(ValueError, match='run/tokenizer is of a run with another recipe'):
+            train(data, run, '--resume', codebook_size=32)
+        train(data, run, '--resume')
+    train(data, tmp_path / 'whole')
+    whole_run, twice = (load_file(folder / 'checkpoint' / 'policy.safetensors')
+                        for folder in (tmp_path / 'whole', run))
+    for name, weight in whole_run.items():
+        torch.testing.assert_close(twice[name], weight)
+
+
+def _raise(error):
+    raise error
+
+
+def test_a_tokenizer_that_was_not_written_to_its_end_is_fitted_again(data, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match='No space'):
+        patch.setattr(tokenizer_folder, 'save', lambda *more: _raise(OSError('No space')))
+        train(data, tmp_path)
+    train(data, tmp_path)
+    assert answer(tmp_path / 'checkpoint').shape == (8, 8)
+
+
 def test_an_interrupted_run_does_not_go_on_with_other_data(data, tmp_path):
     train(data, tmp_path / 'run')
     more = recorded_swings(tmp_path / 'more', outcomes=('success',) * 5)
@@ -128,22 +186,28 @@ def test_an_interrupted_run_does_not_go_on_with_other_data(data, tmp_path):
 
 
 def test_the_backbone_is_frozen_in_the_first_steps(data, tmp_path):
-    train(data, tmp_path / 'frozen', expert_steps=6)
-    train(data, tmp_path / 'one', steps=1, validate_every=1, expert_steps=1)
-    frozen, one = (load_file(tmp_path / name / 'checkpoint' / 'policy.safetensors')
-                   for name in ('frozen', 'one'))
-    assert all(torch.equal(frozen[name], one[name]) for name in one if 'backbone' in name)
-    assert any(not torch.equal(frozen[name], one[name]) for name in one if 'expert' in name)
+    train(data, tmp_path / 'first', steps=2, validate_every=2, expert_steps=1)
+    train(data, tmp_path / 'never', steps=2, validate_every=2, backbone_rate=0)
+    train(data, tmp_path / 'one', steps=1, validate_every=1, backbone_rate=0)
+    first, never, one = (load_file(tmp_path / name / 'checkpoint' / 'policy.safetensors')
+                         for name in ('first', 'never', 'one'))
+    new = [name for name in one if 'expert' in name or 'state_token' in name]
+    old = [name for name in one if name not in new]
+    assert all('backbone' in name for name in old)
+    assert all(torch.equal(never[name], one[name]) for name in old)
+    assert any(not torch.equal(first[name], one[name]) for name in old)
+    assert all(not torch.equal(never[name], one[name]) for name in new if 'state_token' in name)
+    assert any(not torch.equal(never[name], one[name]) for name in new if 'expert' in name)
 
 
-@pytest.mark.parametrize('lora_rank, bf16', [(0, False), (2, True)])
+@pytest.mark.parametrize('lora_rank, bf16', [(0, False), (0, True), (2, True)])
 def test_a_vision_language_model_is_fine_tuned_from_its_folder(data, tmp_path, lora_rank, bf16):
     pytest.importorskip('transformers', reason='transformers is not installed')
     from small_vlms import published
 
     weights = published('smolvlm', tmp_path / 'published')
     train(data, tmp_path / 'run', backbone=str(tmp_path / 'published'), lora_rank=lora_rank,
-          bf16=bf16, steps=2, validate_every=2, expert_steps=1, accumulate=2)
+          bf16=bf16, steps=2, validate_every=2, expert_steps=1, accumulate=2, state_input='token')
     tensors = load_file(tmp_path / 'run' / 'checkpoint' / 'policy.safetensors')
     assert not any('.down' in name and 'down_proj' not in name for name in tensors)
     changed = [name for name, weight in weights.state_dict().items()
@@ -168,6 +232,116 @@ def test_low_rank_additions_begin_at_nothing_and_merge_into_the_weights():
     merge_lora(layers)
     torch.testing.assert_close(layers(x), added)
     assert isinstance(layers[0], torch.nn.Linear)
+
+
+def test_a_prompt_has_room_for_the_longest_task_and_any_joints(data, tmp_path):
+    pytest.importorskip('transformers', reason='transformers is not installed')
+    from faster_ros.policy.vlm_preprocess import ImagesAndPrompt
+    from small_vlms import config, image_processor, published, tokenizer
+    from tokenizers import pre_tokenizers
+
+    digits = tokenizer()
+    digits.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)])
+    prompt = ImagesAndPrompt(config('smolvlm', state_dim=21), image_processor('smolvlm'), digits)
+    assert prompt.longest_prompt(['pick', 'pick up the cube']) == (
+        prompt.longest_prompt(['pick']) + 3)
+    assert prompt.longest_prompt(['pick']) > 21 * 3
+
+    published('smolvlm', tmp_path / 'published')
+    rows = read_robot_rows(data, ROBOT, (32, 24), tmp_path)
+    recipe = dataclasses.replace(PRESETS['cpu'], backbone=str(tmp_path / 'published'))
+    for words, room in ((1, 96), (150, 192)):
+        rows.tasks = [' '.join(['pick'] * words)] * len(rows)
+        described, preprocess = finetune_data._description(
+            recipe, rows, ROBOT, finetune_data._grid(recipe, ROBOT))
+        assert described.max_words == room
+        preprocess([np.zeros((24, 32, 3), np.uint8)] * 2, np.ones(8), rows.tasks[0])
+
+
+def test_how_codes_are_decoded_is_told_by_the_recipe(data, tmp_path):
+    told = {'expert': 'none', 'block_size': 4, 'train_gap': [2, 4], 'gap': 3, 'decode_levels': 2,
+            'image_share': 0.5}
+    with pytest.raises(ValueError, match='block_size 5 must divide the 24 tokens'):
+        train(data, tmp_path, **told | {'block_size': 5})
+    assert not (tmp_path / 'tokenizer').exists()
+    train(data, tmp_path, **told)
+    config = yaml.safe_load((tmp_path / 'checkpoint' / 'config.json').read_text())['policy']
+    assert {key: config[key] for key in told} == told
+    assert answer(tmp_path / 'checkpoint').shape == (8, 8)
+
+
+def test_phases_that_a_run_would_not_see_the_end_of_are_refused(data, tmp_path):
+    with pytest.raises(ValueError, match='expert_steps 6: the run has 6 updates with 60 training'):
+        train(data, tmp_path, expert_steps=6)
+    with pytest.raises(ValueError, match='warmup_steps 7: the run has 6 updates with 60 training'):
+        train(data, tmp_path, warmup_steps=7)
+    assert not (tmp_path / 'tokenizer').exists()
+    with pytest.raises(ValueError, match='expert_steps 5000: the run has 300 updates'):
+        PRESETS['bridge'].check_phases(9600)
+    for preset in ('libero', 'droid', 'small', 'cpu'):
+        PRESETS[preset].check_phases(5_000_000)
+
+
+def test_one_process_of_a_machine_decodes_the_images_and_the_others_wait(data, tmp_path,
+                                                                         monkeypatch):
+    decoded = []
+
+    def decode(*more):
+        decoded.append(more)
+        _decode(*more)
+
+    def first_process_decodes(_):
+        monkeypatch.setenv('LOCAL_RANK', '0')
+        read_robot_rows(data, ROBOT, (32, 24), tmp_path / 'images')
+        monkeypatch.setenv('LOCAL_RANK', '1')
+
+    _decode = image_cache._decode
+    monkeypatch.setattr(image_cache, '_decode', decode)
+    monkeypatch.setattr(image_cache.time, 'sleep', first_process_decodes)
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    rows = read_robot_rows(data, ROBOT, (32, 24), tmp_path / 'images')
+    assert len(decoded) == 1
+    assert rows.images.shape == (80, 2, 24, 32, 3)
+
+
+def test_a_disk_without_room_for_the_images_is_told_before_they_are_decoded(data, tmp_path,
+                                                                            monkeypatch):
+    monkeypatch.setattr(shutil, 'disk_usage', lambda folder: SimpleNamespace(free=300_000))
+    with pytest.raises(ValueError, match='the 80 rows need 0.0 GB for their images in .*, where'):
+        read_robot_rows(data, ROBOT, (32, 24), tmp_path / 'images')
+    monkeypatch.setattr(shutil, 'disk_usage', lambda folder: SimpleNamespace(free=400_000))
+    assert len(read_robot_rows(data, ROBOT, (32, 24), tmp_path / 'images')) == 80
+
+
+@pytest.mark.parametrize('column, value, reason', [
+    (STATE, np.nan, r'observation.state.2. is nan in row 7'),
+    (ACTION, np.inf, r'action.2. is inf in row 7'),
+    ('timestamp', 9.0, 'timestamp 9 s of frame 7 is no frame at 10 fps'),
+])
+def test_an_episode_with_nan_or_wrong_times_is_left_out_and_named(tmp_path, column, value, reason):
+    pyarrow, parquet = pytest.importorskip('pyarrow'), pytest.importorskip('pyarrow.parquet')
+    folder = recorded_swings(tmp_path / 'swings')
+    file = LeRobotDataset(folder).episodes[1].data
+    table = parquet.read_table(file)
+    numbers = table[column].to_pylist()
+    if isinstance(numbers[7], list):
+        numbers[7][2] = value
+    else:
+        numbers[7] = value
+    place = table.schema.get_field_index(column)
+    field = table.schema.field(place)
+    parquet.write_table(
+        table.set_column(place, field, pyarrow.array(numbers, field.type)), file)
+    rows = read_robot_rows(folder, ROBOT, (32, 24), tmp_path / 'images')
+    assert np.bincount(rows.episode).tolist() == [20] * 3
+    (note,) = rows.notes
+    assert re.search(f'episode 1 is left out: {reason}', note)
+
+
+def test_a_data_set_of_lerobot_2_1_is_trained_on(tmp_path):
+    train(as_v2(recorded_swings(tmp_path / 'swings')), tmp_path / 'run')
+    assert answer(tmp_path / 'run' / 'checkpoint').shape == (8, 8)
 
 
 def test_chunks_end_with_the_last_action_of_their_episode(data, tmp_path):
@@ -222,6 +396,7 @@ def test_a_data_set_that_does_not_fit_the_robot_is_refused(data, tmp_path):
     ({'state_dropout': 1.5}, 'state_dropout must be from 0 to 1, got 1.5'),
     ({'shard': True}, "shard is for large backbones; 'tiny' fits every device"),
     ({'tokenizer_size': '9m'}, "tokenizer_size must be one of small, 8m, 13m, got '9m'"),
+    ({'train_gap': [2]}, 'train_gap must be LOW and HIGH, got .2.'),
     ({'preset': 'moon'}, "preset 'moon' is unknown; expected one of libero, bridge"),
 ])
 def test_a_recipe_that_cannot_be_trained_is_refused(tmp_path, changes, message):
@@ -229,6 +404,14 @@ def test_a_recipe_that_cannot_be_trained_is_refused(tmp_path, changes, message):
     file.write_text(yaml.safe_dump({'preset': 'cpu', **changes}))
     with pytest.raises(ValueError, match=message):
         read_recipe(file)
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_every_preset_can_be_named_and_its_lists_changed(tmp_path, preset):
+    assert read_recipe(None, preset) == PRESETS[preset]
+    (tmp_path / 'recipe.yaml').write_text('time_strides: [2]\ntrain_gap: [1, 2]\n')
+    recipe = read_recipe(tmp_path / 'recipe.yaml', preset)
+    assert (recipe.time_strides, recipe.train_gap) == ((2,), (1, 2))
 
 
 def test_presets_have_the_batches_and_lengths_of_the_paper():
@@ -255,6 +438,8 @@ def test_the_tokenizer_of_a_preset_named_after_data_is_that_of_the_paper(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(finetune_data, 'train_tokenizer', stop)
+    monkeypatch.setattr(finetune_data, '_description', lambda *more: (None, None))
+    monkeypatch.setattr(Recipe, 'check_phases', lambda recipe, rows: None)
     rows = read_robot_rows(data, ROBOT, (32, 24), tmp_path)
     with pytest.raises(KeyboardInterrupt):
         make_parts(PRESETS[preset], rows, ROBOT, tmp_path, ALONE)

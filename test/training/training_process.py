@@ -11,47 +11,36 @@
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
 # See the License for the specific language governing permissions and
 # limitations under the License.
-"""One of the processes of a training in test_sharded_training.py: DATA OUT RECIPE [resume]."""
+"""
+One of the processes of a training in test_sharded_training.py; arguments as of train policy.
 
-from pathlib import Path
+It keeps the weights that each process ends with, and the state of every validation.
+"""
+
 import shutil
 import sys
 
-from faster_ros.policy.faster_vla import FASTerVLA
-from faster_ros.robot_spec import load_robot_spec
-from faster_ros.training.data_parallel import DataParallel
-from faster_ros.training.finetune_data import make_parts
-from faster_ros.training.finetune_policy import PolicyFineTuning
-from faster_ros.training.policy_recipe import read_recipe
-from faster_ros.training.robot_rows import read_robot_rows
+from faster_ros.training.finetune_policy import main, PolicyFineTuning
 import torch
 
-data, out, file, *resumed = sys.argv[1:]
-recipe, spec = read_recipe(Path(file)), load_robot_spec('fr3')
-FASTerVLA._gaps = lambda self, flat: torch.full_like(flat, 2)  # equal for any share of a batch
-processes = DataParallel.start('cpu')
-rows = read_robot_rows(Path(data), spec, (recipe.image_width, recipe.image_height),
-                       Path(out) / f'images_{processes.rank}')
-for _ in range(2):  # the second time with the tokenizer of the first, from equal random numbers
-    torch.manual_seed(0)
-    parts, coded = make_parts(recipe, rows, spec, Path(out), processes)
-run = PolicyFineTuning(parts, recipe, coded, Path(out), processes)
-save = run._validate_and_save
+run, write_state = PolicyFineTuning.run, PolicyFineTuning._write_state
 
 
-def save_and_keep():
-    """Save, and keep the state under a name of its step, for a test that goes on from there."""
-    save()
-    if processes.first:
-        shutil.copy(run.out / 'state.pt', run.out / f'state_{run.step}.pt')
+def run_and_keep(self):
+    """Train, then keep the weights of this process."""
+    run(self)
+    if self.sharded:
+        spread = sum(weight.to_local().numel() for weight in self.learning)
+        assert spread < 0.6 * sum(weight.numel() for weight in self.learning)
+    else:
+        torch.save(self.model.state_dict(), self.out / f'weights_{self.processes.rank}.pt')
 
 
-run._validate_and_save = save_and_keep
-if resumed:
-    run.resume()
-    assert run.step == int(resumed[0])
-run.run()
-if run.sharded:
-    spread = sum(weight.to_local().numel() for weight in run.learning)
-    assert spread < 0.6 * sum(weight.numel() for weight in run.learning)
-processes.stop()
+def write_and_keep(self, state):
+    """Write the state, and keep it under a name of its step for a test that goes on from there."""
+    write_state(self, state)
+    shutil.copy(self.out / 'state.pt', self.out / f'state_{self.step}.pt')
+
+
+PolicyFineTuning.run, PolicyFineTuning._write_state = run_and_keep, write_and_keep
+sys.exit(main(sys.argv[1:]))
