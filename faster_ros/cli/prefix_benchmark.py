@@ -34,6 +34,7 @@ from typing import Any
 from faster_ros.bringup import default_checkpoint
 from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.backbones.base import Backbone, PolicyInput, Prefix, PrefixTokens
+from faster_ros.policy.backbones.pretrained import PretrainedBackbone
 from faster_ros.policy.checkpoint import load_policy
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.gpu import chosen_device, room_on_gpu
@@ -144,10 +145,25 @@ def _options(policy: FASTerVLA) -> Iterator[tuple[str, Callable[[], Encode]]]:
     """Yield names, and what makes the encoding of an episode's frames."""
     backbone = policy.backbone
     yield 'none', lambda: backbone.encode
+    if isinstance(backbone, PretrainedBackbone) and _attention(backbone) != 'eager':
+        yield 'attention step by step', lambda: partial(_step_by_step, backbone)
     for share in _SHARES:
         yield f'image_share {share}', partial(_merging, backbone, share)
     for tolerance in _TOLERANCES:
         yield f'reuse_tolerance {tolerance}', partial(FrameReuse, backbone, tolerance)
+
+
+def _attention(backbone: PretrainedBackbone) -> str:
+    return str(backbone.decoder.config._attn_implementation)
+
+
+def _step_by_step(backbone: PretrainedBackbone, tokens: PrefixTokens) -> Prefix:
+    """Encode with attention as products and a softmax, as it is without a fused kernel."""
+    fused, backbone.decoder.config._attn_implementation = _attention(backbone), 'eager'
+    try:
+        return backbone.encode(tokens)
+    finally:
+        backbone.decoder.config._attn_implementation = fused
 
 
 def _merging(backbone: Backbone, share: float) -> Encode:

@@ -15,6 +15,7 @@ import json
 import time
 
 from faster_ros.cli.benchmark import main
+from faster_ros.cli.prefix_benchmark import _options
 from faster_ros.policy.backbones.registry import make_backbone
 from faster_ros.policy.config import PROMPT_TOKENS
 from faster_ros.policy.latency import measure_call, WholeCall
@@ -128,6 +129,8 @@ def test_savings_at_the_prefix_are_measured_on_frames_of_the_simulator(tmp_path,
                  *policy]) == 0
     none, *options = json.loads((tmp_path / 'prefix.json').read_text())['rows']
     assert (none['option'], none['equal_codes'], none['image_tokens_anew']) == ('none', 1, 1)
+    if policy:
+        assert options.pop(0)['option'] == 'attention step by step'
     merged, kept = options[1], options[-1]
     assert merged['option'] == 'image_share 0.5'
     assert merged['prefix_tokens'] < none['prefix_tokens']
@@ -155,6 +158,27 @@ def test_a_gpu_that_is_full_is_an_error_that_says_what_to_lower(
     monkeypatch.setattr(f'faster_ros.cli.{module}.random_policy', full)
     with pytest.raises(ValueError, match=f'out of GPU memory .*6 GiB.*: {lower}'):
         main([what, '--size', 'tiny', '--out', str(tmp_path)])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('family, rows', [
+    ('smolvlm', ['attention step by step']), ('paligemma2', [])])
+def test_attention_without_a_fused_kernel_is_a_row_and_computes_the_same(
+        family, rows, monkeypatch):
+    pytest.importorskip('transformers', reason='transformers is not installed')
+    from small_vlms import batch, model
+
+    plain = model(family)
+    ways = dict(_options(plain))
+    assert [name for name in ways if 'attention' in name] == rows
+    tokens = plain.embed(batch(family, 1))
+    expected, fused = ways['none']()(tokens), []
+    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention',
+                        lambda *_, **__: fused.append(1))
+    found = ways[(rows or ['none'])[0]]()(tokens)
+    assert not fused
+    for one, other in zip(found.values, expected.values):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
