@@ -226,11 +226,12 @@ class LeRobotWriter:
         except OSError:
             return episode.folder
 
-    def save_aside(self, outcome: str = '') -> Path:
+    def save_aside(self, outcome: str = '', counted: Mapping[str, float] | None = None) -> Path:
         """
         Save the running episode as a data set of its own, beside those interrupted; return where.
 
-        Raises OSError or ValueError where that fails; it can then only be discarded.
+        ``counted``: as of ``save_episode``. Raises OSError or ValueError where that fails; it can
+        then only be discarded.
         """
         self._finished()
         folder = next_aside(self.folder)
@@ -239,7 +240,7 @@ class LeRobotWriter:
             shutil.copy(self.folder / RECORDING / FACTS, folder)
             (self.folder / RECORDING).rename(folder / RECORDING)
             writer._episode, self._episode = self._episode, None
-            writer.save_episode(outcome)
+            writer.save_episode(outcome, counted=counted)
         finally:
             writer.close()
         return folder

@@ -219,7 +219,7 @@ class RecordingSession:
                 self.stop()
             if self.state == STOPPED:
                 told = ('the episode is neither saved nor discarded; it is a data set of its own: '
-                        f'{self._writer.save_aside(self.outcome)}')
+                        f'{self._writer.save_aside(self.outcome, self._counted)}')
         except (OSError, ValueError) as error:
             told = f'the episode is set aside: {error}'
         self._writer.close()
