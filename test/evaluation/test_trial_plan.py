@@ -39,16 +39,16 @@ def write(tmp_path, **changes):
 
 
 def test_every_policy_meets_every_initial_state_equally_often_and_next_to_each_other(tmp_path):
-    source = write(tmp_path)
+    source = write(tmp_path, repetitions=10)
     order = make_order(load_plan(source), tmp_path / 'run', source)
     policies = read_key(tmp_path / 'run')
-    assert [trial.number for trial in order.trials] == list(range(1, 21))
+    assert [trial.number for trial in order.trials] == list(range(1, 101))
     scenes = [(trial.initial_state, trial.repetition) for trial in order.trials]
-    for place in range(0, 20, 2):
+    for place in range(0, 100, 2):
         assert scenes[place] == scenes[place + 1]
         assert {policies[place], policies[place + 1]} == {'good', 'bad'}
-    assert len(set(scenes)) == 10
-    assert len({tuple(policies[place:place + 2]) for place in range(0, 20, 2)}) == 2
+    assert len(set(scenes)) == 50
+    assert len({tuple(policies[place:place + 2]) for place in range(0, 100, 2)}) == 2
 
 
 def test_a_wanted_interval_takes_the_repetitions_that_it_needs(tmp_path):

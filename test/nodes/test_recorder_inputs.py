@@ -133,7 +133,7 @@ def test_joint_states_of_other_hardware_are_no_fault(tmp_path, monkeypatch):
     ('human', True, Source.HUMAN),
     ('hold', False, Source.NOBODY),
     ('', True, Source.POLICY),  # an evaluation, where no teleop_node tells
-    ('', False, Source.HUMAN),
+    ('', False, Source.NOBODY),
 ])
 def test_a_bag_says_who_led_though_it_was_told_before_the_episode(
         tmp_path, monkeypatch, word, policy_leads, source):
