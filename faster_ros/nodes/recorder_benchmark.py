@@ -44,6 +44,7 @@ from faster_ros.data.bag_reader import open_bag
 from faster_ros.data.dataset_folder import bag_place
 from faster_ros.data.dataset_spec import IMAGES
 from faster_ros.data.lerobot_dataset import LeRobotDataset
+from faster_ros.data.recording_session import state_stream
 from faster_ros.nodes import conversions, qos
 from faster_ros.nodes.diagnostics import values_of
 from faster_ros.nodes.paced_thread import PacedThread
@@ -74,6 +75,7 @@ class Robot:
         rclpy.init(context=self._context)
         node = self.node = Node('recorder_benchmark', context=self._context)
         self.status: dict[str, str] = {}
+        self.arms = tuple(spec.parts)
         self.published: dict[str, list[int]] = {name: [] for name in spec.cameras}
         self.spoken: dict[str, list[int]] = {topic: [] for topic in spec.state_topics}
         self._images = {name: node.create_publisher(Image, camera.topic, qos.STATUS)
@@ -305,7 +307,7 @@ def _counted(robot: Robot) -> dict[str, int]:
     """Return what recorder_node itself counts as lost of the running episode."""
     kinds = {'counted_as_lost': (robot.published, 'dropped unused'),
              'counted_as_missed': (robot.published, 'missed'),
-             'joint_states_counted_as_missed': (['state'], 'missed'),
+             'joint_states_counted_as_missed': (map(state_stream, robot.arms), 'missed'),
              'bag_dropped': (['bag'], 'dropped')}
     return {name: sum(int(robot.status.get(f'{stream}_{kind}') or 0)
                       for stream in streams for kind in words.split())

@@ -119,7 +119,7 @@ class Recorder:
 
     def _hears(self):
         return all(float(self._robot.status.get(f'{name}_rate_hz') or 0) > 10
-                   for name in ('state', 'action', *self._robot.published))
+                   for name in ('state_left', 'state_right', 'action', *self._robot.published))
 
 
 def check_unrepaired(folder, saved):
