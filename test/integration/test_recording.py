@@ -13,6 +13,8 @@
 # limitations under the License.
 """A scripted leader records episodes through the real nodes in the simulator; the set is whole."""
 
+from dataclasses import replace
+
 from diagnostic_msgs.msg import DiagnosticStatus
 from faster_ros.bringup import GRAPHS
 from faster_ros.data.dataset_spec import Source
@@ -86,8 +88,8 @@ def nodes(tmp_path):
         'operator': 'a test', 'fps': '10'})
     extra = {'control_node': ['-p', 'starve_grace:=30.0', '-p', 'tracking_error:=2.0']}
     domain = own_domain()
-    running = [Process([*command(process)[1:], *extra.get(process.name, [])], domain,
-                       tmp_path / f'{process.name}.log') for process in graph]
+    running = [Process([*command(replace(process, nice=0))[1:], *extra.get(process.name, [])],
+                       domain, tmp_path / f'{process.name}.log') for process in graph]
     person = Person(domain)
     yield person, tmp_path / 'set', running
     for process in running:
