@@ -84,9 +84,9 @@ def main(arguments: list[str]) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / 'training.json').write_text(json.dumps(figures, indent=2) + '\n')
     memory = figures['peak_memory_gb']
-    print(f"{options.size}, {recipe.batch_size} rows in {recipe.accumulate} parts, LoRA rank "
-          f"{recipe.lora_rank}, {device}: {figures['rows_per_s']:.1f} rows/s, "
-          f"{figures['codes_per_s']:.0f} codes/s"
+    rows, codes = figures['rows_per_s'], figures['codes_per_s']
+    print(f'{options.size}, {recipe.batch_size} rows in {recipe.accumulate} parts, LoRA rank '
+          f'{recipe.lora_rank}, {device}: {rows:.1f} rows/s, {codes:.0f} codes/s'
           + (f', peak memory {memory:.1f} GB' if memory else ''))
     return 0
 

@@ -34,7 +34,7 @@ _CAMERA = (480, 640)  # rows and columns of a usual camera
 _SIGLIP_SO400M = {'model_type': 'siglip_vision_model', 'hidden_size': 1152,
                   'intermediate_size': 4304, 'num_hidden_layers': 27, 'num_attention_heads': 16,
                   'image_size': 224, 'patch_size': 14, 'projection_dim': 2048,
-                   'vision_use_head': False}
+                  'vision_use_head': False}
 _SIGLIP_BASE = {'hidden_size': 768, 'intermediate_size': 3072, 'num_hidden_layers': 12,
                 'num_attention_heads': 12, 'image_size': 512, 'patch_size': 16}
 _PALIGEMMA_3B = {

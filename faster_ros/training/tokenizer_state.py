@@ -70,5 +70,6 @@ def _check_same(file: Path, begun: dict[str, Any], now: dict[str, Any]) -> None:
     other = [f'{name} was {begun.get(name)}, is {value}' for name, value in now.items()
              if begun.get(name) != value]
     if other:
-        raise ValueError(f"{file}: the run was begun with other data or options: "
-                         f"{'; '.join(other)}; go on with those, or begin anew in another --out")
+        told = '; '.join(other)
+        raise ValueError(f'{file}: the run was begun with other data or options: {told}; go on '
+                         'with those, or begin anew in another --out')
