@@ -21,6 +21,7 @@ import numpy as np
 
 FRESH_NS = 1_000_000_000  # a stream that was not heard for longer is not there
 CLOCK_SET_NS = 20_000_000  # a clock that jumps by more was set
+_CATCHING_UP = 6  # messages after a gap, in which a clock that stamped late comes back
 _WINDOW = 60  # messages from which rate and delay are told
 
 
@@ -49,6 +50,7 @@ class StreamMeter:
     def restart(self) -> None:
         """Count from here."""
         self.received = self.refused = self.backwards = self.slow = self._missed = 0
+        self._owed = self._behind_ns = self._even = 0  # of the last gap, see _count
         self._least_delay_ns = 0
 
     def add(self, stamp_ns: int, now_ns: int) -> None:
@@ -108,8 +110,21 @@ class StreamMeter:
             self._stamps.clear()  # a rate over both sides of it is none
         elif delay_ns > self._least_delay_ns - CLOCK_SET_NS:
             # Where stamps run ahead of their arrival, their clock was set and nothing is lost.
-            self._missed += self._between(step_ns)
+            self._count(step_ns)
             self.slow += step_ns > self._slow_ns
+
+    def _count(self, step_ns: int) -> None:
+        """Count what is missing; what was stamped late only is caught up by the next few steps."""
+        missing = self._between(step_ns)
+        self._missed += missing
+        self._owed += missing
+        self._even = 0 if missing else self._even + 1
+        self._behind_ns += step_ns - self._period_ns
+        while self._owed and 2 * self._behind_ns < (2 * self._owed - 1) * self._period_ns:
+            self._missed -= 1
+            self._owed -= 1
+        if not self._owed or self._even >= _CATCHING_UP:
+            self._owed = self._behind_ns = 0
 
     def _between(self, step_ns: int) -> int:
         """Return how many messages are missing between two that are so far apart."""

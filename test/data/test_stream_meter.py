@@ -47,6 +47,13 @@ def test_a_clock_that_is_set_is_no_silence():
     assert back.rate_hz(now) == pytest.approx(100.0)
 
 
+def test_what_is_stamped_late_and_comes_after_all_is_not_lost():
+    meter, now = heard((0, 10, 28, 30, 40, 56, 64, 72, 80, 116, 118, 120, 122, 130))
+    assert meter.missed(now) == 0
+    meter, now = heard((0, 10, 28, 30, 40, 60, 70, 79, 90))  # one is lost, and none comes for it
+    assert meter.missed(now) == 1
+
+
 def test_what_an_overrun_queue_has_lost_is_counted_though_the_rest_comes_at_once():
     meter, now = heard((0, 10, 20, 430, 440), (3, 3, 3, 600, 590))
     assert meter.missed(now) == 40
