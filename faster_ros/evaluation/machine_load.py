@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 """
-How much of the machine was there while something was measured; used by ``demo_node``.
+How much of the machine was there while something was measured.
 
 A virtual machine's host may give its processors to others; latencies then tell of the host.
 """

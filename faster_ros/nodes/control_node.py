@@ -227,7 +227,7 @@ class ControlNode(Node):
 
         def on_state(message: JointState, _: object) -> None:
             nonlocal bad_s
-            if self._state is not None and conversions.is_of_other_hardware(message, arm):
+            if self._states.has(name) and conversions.is_of_other_hardware(message, arm):
                 return  # of other hardware; before the arm is heard its names are a hint
             try:
                 state = self._states.add(name, conversions.state_from_message(message, arm))

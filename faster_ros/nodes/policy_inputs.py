@@ -76,18 +76,14 @@ class PolicyInputs:
                                   on_image, qos.CAMERA)
 
     def _subscribe_states(self, name: str, arm: RobotSpec) -> PolledSubscription:
-        heard = False
-
         def on_state(message: JointState, _: object) -> None:
-            nonlocal heard
-            if heard and conversions.is_of_other_hardware(message, arm):
+            if self._states.has(name) and conversions.is_of_other_hardware(message, arm):
                 return
             try:
                 state = self._states.add(name, conversions.state_from_message(message, arm))
             except ValueError as error:
                 self._states.refuse(name, str(error))
             else:
-                heard = True
                 if state is not None:
                     self._buffer.add_state(state)
             if self._states.problem:

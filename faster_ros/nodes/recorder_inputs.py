@@ -124,16 +124,14 @@ class RecorderInputs:
 
     def _arm(self, name: str, arm: RobotSpec) -> PolledSubscription:
         positions = Feature('float64', (len(arm.joint_names),), arm.joint_names)
-        stream, heard = state_stream(name), False
+        stream = state_stream(name)
 
         def hear(message: JointState, now_ns: int) -> None:
-            nonlocal heard
-            if heard and conversions.is_of_other_hardware(message, arm):
+            if self._states.has(name) and conversions.is_of_other_hardware(message, arm):
                 return
             measured = conversions.state_from_message(message, arm)
             # Before the arms are joined, so that one that fails is named and spoils no other's.
             positions.check('position', measured.positions)
-            heard = True
             if name:  # one of several, whose states together have no rate of their own
                 self._session.meters[stream].add(measured.stamp_ns, now_ns)
             state = self._states.add(name, measured)

@@ -90,18 +90,14 @@ class ReplayNode(Node):
             f'{config.speed:g} of its speed; arming control_node starts it')
 
     def _state_callback(self, name: str, arm: RobotSpec) -> Callable[[JointState], None]:
-        heard = False
-
         def on_state(message: JointState) -> None:
-            nonlocal heard
-            if heard and conversions.is_of_other_hardware(message, arm):
+            if self._joints.has(name) and conversions.is_of_other_hardware(message, arm):
                 return
             try:
                 state = self._joints.add(name, conversions.state_from_message(message, arm))
             except ValueError as error:
                 self._log.problem(name, str(error))
             else:
-                heard = True
                 self._state = state or self._state
                 self._log.solved(name, f'joint states on {arm.state_topic} are usable again')
 

@@ -52,6 +52,10 @@ class JointStates:
                           np.concatenate([state.velocities for state in states]),
                           self._topics[oldest])
 
+    def has(self, arm: str) -> bool:
+        """Return whether an arm was heard; what names none of its joints is of others then."""
+        return arm in self._states
+
     def refuse(self, arm: str, problem: str) -> None:
         """Note that an arm's message cannot be used; holds until it sends a good one."""
         self._faults[arm] = problem

@@ -30,7 +30,7 @@ from faster_ros.data.dataset_validation import problems
 from faster_ros.data.lerobot_dataset import LeRobotDataset
 from faster_ros.data.lerobot_reader import is_lerobot, read_lerobot
 from faster_ros.data.raw_bag import salvage
-from faster_ros.nodes.recorder_benchmark import Robot
+from faster_ros.nodes.played_robot import PlayedRobot
 from faster_ros.robot_spec import load_robot_spec
 import pytest
 from ros_process import own_domain, Process, wait_until
@@ -53,7 +53,7 @@ def robot(tmp_path, monkeypatch):
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
-    robot = Robot(load_robot_spec(str(tmp_path / 'robot.yaml')))
+    robot = PlayedRobot(load_robot_spec(str(tmp_path / 'robot.yaml')))
     robot.start()
     yield robot
     robot.stop()
