@@ -151,7 +151,7 @@ def person(request, tmp_path_factory):
 
 @pytest.fixture
 def ready(person):
-    """Give an armed arm that nobody leads by hand, and a leader at its start."""
+    """Give an armed arm that nobody leads by hand, and a leader at its start; disarm it after."""
     person.held, person.hands_back, person.silent, person.walks = 0, 0, False, False
     person.leader, person.handle = LEADER_START.copy(), 1.0
     wait_until(lambda: person.teleop.get('leaders') == '', 20.0, 'a leader')
@@ -163,7 +163,11 @@ def ready(person):
 
     wait_until(arms, 5.0, lambda: f'arming ({answers[-1].message})')
     wait_until(lambda: person.teleop.get('control_running') == 'true', 20.0, 'control_node')
-    return person
+    yield person
+    person.walks = False
+    person.call(person.arm, SetBool.Request(data=False))
+    # Or the next test takes what teleop_node said before for its answer to being armed.
+    wait_until(lambda: person.teleop.get('control_running') == 'false', 20.0, 'a disarmed arm')
 
 
 def test_the_arm_follows_the_leader_only_while_the_pedal_is_held(ready):
@@ -234,8 +238,6 @@ def test_a_person_takes_over_from_a_policy_and_hands_back(ready):
     # Apart in time by about 10 ms each, two commands are never further apart than the limits let.
     steps = np.abs(np.diff(np.array(ready.commands), axis=0))[:, :7]
     assert np.median(steps.max(axis=1)) < 0.011 * SPEC.limit_array('velocity').max()
-    ready.walks = False
-    ready.call(ready.arm, SetBool.Request(data=False))
 
 
 @pytest.mark.parametrize('person', [True], ids=['with_policy'], indirect=True)
