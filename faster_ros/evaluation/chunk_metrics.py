@@ -24,12 +24,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from faster_ros.interfaces import FloatArray
+from faster_ros.robot_parts import CLOSE_BELOW, OPEN_ABOVE
 import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 _MEAN_BOUNDS = (0.001, 0.005)
 _WORST_BOUNDS = (0.05, 0.1)
+_CLOSED, _OPEN = 2 * CLOSE_BELOW - 1, 2 * OPEN_ABOVE - 1
 
 
 def reconstruction(decoded: FloatArray, target: FloatArray) -> dict[str, float]:
@@ -79,18 +81,22 @@ def gripper_events(decoded: FloatArray, target: FloatArray) -> dict[str, float |
     """
     Return how a gripper's openings and closings survive; columns (N, H) in [-1, 1].
 
-    An event is a crossing of 0. ``error_steps`` is the mean distance to the nearest decoded event
-    of the same direction, ``error_steps_p99`` its 99th percentile; ``missed`` the share without
-    one; ``extra`` those too many per chunk. None where there is nothing to count from.
+    An event is a change between open and closed as the executor decides it: open above one share
+    of the range, closed below another, as before between them and, where a chunk begins there, as
+    the half in which the recorded one begins. ``error_steps`` is the mean distance to the nearest
+    decoded event of the same direction, ``error_steps_p99`` its 99th percentile; ``missed`` the
+    share without one; ``extra`` those too many per chunk. None where there is nothing to count
+    from.
     """
     distances, missed, extra, events = [], 0, 0, 0
     for column, wanted in zip(decoded, target):
-        for rising in (True, False):
-            there, here = _crossings(wanted, rising), _crossings(column, rising)
+        was_open = bool(wanted[0] >= 0)
+        for opens in (True, False):
+            there, here = (_changes(values, was_open, opens) for values in (wanted, column))
             events += len(there)
             extra += max(0, len(here) - len(there))
             if len(here):
-                distances += [int(np.abs(here - place).min()) for place in there]
+                distances += [int(np.abs(here - row).min()) for row in there]
             else:
                 missed += len(there)
     return {'error_steps': float(np.mean(distances)) if distances else None,
@@ -174,8 +180,10 @@ def bootstrap_interval(values: FloatArray, groups: IntArray, seed: int = 0,
     return float(low), float(high)
 
 
-def _crossings(column: FloatArray, rising: bool) -> IntArray:
-    above = column > 0
-    change = above[1:] & ~above[:-1] if rising else ~above[1:] & above[:-1]
-    places: IntArray = np.flatnonzero(change)
-    return places
+def _changes(column: FloatArray, was_open: bool, opens: bool) -> IntArray:
+    """Return the rows of a column (T,) in which a gripper opens, or closes."""
+    decided = np.flatnonzero((column > _OPEN) | (column < _CLOSED))
+    is_open = column[decided] > _OPEN
+    change = is_open != np.append(was_open, is_open[:-1])
+    rows: IntArray = decided[change & (is_open == opens)]
+    return rows

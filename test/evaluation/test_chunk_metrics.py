@@ -99,6 +99,19 @@ def test_chatter_counts_where_nothing_happens_in_the_recording():
         'error_steps': None, 'error_steps_p99': None, 'missed': None, 'extra': 1.5}
 
 
+def test_a_gripper_that_stands_near_the_middle_does_not_chatter():
+    held = np.array([[-1, -0.05, 0.05, -0.05, 0.05, 1.0]])
+    led = np.array([[-1, 0.05, -0.05, 0.05, -0.05, 1.0]])
+    assert chunk_metrics.gripper_events(led, held) == {
+        'error_steps': 0.0, 'error_steps_p99': 0.0, 'missed': 0.0, 'extra': 0.0}
+
+
+def test_a_chunk_that_begins_between_open_and_closed_begins_as_the_recorded_one():
+    recorded, decoded = np.array([[-0.01, 0.0, 1.0, 1.0]]), np.array([[0.01, 0.0, 1.0, 1.0]])
+    assert chunk_metrics.gripper_events(decoded, recorded) == {
+        'error_steps': 0.0, 'error_steps_p99': 0.0, 'missed': 0.0, 'extra': 0.0}
+
+
 def test_lengths_give_bits_and_compression():
     figures = chunk_metrics.token_lengths(ids([1, 2], [1, 2, 3, 4]), 256, numbers=30)
     assert figures['tokens_mean'] == 3
