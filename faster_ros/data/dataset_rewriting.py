@@ -14,9 +14,9 @@
 """
 One data set out of others: conversion from v2.1, merging, splitting, repair, corrections.
 
-Numbers are copied exactly. A video is cut out packet by packet, without a loss, where the new
-data set's videos are encoded alike and all of an episode is taken; else its images are encoded
-anew.
+Numbers are copied exactly; the names of tasks and subtasks are joined and counted anew. A video is
+cut out packet by packet, without a loss, where the new data set's videos are encoded alike and all
+of an episode is taken; else its images are encoded anew.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ from faster_ros.data.dataset_folder import bag_place
 from faster_ros.data.dataset_spec import DatasetSpec, EpisodeFacts, SOURCE, Source
 from faster_ros.data.episode_evidence import JointFacts
 from faster_ros.data.lerobot_dataset import EpisodeEntry, LeRobotDataset, video_frames
+from faster_ros.data.lerobot_reader import SUBTASK, SUBTASKS
 from faster_ros.data.lerobot_writer import LeRobotWriter
 from faster_ros.data.running_episode import EpisodeContent
 from faster_ros.data.video_encoder import check_image, CODEC, EpisodeVideo, ImageStatistics
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,12 @@ def common_spec(selections: Sequence[Selection], robot: str = '') -> DatasetSpec
             if ours != theirs:
                 raise ValueError(f'{selection.dataset.folder}: expected {what} {ours!r} as in '
                                  f'{selections[0].dataset.folder}, got {theirs!r}')
-    return replace(specs[0], robot=robot or specs[0].robot)
+        if bool(spec.subtasks) != bool(specs[0].subtasks):
+            unnamed = selections[0] if spec.subtasks else selection
+            raise ValueError(f'{unnamed.dataset.folder / SUBTASKS}, which names the subtasks, is '
+                             'missing or empty; the other data set has it')
+    subtasks = dict.fromkeys(name for spec in specs for name in spec.subtasks)
+    return replace(specs[0], robot=robot or specs[0].robot, subtasks=tuple(subtasks))
 
 
 def write_dataset(folder: Path, selections: Sequence[Selection], spec: DatasetSpec,
@@ -113,6 +120,8 @@ def _append(writer: LeRobotWriter, dataset: LeRobotDataset, piece: Piece) -> int
     tasks = dataset.row_tasks(entry, columns)[taken]
     rows = len(tasks)
     numbers = {name: columns[name][taken] for name in writer.spec.numbers}
+    if writer.spec.subtasks:
+        numbers[SUBTASK] = _renumbered(numbers[SUBTASK], dataset.subtasks, writer.spec.subtasks)
     with tempfile.TemporaryDirectory(dir=writer.folder) as working:
         videos, images = {}, {}
         for camera in writer.spec.cameras:
@@ -127,6 +136,13 @@ def _append(writer: LeRobotWriter, dataset: LeRobotDataset, piece: Piece) -> int
         raw = dataset.folder / bag_place(entry.number)
         return writer.append_episode(content, videos,
                                      raw if piece.whole and raw.is_dir() else None)
+
+
+def _renumbered(indices: NDArray[Any], names: dict[int, str],
+                subtasks: Sequence[str]) -> NDArray[Any]:
+    """Return the places (N, 1) in ``subtasks`` of what is named; what is not becomes -1."""
+    places = {index: subtasks.index(name) for index, name in names.items()}
+    return np.array([[places.get(int(index), -1)] for index in indices.reshape(-1)])
 
 
 def _video(spec: DatasetSpec, dataset: LeRobotDataset, piece: Piece, camera: str,

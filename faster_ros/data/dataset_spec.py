@@ -95,13 +95,15 @@ class DatasetSpec:
     The features of a data set; they stay the same for all its episodes.
 
     ``numbers``: column -> Feature, without those of ``INDEX``. ``cameras``: column, which begins
-    with ``observation.images.``, -> (height, width) of RGB images.
+    with ``observation.images.``, -> (height, width) of RGB images. ``subtasks``: the names that
+    the column ``subtask_index`` counts, where there is one.
     """
 
     fps: int
     robot: str
     numbers: Mapping[str, Feature]
     cameras: Mapping[str, tuple[int, int]]
+    subtasks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what a video and LeRobot's names demand."""

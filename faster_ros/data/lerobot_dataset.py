@@ -30,7 +30,14 @@ import av
 import cv2
 from faster_ros.data.dataset_spec import DatasetSpec, EpisodeFacts, Feature, IMAGES, INDEX
 from faster_ros.data.episode_evidence import COUNTED
-from faster_ros.data.lerobot_reader import LeRobotInfo, read_info, read_tasks
+from faster_ros.data.lerobot_reader import (
+    LeRobotInfo,
+    read_info,
+    read_subtasks,
+    read_tasks,
+    SUBTASK,
+    SUBTASKS,
+)
 from faster_ros.interfaces import ImageArray
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +70,7 @@ class LeRobotDataset:
         self.folder = folder
         self.info = read_info(folder)
         self.raw_info: dict[str, Any] = json.loads((folder / 'meta/info.json').read_text())
-        self.tasks = read_tasks(folder)
+        self.tasks, self.subtasks = read_tasks(folder), read_subtasks(folder)
         self.is_v3 = str(self.raw_info['codebase_version']).startswith('v3')
         kinds = {name: item.get('dtype') for name, item in self.info.features.items()}
         self.video_columns = [name for name, kind in kinds.items() if kind == 'video']
@@ -82,7 +89,9 @@ class LeRobotDataset:
                    if name not in INDEX and name not in self.cameras
                    and item.get('dtype') not in ('string', 'language')}
         return DatasetSpec(fps or _whole(self.info), self.info.robot, numbers,
-                           {name: self.image_size(name) for name in self.cameras})
+                           {name: self.image_size(name) for name in self.cameras},
+                           tuple(dict.fromkeys(self.subtasks.values()))
+                           if SUBTASK in numbers else ())
 
     def image_size(self, camera: str) -> tuple[int, int]:
         """Return height and width of a camera's images."""
@@ -120,6 +129,24 @@ class LeRobotDataset:
         """Return the task of every row; ``columns`` as they were read."""
         return [self.tasks.get(int(index), entry.facts.task)
                 for index in columns['task_index'].reshape(-1)]
+
+    def check_subtasks(self) -> None:
+        """Refuse a data set that does not tell the subtask of its rows."""
+        if not self.subtasks:
+            raise ValueError(f'{self.folder / SUBTASKS}, which names the subtasks, is missing or '
+                             'empty')
+        if SUBTASK not in self.info.features:
+            raise ValueError(f'{self.folder}: column {SUBTASK}, which tells the subtask of each '
+                             'row, is missing')
+
+    def row_subtasks(self, entry: EpisodeEntry, columns: dict[str, NDArray[Any]]) -> list[str]:
+        """Return the subtask of every row; one without a name is a ValueError."""
+        found = [int(index) for index in columns[SUBTASK].reshape(-1)]
+        for row, index in enumerate(found):
+            if not self.subtasks.get(index, '').strip():
+                raise ValueError(f'{entry.data}: {SUBTASK} is {index} in row {row} of episode '
+                                 f'{entry.number}, which {self.folder / SUBTASKS} does not name')
+        return [self.subtasks[index] for index in found]
 
     def images(self, entry: EpisodeEntry, camera: str) -> Iterator[ImageArray]:
         """Return the frames of an episode in order, uint8 RGB; fewer than its rows on damage."""

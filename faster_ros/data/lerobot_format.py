@@ -63,17 +63,17 @@ def info_json(spec: DatasetSpec, episodes: int, frames: int, tasks: int) -> byte
     }, indent=4).encode()
 
 
-def tasks_parquet(tasks: Sequence[str]) -> bytes:
-    """Return meta/tasks.parquet: a pandas frame whose index is the task's text."""
+def texts_parquet(texts: Sequence[str], kind: str = 'task') -> bytes:
+    """Return meta/tasks.parquet, or of another kind: a pandas frame whose index is the text."""
     import pyarrow
 
-    columns = [('task_index', 'int64', 'int64'), ('task', 'unicode', 'object')]
-    pandas = {'index_columns': ['task'], 'column_indexes': [], 'pandas_version': '2.2.0',
+    columns = [(f'{kind}_index', 'int64', 'int64'), (kind, 'unicode', 'object')]
+    pandas = {'index_columns': [kind], 'column_indexes': [], 'pandas_version': '2.2.0',
               'columns': [{'name': name, 'field_name': name, 'pandas_type': kind,
                            'numpy_type': dtype, 'metadata': None}
                           for name, kind, dtype in columns]}
-    table = pyarrow.table({'task_index': pyarrow.array(range(len(tasks)), pyarrow.int64()),
-                           'task': pyarrow.array(list(tasks), pyarrow.string())})
+    table = pyarrow.table({f'{kind}_index': pyarrow.array(range(len(texts)), pyarrow.int64()),
+                           kind: pyarrow.array(list(texts), pyarrow.string())})
     return _parquet(table.replace_schema_metadata({'pandas': json.dumps(pandas)}))
 
 

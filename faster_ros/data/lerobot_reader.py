@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 _INFO = 'meta/info.json'
+SUBTASKS, SUBTASK = 'meta/subtasks.parquet', 'subtask_index'  # the file, the column of rows
 _VERSIONS = ('v2.0', 'v2.1', 'v3.')
 _NUMBERS = ('float32', 'float64', 'int32', 'int64', 'float16')
 
@@ -101,6 +102,20 @@ def read_tasks(folder: Path) -> dict[int, str]:
     columns = _parquet().read_table(table).to_pydict()
     (texts,) = [values for name, values in columns.items() if name != 'task_index'] or [[]]
     return {int(index): str(text) for index, text in zip(columns['task_index'], texts)}
+
+
+def read_subtasks(folder: Path) -> dict[int, str]:
+    """Return LeRobot's names of subtasks by their index; none where the data set lists none."""
+    path = folder / SUBTASKS
+    if not path.is_file():
+        return {}
+    columns = _parquet().read_table(path).to_pydict()
+    texts = {name: values for name, values in columns.items() if name != SUBTASK}
+    named = texts.get('subtask') or next(iter(texts.values()), None)
+    if SUBTASK not in columns or named is None:
+        raise ValueError(f'{path}: expected the columns {SUBTASK} and subtask, got '
+                         f"{', '.join(columns) or 'none'}")
+    return {int(index): str(text) for index, text in zip(columns[SUBTASK], named)}
 
 
 def read_lerobot(folder: Path, feature: str = 'action') -> RecordedEpisodes:

@@ -69,10 +69,10 @@ from faster_ros.data.lerobot_format import (
     STATS,
     stats_json,
     TASKS,
-    tasks_parquet,
+    texts_parquet,
     VIDEO,
 )
-from faster_ros.data.lerobot_reader import read_tasks
+from faster_ros.data.lerobot_reader import read_tasks, SUBTASKS
 from faster_ros.data.running_episode import (
     EpisodeContent,
     RecordingFailed,
@@ -314,12 +314,14 @@ class LeRobotWriter:
         rows = self._rows + content.rows
         contents = {
             place(DATA, file): rows_parquet(self.spec, columns),
-            TASKS: tasks_parquet(tasks),
+            TASKS: texts_parquet(tasks),
             place(EPISODES, file): episode_parquet(
                 (self.episodes, file, self._rows), content, self.spec, found, report.to_json()),
             STATS: stats_json(statistics),
             INFO: info_json(self.spec, self.episodes + 1, rows, len(tasks)),
         }
+        if self.spec.subtasks:
+            contents[SUBTASKS] = texts_parquet(self.spec.subtasks, 'subtask')
         moves = [(video_name(name), place(VIDEO, file, name)) for name in self.spec.cameras]
         if (working / RAW).exists():
             moves.append((RAW, bag_place(self.episodes)))

@@ -301,6 +301,8 @@ class PolicyNode(SafeLifecycleNode):
         with self._session_lock:
             problem = self._session.problem if active else ''
             figures = self._session.figures(now_ns)
+        if said := getattr(self._policy, 'said', ''):
+            figures['said'] = said
         message = diagnostics.status_message(
             'policy_node', self._spec.robot, diagnostics.WARN if problem else diagnostics.OK,
             problem or ('active' if active else 'not active'), figures)

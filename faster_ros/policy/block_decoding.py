@@ -26,8 +26,9 @@ place k of the NEXT block. Drawn for N = 6, B = 2 (``*`` = may look at):
     code  3    * * | * * | * *
     code  4    * * | * * | * *
 
-Every input also sees the whole prefix. A chunk of fixed length ends by itself: EoBlk, which would
-return to text, is never read or written (docs/paper.md).
+Every input also sees the whole prefix, with the text that was said before (``text_mode.py``). A
+chunk of fixed length ends by itself, and the call with it: EoBlk, which would return to text, is
+never read or written (docs/paper.md).
 """
 
 from __future__ import annotations

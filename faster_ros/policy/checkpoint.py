@@ -45,6 +45,7 @@ from faster_ros.policy.hub import aside, local_folder, push
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
 from faster_ros.policy.static_inference import prepare_decoding, prepare_inference
 from faster_ros.policy.visual_tokens import FrameReuse
+from faster_ros.policy.vlm_preprocess import ImagesAndPrompt
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 import numpy as np
@@ -119,12 +120,13 @@ class FASTerPolicy:
     Answers one observation with a chunk.
 
     Equal input gives equal output unless the config has a ``temperature``. ``decode_s``: how long
-    the action expert took of the last answer.
+    the action expert took of the last answer; ``said``: its text, '' without text mode.
     """
 
     def __init__(self, parts: PolicyParts, device: str = 'cpu') -> None:
         self.parts = parts
         self.decode_s = 0.0
+        self.said = ''
         self._device = torch.device(device)
         tolerance = parts.model.config.reuse_tolerance
         self._reuse = FrameReuse(parts.model.backbone, tolerance) if tolerance else None
@@ -202,7 +204,7 @@ class FASTerPolicy:
             batch = self._input(images, positions, instruction, committed)
             decoded = self._decode(self._generate(
                 batch, deadline=deadline, shares=self.parts.model.config.mean_latent))
-        self.decode_s = deadline.decode_s
+        self.decode_s, self.said = deadline.decode_s, self._said()
         return self._to_actions(decoded, positions)
 
     def codes(self, images: Mapping[str, ImageArray], positions: FloatArray,
@@ -228,6 +230,12 @@ class FASTerPolicy:
     def hold(self, positions: FloatArray) -> FloatArray:
         """Return the targets (D,) that keep joints and a base where they are."""
         return np.append(positions, np.zeros(len(self.parts.robot.action_names) - len(positions)))
+
+    def _said(self) -> str:
+        text, words = self.parts.model.text, self._preprocess
+        if text is None or not isinstance(words, ImagesAndPrompt):
+            return ''
+        return words.text_of(text.said[0])
 
     def _to_actions(self, decoded: Tensor, positions: FloatArray) -> FloatArray:
         deltas = self.parts.action_normaliser.restore(decoded[0].double().cpu().numpy())

@@ -93,6 +93,8 @@ class PolicyConfig:
     decodes. ``image_share`` of the image tokens reach the backbone's layers, those alike are
     merged; one observation after another computes only image tokens anew that changed by more
     than ``reuse_tolerance`` (0: all), with ``image_share`` 1; see ``visual_tokens.py``.
+    ``text_tokens``: the most tokens of what is said before the blocks (``text_mode.py``); 0 for a
+    policy without text mode.
     """
 
     cameras: tuple[str, ...]
@@ -116,6 +118,7 @@ class PolicyConfig:
     reuse_tolerance: float = 0.0
     temperature: float = 0.0
     top_k: int = 50
+    text_tokens: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a block size that does not divide the number of tokens, or unknown words."""
@@ -125,11 +128,7 @@ class PolicyConfig:
         if self.decode_levels is not None and not 1 <= self.decode_levels <= self.levels:
             raise ValueError(f'decode_levels must be 1 to {self.levels}, got '
                              f'{self.decode_levels}')
-        if self.committed_rows < 0:
-            raise ValueError(f'committed_rows must be at least 0, got {self.committed_rows}')
-        if self.committed_rows and not isinstance(self.backbone, BackboneConfig):
-            raise ValueError("committed_rows needs the backbone 'tiny', the only one that takes "
-                             'committed actions')
+        self._check_backbone()
         if not 0.5 <= self.image_share <= 1 or self.reuse_tolerance < 0:
             raise ValueError('expected image_share from 0.5 to 1 and reuse_tolerance at least 0, '
                              f'got {self.image_share} and {self.reuse_tolerance}')
@@ -147,6 +146,18 @@ class PolicyConfig:
                              f'least 1, got {list(self.train_gap)} and {self.gap}')
         if self.expert not in EXPERTS:
             raise ValueError(f"expert must be one of {', '.join(EXPERTS)}, got {self.expert!r}")
+
+    def _check_backbone(self) -> None:
+        tiny = isinstance(self.backbone, BackboneConfig)
+        for key in ('committed_rows', 'text_tokens'):
+            if getattr(self, key) < 0:
+                raise ValueError(f'{key} must be at least 0, got {getattr(self, key)}')
+        if self.committed_rows and not tiny:
+            raise ValueError("committed_rows needs the backbone 'tiny', the only one that takes "
+                             'committed actions')
+        if self.text_tokens and tiny:
+            raise ValueError('text_tokens needs a vision-language model as backbone; '
+                             f"'{TINY}' has no language head")
 
     @property
     def tokens(self) -> int:

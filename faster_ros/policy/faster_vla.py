@@ -37,6 +37,7 @@ from faster_ros.policy.block_decoding import (
 from faster_ros.policy.code_distance import code_distances
 from faster_ros.policy.config import PolicyConfig
 from faster_ros.policy.decode_deadline import DecodeDeadline
+from faster_ros.policy.text_mode import text_loss, TextMode
 from faster_ros.policy.visual_tokens import merge_alike
 import torch
 from torch import nn, Tensor
@@ -55,6 +56,8 @@ class FASTerVLA(nn.Module):
         self.config = config
         self.backbone = make_backbone(config) if backbone is None else backbone
         self.expert = make_decoder(config, self.backbone)
+        width = self.backbone.geometry.width
+        self.text = TextMode(config.text_tokens, width) if config.text_tokens else None
         self.register_buffer('mask', block_mask(config.tokens, config.block_size),
                              persistent=False)
         self.mask: Tensor
@@ -68,8 +71,8 @@ class FASTerVLA(nn.Module):
         return self.backbone.encode(self.embed(batch))
 
     def logits(self, batch: PolicyInput, codes: Tensor, prefix: Prefix | None = None) -> Tensor:
-        """Return the teacher-forced scores (B, N, V) of codes (B, K, T)."""
-        prefix = prefix or self.prefix(batch)
+        """Return the scores (B, N, V) of codes (B, K, T), these and the text teacher-forced."""
+        prefix = prefix or self._followed(batch)[0]
         flat = codes.flatten(1)
         ids = expert_input(flat, self.config.block_size, self.config.codebook_size)
         positions = action_positions(prefix.next_position, self._gaps(flat))
@@ -81,20 +84,34 @@ class FASTerVLA(nn.Module):
         Return the cross-entropy (K,) of each residual level for codes (B, K, T).
 
         With the tokenizer's codebooks (K, V, C), (2, K): beside it the distances of
-        ``code_distance.py``.
+        ``code_distance.py``. A policy with text mode gives K + 1, that of the text last, whose
+        distance is 0.
         """
-        logits = self.logits(batch, codes)
+        prefix, said = self._followed(batch)
+        logits = self.logits(batch, codes, prefix)
         loss = functional.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction='none')
-        levels = loss.unflatten(0, codes.shape).mean((0, 2))
+        levels = torch.cat([loss.unflatten(0, codes.shape).mean((0, 2)), said])
         if books is None:
             return levels
-        return torch.stack([levels, code_distances(logits, codes, books)])
+        distances = code_distances(logits, codes, books)
+        return torch.stack([levels, functional.pad(distances, (0, len(said)))])
+
+    def _followed(self, batch: PolicyInput) -> tuple[Prefix, Tensor]:
+        """Return the prefix with the given text, and its loss: (1,), or (0,) without text mode."""
+        prefix = self.prefix(batch)
+        if self.text is None:
+            return prefix, prefix.mask.new_zeros(0, dtype=torch.float)
+        assert batch.text is not None, 'text mode is taught by the text of the batch'
+        prefix, scores = self.text.follow(self.backbone, prefix, batch.text)
+        return prefix, text_loss(scores, batch.text)[None]
 
     @torch.no_grad()
     def generate(self, batch: PolicyInput, levels: int | None = None,
                  deadline: DecodeDeadline | None = None, shares: bool = False) -> Tensor:
         """
         Return codes (B, k, T) decoded block by block with the prefix computed once.
+
+        In text mode a text is said before, see ``TextMode.said``.
 
         ``levels`` below N_c stops early with the coarse levels, as ``decode_levels`` of the
         config does; a ``deadline`` ends with the whole levels that are ready, one at least.
@@ -107,6 +124,8 @@ class FASTerVLA(nn.Module):
     def decode(self, prefix: Prefix, levels: int | None = None,
                deadline: DecodeDeadline | None = None, shares: bool = False) -> Tensor:
         """Return codes (B, k, T) that continue a prefix, or shares; see ``generate``."""
+        if self.text is not None:
+            prefix = self.text.say(self.backbone, prefix)
         passes = BlockPasses(self, prefix)
         return self.run_passes(passes.run, passes.shares if shares else passes.codes, levels,
                                deadline)

@@ -176,7 +176,7 @@ def _sharing(config: PolicyConfig, backbone: Backbone,
     weight = next(backbone.parameters())
     other = FASTerVLA(config, backbone).to(weight.device).eval()
     if policy is not None:
-        other.expert = policy.expert
+        other.expert, other.text = policy.expert, policy.text
     else:
         other.expert.to(weight.dtype)
     return other

@@ -89,7 +89,7 @@ def compiled(policy: FASTerVLA, backend: str = 'inductor') -> FASTerVLA:
     """Return a policy of the same weights whose vision, prefix and passes torch.compile fuses."""
     backbone, expert = copy.copy(policy.backbone), copy.copy(policy.expert)
     other = FASTerVLA(policy.config, backbone).to(policy.mask.device).eval()
-    other.expert = expert
+    other.expert, other.text = expert, policy.text
     fuse = partial(torch.compile, backend=backend)
     if backbone.static_vision:
         backbone.embed = fuse(backbone.embed)  # type: ignore[method-assign]
@@ -109,13 +109,14 @@ class StaticInference:
     """
     ``FASTerVLA.generate`` by recorded parts; other shapes are recorded anew.
 
-    What a device refuses to record is called plainly from then on, with a warning.
+    What a device refuses to record is called plainly from then on, with a warning; so is, without
+    one, a policy with text mode, whose text has no fixed length.
     """
 
     def __init__(self, policy: FASTerVLA, record: Record = cuda_graph) -> None:
         self._policy, self._record = policy, record
         self._recorded: _RecordedCall | None = None
-        self._refused = False
+        self._refused = policy.text is not None
 
     @torch.inference_mode()
     def generate(self, batch: PolicyInput, levels: int | None = None,

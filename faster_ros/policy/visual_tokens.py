@@ -120,8 +120,9 @@ class FrameReuse:
         if not self._backbone.bidirectional:
             see = see & (rows[:, None] >= torch.arange(len(new), device=rows.device))
         context = _Refreshed(self._kept, places, rows, tokens.mask)
-        self._backbone.extend(tokens.x[:, rows], tokens.positions[..., rows], context, see)
-        return Prefix(context.keys, context.values, tokens.mask, tokens.next_position())
+        out = self._backbone.extend(tokens.x[:, rows], tokens.positions[..., rows], context, see)
+        return Prefix(context.keys, context.values, tokens.mask, tokens.next_position(),
+                      out[:, -1])  # the last token is none of an image and always new
 
 
 class _Refreshed:

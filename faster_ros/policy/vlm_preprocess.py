@@ -34,19 +34,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Around the image tokens of one camera, and around the text; {image} and {text} stand for them.
+# Around the image tokens of one camera, and around the text; {image} and {text} stand for them,
+# {answer} for what the actions are announced by.
 _PROMPTS = {
-    'paligemma': ('{image}', '{images}<bos>{text}\nAction: '),
+    'paligemma': ('{image}', '{images}<bos>{text}\n{answer}'),
     'smolvlm': ('<fake_token_around_image><global-img>{image}<fake_token_around_image>',
-                '<|im_start|>User:{images}{text}<end_of_utterance>\nAssistant: Action: '),
+                '<|im_start|>User:{images}{text}<end_of_utterance>\nAssistant: {answer}'),
     'qwen2_5_vl': ('<|vision_start|>{image}<|vision_end|>',
                    '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n'
                    '<|im_start|>user\n{images}{text}<|im_end|>\n'
-                   '<|im_start|>assistant\nAction: '),
+                   '<|im_start|>assistant\n{answer}'),
     'qwen3_vl': ('<|vision_start|>{image}<|vision_end|>',
                  '<|im_start|>user\n{images}{text}<|im_end|>\n'
-                 '<|im_start|>assistant\nAction: '),
+                 '<|im_start|>assistant\n{answer}'),
 }
+# No space at the end of the second: in all these vocabularies it begins the first word said.
+_ACTION, _SUBTASK = 'Action: ', 'Subtask:'
 
 
 class ImagesAndPrompt:
@@ -64,6 +67,7 @@ class ImagesAndPrompt:
         self._cameras, self._joints = len(config.cameras), config.state_dim
         key = 'image_token_index' if self._vlm.name == 'paligemma' else 'image_token_id'
         self._image_id = int(self._vlm.architecture[key])
+        self._answer = _SUBTASK if config.text_tokens else _ACTION
         self._last: tuple[str, list[int]] | None = None
         self._image_token = tokenizer.convert_ids_to_tokens(self._image_id)
 
@@ -93,6 +97,19 @@ class ImagesAndPrompt:
         joints = np.full(self._joints, (np.argmax(lengths) + 0.5) / bins * 2 - 1)
         return max(len(self._ids(self._prompt([0] * self._cameras, instruction, joints)))
                    for instruction in instructions)
+
+    def text_ids(self, text: str) -> list[int]:
+        """Return the tokens of what a policy with text mode says after the prompt."""
+        ids: list[int] = self.tokenizer(f' {text.strip()}', add_special_tokens=False)['input_ids']
+        if self._image_id in ids:
+            raise ValueError(f"subtask '{text}' holds {self._image_token}, which stands for an "
+                             'image')
+        return ids
+
+    def text_of(self, ids: Tensor) -> str:
+        """Return in words what was said, tokens (L,) padded on the right."""
+        text: str = self.tokenizer.decode(ids[ids != PADDING].tolist())
+        return text.strip()
 
     def save(self, folder: Path) -> None:
         """Write image processor and tokenizer as the library does."""
@@ -128,7 +145,7 @@ class ImagesAndPrompt:
         if self._vlm.state_input == 'text':
             text += f', State: {state_text(state, self._vlm.state_bins)};'
         image, whole = _PROMPTS[self._vlm.name]
-        return whole.format(text=text, images=''.join(
+        return whole.format(text=text, answer=self._answer, images=''.join(
             image.format(image=self._image_token * count) for count in counts))
 
     def _ids(self, prompt: str) -> list[int]:

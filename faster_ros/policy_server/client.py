@@ -43,13 +43,15 @@ class ServedPolicyClient:
 
     ``served``: what it says of the policy. ``decode_s``: how long the server's action expert took
     of the last answer, ``infer_s``: the server's whole policy, NaN where it does not say.
-    ``added_s``: what the way there and back took beside it.
+    ``added_s``: what the way there and back took beside it. ``said``: the text that it said
+    before it acted, '' where it has no text mode.
     """
 
     def __init__(self, settings: ServerSettings, spec: RobotSpec) -> None:
         """Connect and compare with the robot; a ServerError says what does not fit."""
         self.settings, self._spec = settings, spec
         self.decode_s = self.infer_s = self.added_s = math.nan
+        self.said = ''
         self._warm = False  # after a first answer all others come quickly
         self._lock = Lock()  # of the connection: close comes from another thread
         self._closed = False
@@ -85,6 +87,7 @@ class ServedPolicyClient:
             raise
         self._warm = True
         self._note_times(answer, time.monotonic() - begin_s)
+        self.said = str(answer.get('said') or '')
         try:
             actions = self._map.actions(answer, observation.positions)
         except ValueError as error:

@@ -147,7 +147,9 @@ class PolicyServer:
             decode_s = getattr(self._policy, 'decode_s', math.nan)
             if not math.isnan(decode_s):
                 timing['decode_ms'] = decode_s * 1e3
-            return pack({self._metadata.keys.actions: chunk.actions, 'server_timing': timing})
+            said = getattr(self._policy, 'said', '')  # of a policy with text mode
+            return pack({self._metadata.keys.actions: chunk.actions, 'server_timing': timing,
+                         **({'said': said} if said else {})})
         except Exception as error:  # any failure of the policy must reach whoever asked
             name = '' if isinstance(error, ValueError) else f'{type(error).__name__}: '
             return f'{name}{error}'

@@ -23,11 +23,13 @@ from faster_ros.data.normalisation import Normaliser
 from faster_ros.interfaces import FloatArray, ImageArray
 from faster_ros.policy.action_representation import to_deltas
 from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.backbones.pretrained import PADDING
 from faster_ros.policy.checkpoint import PolicyParts
 from faster_ros.policy.config import BackboneConfig, PolicyConfig, PROMPT_TOKENS, TINY, VLMConfig
 from faster_ros.policy.embodiment import absolute_columns, Embodiment, gripper_ranges
 from faster_ros.policy.faster_vla import FASTerVLA
 from faster_ros.policy.preprocess import PixelsAndWords, Preprocessor
+from faster_ros.policy.vlm_preprocess import ImagesAndPrompt
 from faster_ros.policy.vocabulary import WordVocabulary
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
@@ -45,12 +47,14 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 _ACTION_QUANTILE = 0.002  # share of the largest and smallest deltas that is clipped
 _STATE_QUANTILE = 0.001
 _CODE_BATCH = 1000
 _PROMPT_STEP = 16  # to which the room for a prompt, beside the tokens of images, is rounded up
+_TEXT_STEP = 4  # to which the most tokens of a text are
 
 
 @dataclass
@@ -59,7 +63,8 @@ class PolicyRows:
     Rows as the policy takes them.
 
     ``state``: (N, S) normalised; ``codes``: (N, K, T); ``training``, ``validation``: row numbers,
-    of different episodes; ``targets``: chunks (N, H, D) in rad and m.
+    of different episodes; ``targets``: chunks (N, H, D) in rad and m. ``texts``: (N, L) ids of
+    what a policy with text mode is to say, padded on the right.
     """
 
     rows: RobotRows
@@ -69,6 +74,7 @@ class PolicyRows:
     training: NDArray[np.int64]
     validation: NDArray[np.int64]
     preprocess: Preprocessor
+    texts: Tensor | None = None
 
     @property
     def notes(self) -> dict[str, object]:
@@ -95,8 +101,9 @@ class CodedRows(Dataset[tuple[PolicyInput, Tensor]]):
              state: FloatArray) -> tuple[PolicyInput, Tensor]:
         """Return a row with other images (cameras, height, width, 3) and joints (S,)."""
         rows = self._rows
-        return (rows.preprocess(list(images), state, rows.rows.tasks[row]),
-                rows.codes[row:row + 1])
+        batch = rows.preprocess(list(images), state, rows.rows.tasks[row])
+        batch.text = None if rows.texts is None else rows.texts[row:row + 1]
+        return batch, rows.codes[row:row + 1]
 
 
 class VariedRows(Dataset[tuple[PolicyInput, Tensor]]):
@@ -153,8 +160,17 @@ def make_parts(recipe: Recipe, rows: RobotRows, spec: Embodiment, out: Path,
         model.expert.start_from_codebooks(tokenizer.quantizer.codebooks.cpu())
     parts = PolicyParts(model, tokenizer, actions, states, spec, step_s,
                         None if recipe.backbone == TINY else preprocess)
+    texts = _texts(rows, preprocess) if described.text_tokens else None
     return parts, PolicyRows(rows, states.normalise(rows.positions), codes, targets, training,
-                             validation, preprocess)
+                             validation, preprocess, texts)
+
+
+def _texts(rows: RobotRows, preprocess: Preprocessor) -> Tensor:
+    """Return the subtasks of all rows as ids (N, L), padded on the right."""
+    assert isinstance(preprocess, ImagesAndPrompt) and rows.subtasks is not None
+    known = {text: torch.tensor(preprocess.text_ids(text)) for text in set(rows.subtasks)}
+    return pad_sequence([known[text] for text in rows.subtasks], batch_first=True,
+                        padding_value=PADDING)
 
 
 def _split(rows: RobotRows, share: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -221,15 +237,21 @@ def _description(recipe: Recipe, rows: RobotRows, spec: Embodiment,
                            max(map(len, texts)) + 2)
         return described, PixelsAndWords(described)
     from faster_ros.policy.backbones.weights import read_vlm_config
-    from faster_ros.policy.vlm_preprocess import ImagesAndPrompt, load_processor
+    from faster_ros.policy.vlm_preprocess import load_processor
 
     described = config(read_vlm_config(recipe.backbone, size, recipe.state_input), (),
                        PROMPT_TOKENS)
-    processor = load_processor(recipe.backbone, described)
-    longest = processor.longest_prompt(tasks)
+    loaded = load_processor(recipe.backbone, described)
+    longest = max((len(loaded.text_ids(text)) for text in set(rows.subtasks or ())), default=0)
+    described = replace(described, text_tokens=_room(longest, _TEXT_STEP))
+    processor = ImagesAndPrompt(described, loaded.image_processor, loaded.tokenizer)
     described = replace(described, max_words=max(
-        PROMPT_TOKENS, _PROMPT_STEP * -(-longest // _PROMPT_STEP)))
-    return described, ImagesAndPrompt(described, processor.image_processor, processor.tokenizer)
+        PROMPT_TOKENS, _room(processor.longest_prompt(tasks), _PROMPT_STEP)))
+    return described, ImagesAndPrompt(described, loaded.image_processor, loaded.tokenizer)
+
+
+def _room(longest: int, step: int) -> int:
+    return step * -(-longest // step)
 
 
 def _model(recipe: Recipe, described: PolicyConfig) -> FASTerVLA:
@@ -240,4 +262,5 @@ def _model(recipe: Recipe, described: PolicyConfig) -> FASTerVLA:
     # Frozen weights need no more precision than the passes through them.
     dtype = torch.bfloat16 if recipe.bf16 and recipe.lora_rank else torch.float32
     return FASTerVLA(described, load_backbone(recipe.backbone, described.backbone,
-                                              described.state_dim, dtype))
+                                              described.state_dim, dtype,
+                                              described.text_tokens > 0))

@@ -81,6 +81,13 @@ class PolicyFineTuning:
             backbone = self.model.backbone
             assert isinstance(backbone.model, torch.nn.Module)
             add_lora(backbone.model, recipe.lora_rank)
+            if isinstance(backbone.head, torch.nn.Module):
+                backbone.head.requires_grad_(False)
+        levels = parts.model.config.levels
+        speaks = self.model.text is not None
+        self._loss_names = [f'level_{level}' for level in range(levels)] + ['text'] * speaks
+        self._loss_weights = torch.tensor([1.0] * levels + [recipe.text_weight] * speaks,
+                                          device=processes.device)
         self._books = (parts.tokenizer.quantizer.codebooks.to(processes.device)
                        if recipe.distance_weight else None)
         self.sharded = recipe.shard and processes.size > 1
@@ -112,8 +119,7 @@ class PolicyFineTuning:
             losses = self._update(step, parts)
             self.step = step + 1
             if step % _CURVE_PERIOD == 0:
-                self.curve.append({'step': step, **{
-                    f'level_{level}': value for level, value in enumerate(losses)}})
+                self.curve.append({'step': step, **dict(zip(self._loss_names, losses))})
                 self._draw('loss', losses)
                 bar.set_postfix(loss=' '.join(f'{value:.2f}' for value in losses))
             if self.step % recipe.validate_every == 0 or self.step == self.updates:
@@ -159,6 +165,7 @@ class PolicyFineTuning:
         rows, parts = self.rows, self.parts
         return {'rows': len(rows.rows), 'training rows': len(rows.training),
                 'tasks': sorted(set(rows.rows.tasks)),
+                **({'subtasks': sorted(set(rows.rows.subtasks))} if rows.rows.subtasks else {}),
                 'range of actions': parts.action_normaliser.to_dict(),
                 'range of states': parts.state_normaliser.to_dict()}
 
@@ -198,14 +205,14 @@ class PolicyFineTuning:
         for group in self.optimizer.param_groups:
             group['lr'] = recipe.learning_rate * share * group['share']
         self.optimizer.zero_grad()
-        total = torch.zeros(self.model.config.levels, device=device)
+        total = torch.zeros_like(self._loss_weights)
         for batch, codes in parts:
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bf16):
                 losses = self.model(batch.to(device), codes.to(device), self._books)
-            wanted, entropies = losses.sum(), losses
+            entropies = losses if self._books is None else losses[0]
+            wanted = (self._loss_weights * entropies).sum()
             if self._books is not None:
-                entropies, distances = losses
-                wanted = entropies.sum() + recipe.distance_weight * distances.sum()
+                wanted += recipe.distance_weight * losses[1].sum()
             (wanted / len(parts)).backward()
             total += entropies.detach() / len(parts)
         total = self.processes.mean(total)
@@ -283,7 +290,7 @@ class PolicyFineTuning:
                 'peak_memory_gb': torch.cuda.max_memory_allocated() / 1e9 if cuda else None}
 
     def _draw(self, name: str, values: list[float]) -> None:
-        """Give values, one a level or a group, to TensorBoard if that is wanted."""
+        """Give values, of levels and then the text, or of groups, to TensorBoard if wanted."""
         if not self.recipe.tensorboard or not self.processes.first:
             return
         if self._board is None:
@@ -324,7 +331,7 @@ def main(arguments: list[str]) -> int:
     processes = DataParallel.start(options.device)
     rows = read_robot_rows(options.data, spec, (recipe.image_width, recipe.image_height),
                            folder_of_this_machine(options.out), recipe.by_order,
-                           recipe.failed_episodes)
+                           recipe.failed_episodes, recipe.subtasks)
     for note in rows.notes:
         print(note)
     try:

@@ -24,6 +24,7 @@ from typing import Any
 from faster_ros.data.durable import write_durably
 from faster_ros.policy.action_representation import from_deltas
 from faster_ros.policy.backbones.base import PolicyInput
+from faster_ros.policy.backbones.pretrained import PADDING
 from faster_ros.policy.checkpoint import PolicyParts
 from faster_ros.policy.chunk_decoding import generated_chunks
 from faster_ros.policy.embodiment import absolute_columns
@@ -45,11 +46,13 @@ def validate(parts: PolicyParts, rows: PolicyRows, bf16: bool) -> dict[str, Any]
 
     ``error``: mean absolute difference to the recorded actions of the joints in rad and of the
     grippers in m, over the whole chunk and for its first row. ``bf16``: as the policy is trained.
+    A policy with text mode acts on what it says itself; ``text``: the share of tokens, BoBlk among
+    them, and of whole texts that are right.
     """
     spread = np.linspace(0, len(rows.validation) - 1, min(_MOST_ROWS, len(rows.validation)))
     picked = rows.validation[spread.round().astype(int)]
     data, device = CodedRows(rows), next(parts.model.parameters()).device
-    codes, chunks = [], []
+    codes, chunks, said = [], [], []
 
     def generate(batch: PolicyInput, **options: Any) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
@@ -61,6 +64,8 @@ def validate(parts: PolicyParts, rows: PolicyRows, bf16: bool) -> dict[str, Any]
         answered = generated_chunks(partial(generate, batch.to(device)),
                                     parts.tokenizer, parts.model.config)
         chunks.append(answered.double().cpu().numpy())
+        if parts.model.text is not None:
+            said += list(parts.model.text.said.cpu())
     right = (torch.cat(codes) == rows.codes[picked]).float().mean((0, 2))
     commonest = rows.codes[rows.training].mode(0).values
     majority = (rows.codes[picked] == commonest).float().mean((0, 2))
@@ -72,9 +77,25 @@ def validate(parts: PolicyParts, rows: PolicyRows, bf16: bool) -> dict[str, Any]
     groups = {f'joints{units[0]}': spec.arm_mask, f'grippers{units[1]}': ~spec.arm_mask}
     return {'token_accuracy': right.tolist(), 'token_majority': majority.tolist(),
             'rows': len(picked),
+            **({} if rows.texts is None else {'text': text_shares(said, rows.texts[picked])}),
             'error': {name: float(error[..., mask].mean()) for name, mask in groups.items()},
             'error_first_row': {name: float(error[:, 0, mask].mean())
                                 for name, mask in groups.items()}}
+
+
+def text_shares(said: list[Tensor], wanted: Tensor) -> dict[str, float]:
+    """
+    Return the share of tokens, each at its place, and of whole texts said as wanted (N, L).
+
+    BoBlk, which ends a text, counts as one of its tokens.
+    """
+    right = tokens = whole = 0
+    for ours, theirs in zip(said, wanted):
+        spoken, due = ([*ids[ids != PADDING].tolist(), 'BoBlk'] for ids in (ours, theirs))
+        right += sum(one == other for one, other in zip(spoken, due))
+        tokens += len(due)
+        whole += spoken == due
+    return {'tokens': right / tokens, 'texts': whole / len(wanted)}
 
 
 def write_report(out: Path, record: dict[str, Any], curve: list[dict[str, float]],
@@ -98,14 +119,17 @@ def write_report(out: Path, record: dict[str, Any], curve: list[dict[str, float]
     write_durably(out / 'curves.png', picture.getvalue())
     write_durably(out / 'summary.json', (json.dumps(
         {**record, 'curve': curve, 'validations': validations}, indent=2) + '\n').encode())
+    speaks = 'text' in validations[0]
     lines = [f"# Training of {record['recipe']['backbone']}", '', '![curves](curves.png)', '',
              '| step | token accuracy per level | of the commonest code | '
-             + ' | '.join(name.replace('_', ', ') for name in validations[0]['error']) + ' |',
-             '|---|---|---|---|---|']
+             + ' | '.join(name.replace('_', ', ') for name in validations[0]['error'])
+             + (' | text tokens right, whole texts |' if speaks else ' |'),
+             '|---|---|---|---|---|' + '---|' * speaks]
     for point in validations:
         lines.append(f"| {point['step']} | {_shares(point['token_accuracy'])} | "
                      f"{_shares(point['token_majority'])} | "
-                     + ' | '.join(f'{error:.4f}' for error in point['error'].values()) + ' |')
+                     + ' | '.join(f'{error:.4f}' for error in point['error'].values())
+                     + (f" | {_shares(list(point['text'].values()))} |" if speaks else ' |'))
     for key in ('cost', 'data', 'recipe'):
         lines += ['', f'{key.capitalize()}: {json.dumps(record[key])}']
     write_durably(out / 'report.md', ('\n'.join(lines) + '\n').encode())

@@ -51,6 +51,9 @@ class Recipe:
     The tokenizer is fitted first, for ``tokenizer_steps``. ``tokenizer_size`` is small, the
     demo's form, or the paper's form and optimiser: 8m for one arm, 13m for a whole body.
 
+    ``subtasks`` turns text mode on: the policy learns to say the subtask of a row before it acts;
+    ``text_weight`` is how much that text's mean cross-entropy counts, beside that of a level.
+
     For few recordings: ``codebook_head`` begins with a head that knows where the codes lie
     (``CodeDecoder.start_from_codebooks``); ``mean_latent`` (see PolicyConfig) and
     ``distance_weight``, how much the distances of ``policy/code_distance.py`` count beside the
@@ -95,6 +98,8 @@ class Recipe:
     workers: int = 4
     by_order: bool = False
     failed_episodes: bool = False
+    subtasks: bool = False
+    text_weight: float = 1.0
     codebook_head: bool = False
     mean_latent: bool = False
     distance_weight: float = 0.0
@@ -123,7 +128,7 @@ class Recipe:
             self._check_tiny()
         for key, most in (('image_shift', 0.5), ('brightness', 1.0), ('state_noise', 1.0),
                           ('state_dropout', 1.0), ('distance_weight', float('inf')),
-                          ('backbone_rate', float('inf'))):
+                          ('backbone_rate', float('inf')), ('text_weight', float('inf'))):
             if not 0 <= getattr(self, key) <= most:
                 raise ValueError(f'{key} must be from 0 to {most:g}, got {getattr(self, key)}')
         if not 0 < self.validation_share < 1:
@@ -136,6 +141,9 @@ class Recipe:
                              'trained from nothing')
         if self.shard:
             raise ValueError(f"shard is for large backbones; '{TINY}' fits every device")
+        if self.subtasks:
+            raise ValueError('subtasks needs a vision-language model as backbone; '
+                             f"'{TINY}' has no language head to say them with")
 
     def updates(self, rows: int) -> int:
         """Return the number of updates for so many training rows."""

@@ -43,7 +43,8 @@ class RobotRows:
     N rows of E episodes.
 
     ``images``: uint8 (N, cameras, height, width, 3), on disk; ``positions``, ``actions``: (N, D);
-    ``tasks``: N texts; ``episode``: (N,) increasing numbers; ``notes``: which were left out.
+    ``tasks``: N texts; ``episode``: (N,) increasing numbers; ``notes``: which were left out;
+    ``subtasks``: N texts, where they were asked for.
     """
 
     images: ImageArray
@@ -53,6 +54,7 @@ class RobotRows:
     episode: NDArray[np.int64]
     step_s: float
     notes: list[str]
+    subtasks: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -121,16 +123,19 @@ def _begin_of_ramp(gaps: FloatArray, row: int) -> int:
 
 
 def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache: Path,
-                    by_order: bool = False, failed_episodes: bool = False) -> RobotRows:
+                    by_order: bool = False, failed_episodes: bool = False,
+                    subtasks: bool = False) -> RobotRows:
     """
     Read a data set for a robot; images become ``size`` (width, height), kept in ``cache``.
 
     The actions of a gripper that is told open or closed become that (``gripper_decisions``).
     Episodes that were marked as failures are left out unless ``failed_episodes``.
-    A missing camera, images of another aspect, other columns, or fewer than two usable episodes
-    are a ValueError.
+    A missing camera, images of another aspect, other columns, fewer than two usable episodes, or
+    a row without its subtask where ``subtasks`` are asked for, are a ValueError.
     """
     dataset = LeRobotDataset(folder)
+    if subtasks:
+        dataset.check_subtasks()
     _check_columns(dataset, spec, by_order)
     _check_aspect(dataset, spec, size)
     entries, notes = ((dataset.episodes, []) if failed_episodes
@@ -144,18 +149,20 @@ def read_robot_rows(folder: Path, spec: Embodiment, size: tuple[int, int], cache
             continue
         parts.append((columns[STATE].astype(float),
                       decided(columns[ACTION].astype(float), spec),
-                      dataset.row_tasks(entry, columns)))
+                      dataset.row_tasks(entry, columns),
+                      dataset.row_subtasks(entry, columns) if subtasks else []))
         kept.append(entry)
     if len(kept) < 2:
         raise ValueError(f'{folder}: expected at least 2 usable episodes, one to train and one '
                          f"to validate on, got {len(kept)} ({'; '.join(notes[:3])})")
-    positions, targets, tasks = zip(*parts)
+    positions, targets, tasks, steps = zip(*parts)
     lengths = [len(rows) for rows in positions]
     images = decoded_images(dataset, kept, lengths, list(spec.cameras), size, cache)
     return RobotRows(images, np.concatenate(positions), np.concatenate(targets),
                      [task for episode in tasks for task in episode],
                      np.repeat(np.arange(len(kept)), lengths),
-                     1 / dataset.info.fps, notes)
+                     1 / dataset.info.fps, notes,
+                     [step for episode in steps for step in episode] if subtasks else None)
 
 
 def _without_failures(entries: list[EpisodeEntry]) -> tuple[list[EpisodeEntry], list[str]]:

@@ -31,12 +31,14 @@ class HoldPolicy:
         if not folder.is_dir():
             raise FileNotFoundError(f"checkpoint folder '{folder}' does not exist")
         self._names = spec.joint_names
+        self.said = ''
 
     example_instruction = 'pick up the red cube'
 
     def infer(self, observation: Observation) -> ActionChunk:
         if observation.instruction == 'fail':
             raise ValueError('expected an instruction that the policy knows')
+        self.said = 'grasp the cube' if observation.instruction == 'speak' else ''
         if observation.instruction == 'slow':
             time.sleep(0.5)
         actions = np.tile(observation.positions, (16, 1))

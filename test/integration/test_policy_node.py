@@ -204,6 +204,15 @@ def test_each_chunk_has_its_timing(cell):
     assert 0 <= inference_ms <= capture_ms
 
 
+def test_what_the_policy_said_is_in_the_status(cell):
+    cell.next_chunk()
+    assert 'said' not in cell.status
+    cell.instruct('speak')
+    wait_until(lambda: cell.status.get('said') == 'grasp the cube', 5.0, 'what was said')
+    cell.instruct('pick up the red cube')
+    wait_until(lambda: 'said' not in cell.status, 5.0, 'a status without a text')
+
+
 @pytest.mark.parametrize('stream, words', [
     ('front', "camera 'front' on /camera_front/color/image_raw: newest is"),
     ('wrist', "camera 'wrist'"),

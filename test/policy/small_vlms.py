@@ -25,7 +25,7 @@ import torch
 
 WORDS = ['Task', 'State', 'Action', 'User', 'Assistant', 'pick', 'up', 'the', 'red', 'cube',
          'user', 'assistant', 'system', 'You', 'are', 'a', 'helpful', ',', ':', ';', '.',
-         *map(str, range(256))]
+         *map(str, range(256)), 'Subtask', 'grasp', 'release', 'swing', 'left', 'right']
 SPECIAL = ['<pad>', '<unk>', '<bos>', '<image>', '<fake_token_around_image>', '<global-img>',
            '<|im_start|>', '<|im_end|>', '<end_of_utterance>', '<|vision_start|>',
            '<|vision_end|>']
@@ -47,7 +47,8 @@ def architecture(name):
             gemma |= {'query_pre_attn_scalar': 8, 'sliding_window': 256}
         return {'model_type': 'paligemma', 'image_token_index': IMAGE_ID, 'text_config': gemma,
                 'vision_config': {**SIGLIP, 'model_type': 'siglip_vision_model',
-                                  'projection_dim': 32}, 'projection_dim': 32}
+                                  'projection_dim': 32, 'vision_use_head': False},
+                'projection_dim': 32}
     if name == 'smolvlm':
         return {'model_type': 'smolvlm', 'image_token_id': IMAGE_ID, 'scale_factor': 2,
                 'text_config': {**TEXT, 'model_type': 'llama'},
@@ -67,8 +68,10 @@ FAMILIES = ('paligemma', 'paligemma2', 'smolvlm', 'qwen2_5_vl', 'qwen3_vl')
 
 def config(name, **changes):
     """Return the config of a policy with 3 levels x 4 codes on a small model."""
-    vlm = VLMConfig(architecture(name)['model_type'], architecture(name), 28, 28,
-                    changes.pop('state_input', 'text'))
+    made = architecture(name)
+    if 'tied' in changes:
+        made['tie_word_embeddings'] = changes.pop('tied')
+    vlm = VLMConfig(made['model_type'], made, 28, 28, changes.pop('state_input', 'text'))
     return PolicyConfig(**{'cameras': ('front', 'wrist'), 'vocabulary': (), 'max_words': 40,
                            'state_dim': 3, 'levels': 3, 'codes_per_level': 4,
                            'codebook_size': 16, 'block_size': 4, 'backbone': vlm,
@@ -111,13 +114,16 @@ def image_processor(name):
         patch_size=7, merge_size=2, size={'shortest_edge': 196, 'longest_edge': 3136})
 
 
-def published(name, folder):
+def published(name, folder, **changes):
     """Write a model as its authors do: weights, config, tokenizer and image processor."""
     from transformers import AutoModelForImageTextToText
 
-    weights = model(name).backbone.model
+    weights = model(name, **changes).backbone.model
     head = AutoModelForImageTextToText.from_config(weights.config)
     head.model.load_state_dict(weights.state_dict())
+    if not head.config.tie_word_embeddings:
+        torch.nn.init.normal_(head.lm_head.weight, std=TEXT['hidden_size'] ** -0.5)
+    head.tie_weights()
     for part in (head, tokenizer(), image_processor(name)):
         part.save_pretrained(folder)
     return weights
@@ -149,8 +155,8 @@ def codes(size=2, seed=5):
     return torch.randint(0, 16, (size, 3, 4), generator=torch.Generator().manual_seed(seed))
 
 
-def library_layers(library, name, observations):
-    """Return the keys and values of each layer that a model's own forward pass makes."""
+def library_pass(library, name, observations):
+    """Return what a model's own forward pass over the observations makes."""
     mask = observations.words != PADDING
     ids = observations.words.clamp(min=0)
     inputs = {'input_ids': ids, 'attention_mask': mask.long(), 'use_cache': True}
@@ -168,4 +174,9 @@ def library_layers(library, name, observations):
         inputs |= {'pixel_values': observations.images[:, :, 1:].flatten(0, 2),
                    'image_grid_thw': observations.images[:, :, 0, :3].flatten(0, 1).long(),
                    'mm_token_type_ids': (ids == library.config.image_token_id).int()}
-    return library(**inputs).past_key_values.layers
+    return library(**inputs)
+
+
+def library_layers(library, name, observations):
+    """Return the keys and values of each layer that a model's own forward pass makes."""
+    return library_pass(library, name, observations).past_key_values.layers

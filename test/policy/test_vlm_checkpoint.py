@@ -27,6 +27,7 @@ from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 import torch
 
 transformers = pytest.importorskip('transformers', reason='transformers is not installed')
@@ -49,18 +50,20 @@ def _offline(monkeypatch):
     monkeypatch.setattr('huggingface_hub.constants.HF_HUB_OFFLINE', True)
 
 
-def parts(name, source):
+def parts(name, source, **changes):
     """Return a policy on published weights for the robot of the tests."""
     vlm = read_vlm_config(source, (28, 21))
     grid = TokenizerConfig(8, {'arm': list(range(7)), 'gripper': [7]}, time_patch=2, width=16,
                            layers=1, latent_dim=16, code_dim=4, codebook_size=16)
     described = config(name, state_dim=8, backbone=vlm, levels=grid.levels, max_words=64,
-                       codes_per_level=grid.codes_per_level, block_size=grid.codes_per_level)
+                       codes_per_level=grid.codes_per_level, block_size=grid.codes_per_level,
+                       **changes)
     described = dataclasses.replace(described, cameras=tuple(SPEC.cameras))
     codes = FASTerVQ(grid)
     codes.train()(torch.randn(64, 8, 8).clamp(-1, 1))  # makes codebooks
     ones = np.ones(8)
-    policy = FASTerVLA(described, load_backbone(source, vlm, 8))
+    policy = FASTerVLA(described, load_backbone(source, vlm, 8,
+                                                speaks=described.text_tokens > 0))
     return PolicyParts(policy, codes, Normaliser(-0.1 * ones, 0.1 * ones),
                        Normaliser(-3 * ones, 3 * ones), SPEC, 0.1,
                        load_processor(source, described))
@@ -88,6 +91,42 @@ def test_a_policy_takes_published_weights_and_survives_its_checkpoint(name, tmp_
     assert loaded.infer(observation(loaded.example_instruction)).actions.shape == (8, 8)
 
 
+@pytest.mark.parametrize('name, tied', [
+    ('paligemma', True), ('paligemma2', False), ('smolvlm', False), ('qwen2_5_vl', True),
+    ('qwen3_vl', False)])
+def test_a_policy_that_speaks_says_the_same_after_its_checkpoint(name, tied, tmp_path):
+    weights = published(name, tmp_path / 'published', tied=tied)
+    made = parts(name, tmp_path / 'published', text_tokens=4)
+    table, head = weights.get_input_embeddings().weight, made.model.backbone.head
+    assert (head is None) == tied
+    if head is not None:
+        published_head = transformers.AutoModelForImageTextToText.from_pretrained(
+            tmp_path / 'published').lm_head.weight
+        assert torch.equal(head.weight, published_head)
+        assert not torch.equal(head.weight, table)
+    torch.nn.init.normal_(made.model.text.boblk)
+    policy = FASTerPolicy(made)
+    answer = policy.infer(observation())
+    made.save(tmp_path / 'checkpoint', {})
+    tensors = load_file(tmp_path / 'checkpoint' / 'policy.safetensors')
+    assert sum(tensor.shape == table.shape for tensor in tensors.values()) == 2 - tied
+    loaded = FASTerPolicy.from_pretrained(tmp_path / 'checkpoint', SPEC)
+    assert loaded.said == ''
+    assert np.array_equal(loaded.infer(observation()).actions, answer.actions)
+    assert loaded.said == policy.said != ''
+    assert (loaded.parts.model.backbone.head is None) == tied
+
+
+def test_a_language_head_that_is_missing_is_named(tmp_path):
+    published('smolvlm', tmp_path)
+    tensors = load_file(tmp_path / 'model.safetensors')
+    del tensors['lm_head.weight']
+    save_file(tensors, tmp_path / 'model.safetensors', {'format': 'pt'})
+    parts('smolvlm', tmp_path)
+    with pytest.raises(ValueError, match='1 weights are missing, first lm_head.weight'):
+        parts('smolvlm', tmp_path, text_tokens=4)
+
+
 def test_a_bfloat16_checkpoint_stays_one_and_answers(tmp_path):
     published('paligemma', tmp_path / 'published')
     made = parts('paligemma', tmp_path / 'published')
@@ -113,7 +152,6 @@ def test_a_file_that_a_backbone_lacks_is_an_error_of_its_folder(tmp_path, file, 
 
 
 def test_missing_weights_are_named(tmp_path):
-    from safetensors.torch import load_file, save_file
     published('paligemma', tmp_path)
     tensors = load_file(tmp_path / 'model.safetensors')
     key = next(name for name in tensors if 'layers.2.mlp.down_proj' in name)

@@ -17,6 +17,7 @@ from pathlib import Path
 import subprocess
 import sys
 from threading import Thread
+from types import SimpleNamespace
 
 from faster_ros.cli.policy import main, metadata_of
 from faster_ros.doctor.checkpoint_checks import fit
@@ -46,6 +47,18 @@ def test_a_served_chunk_is_the_local_one(serving, policy, seed):
     assert client.takes_committed == policy.takes_committed
     assert 0 < client.decode_s <= client.infer_s
     assert client.added_s > 0
+    client.close()
+
+
+def test_what_a_policy_said_comes_with_its_chunk(serving, policy):
+    speaker = SimpleNamespace(infer=policy.infer, said='grasp the cube')
+    client = client_of(serving(speaker))
+    assert client.said == ''
+    client.infer(observation())
+    assert client.said == 'grasp the cube'
+    speaker.said = ''
+    client.infer(observation())
+    assert client.said == ''
     client.close()
 
 

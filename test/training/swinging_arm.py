@@ -14,6 +14,7 @@
 """A small recorded data set, and a recipe that trains on it in seconds."""
 
 import dataclasses
+import json
 
 from faster_ros.data.dataset_spec import (
     ACTION,
@@ -27,6 +28,7 @@ from faster_ros.data.dataset_spec import (
     TICK,
     whole,
 )
+from faster_ros.data.lerobot_dataset import LeRobotDataset
 from faster_ros.data.lerobot_writer import LeRobotWriter
 from faster_ros.robot_spec import load_robot_spec
 import numpy as np
@@ -67,4 +69,27 @@ def recorded_swings(folder, who_leads=lambda row: Source.HUMAN, outcomes=('succe
             writer.add_frame(frame(spec, row, episode, who_leads(row), swing))
         writer.save_episode(outcome)
     writer.close()
+    return folder
+
+
+def with_subtasks(folder, names=('grasp the red cube', 'release'), text='subtask'):
+    """
+    Tell the subtask of every row, as LeRobot does, and return the folder.
+
+    The episodes have the names in turn; ``text`` is the column of meta/subtasks.parquet with them.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    for entry in LeRobotDataset(folder).episodes:
+        table = parquet.read_table(entry.data)
+        indices = pyarrow.array([5 + entry.number % len(names)] * len(table), pyarrow.int64())
+        parquet.write_table(table.append_column('subtask_index', indices), entry.data)
+    info = folder / 'meta/info.json'
+    told = json.loads(info.read_text())
+    told['features']['subtask_index'] = {'dtype': 'int64', 'shape': [1], 'names': None}
+    info.write_text(json.dumps(told))
+    parquet.write_table(pyarrow.table({
+        'subtask_index': [5 + place for place in range(len(names))], text: list(names)}),
+        folder / 'meta/subtasks.parquet')
     return folder

@@ -22,7 +22,7 @@ import sys
 import pytest
 from safetensors.torch import load_file
 from small_vlms import published
-from swinging_arm import FAST, recorded_swings
+from swinging_arm import FAST, recorded_swings, with_subtasks
 import torch
 import yaml
 
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    return recorded_swings(tmp_path_factory.mktemp('recorded') / 'swings')
+    return with_subtasks(recorded_swings(tmp_path_factory.mktemp('recorded') / 'swings'))
 
 
 def train(data, out, processes, tokenizer=None, resume=False, **changes):
@@ -68,11 +68,14 @@ def test_processes_that_each_hold_the_model_have_the_same_one_and_train_as_one(d
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('lora_rank', [0, 2])
-def test_shared_weights_train_as_one_process_and_resume_in_any_number(data, tmp_path, lora_rank):
-    published('smolvlm', tmp_path / 'published')
+@pytest.mark.parametrize('name, lora_rank, subtasks', [
+    ('smolvlm', 0, False), ('smolvlm', 2, False), ('paligemma', 0, True)])
+def test_shared_weights_train_as_one_process_and_resume_in_any_number(
+        data, tmp_path, name, lora_rank, subtasks):
+    published(name, tmp_path / 'published')
     recipe = {'backbone': str(tmp_path / 'published'), 'accumulate': 2, 'expert_steps': 2,
-              'lora_rank': lora_rank, 'learning_rate': 1e-3, 'backbone_rate': 1.0}
+              'lora_rank': lora_rank, 'learning_rate': 1e-3, 'backbone_rate': 1.0,
+              'subtasks': subtasks}
     one, losses = train(data, tmp_path / 'one', 1, **recipe)
     recipe['shard'] = True
     two, same = train(data, tmp_path / 'two', 2, tmp_path / 'one' / 'tokenizer', **recipe)

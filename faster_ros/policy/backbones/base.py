@@ -50,7 +50,8 @@ class PolicyInput:
     ``images``: (B, cameras, ...) as the backbone's preprocessing makes them; ``words``: (B, L)
     ids, padded on the left; ``state``: (B, S) normalised joints; ``committed``: see
     ``committed_actions.py``, for a policy that takes them; ``tokens``: what ``embed`` makes of
-    all this, where it is known already.
+    all this, where it is known already; ``text``: (B, L) ids that a policy with text mode learns
+    to say, padded on the right.
     """
 
     images: Tensor
@@ -58,12 +59,14 @@ class PolicyInput:
     state: Tensor
     committed: Tensor | None = None
     tokens: PrefixTokens | None = None
+    text: Tensor | None = None
 
     def to(self, device: torch.device) -> PolicyInput:
         """Return the batch on a device."""
-        committed = None if self.committed is None else self.committed.to(device)
+        committed, text = (None if tensor is None else tensor.to(device)
+                           for tensor in (self.committed, self.text))
         return PolicyInput(self.images.to(device), self.words.to(device), self.state.to(device),
-                           committed)
+                           committed, text=text)
 
 
 @dataclass
@@ -116,13 +119,15 @@ class Prefix:
     The cache of one forward pass over the observation (paper section 3.2).
 
     ``keys`` and ``values``: one (B, kv_heads, P, head_dim) tensor per layer; ``mask``: (B, P),
-    false where a token is padding; ``next_position``: (B,), the position after the last token.
+    false where a token is padding; ``next_position``: (B,), the position after the last token;
+    ``last``: (B, width), what the layers make of the last token, for text mode.
     """
 
     keys: list[Tensor]
     values: list[Tensor]
     mask: Tensor
     next_position: Tensor
+    last: Tensor | None = None
 
 
 class Context(Protocol):
@@ -222,4 +227,12 @@ class Backbone(nn.Module):
 
         ``see``: as ``visible`` returns it.
         """
+        raise NotImplementedError
+
+    def embed_text(self, ids: Tensor) -> Tensor:
+        """Return the vectors (B, T, width) of words with these ids (B, T), for text mode."""
+        raise NotImplementedError
+
+    def text_scores(self, x: Tensor) -> Tensor:
+        """Return how likely each word comes after hidden states (..., width), for text mode."""
         raise NotImplementedError

@@ -33,6 +33,7 @@ from faster_ros.policy.backbones.base import (
 from faster_ros.policy.config import VLMConfig
 import torch
 from torch import nn, Tensor
+from torch.nn import functional
 
 PADDING = -1  # in words: no token at all, whatever id the model's tokenizer pads with
 
@@ -41,15 +42,20 @@ class PretrainedBackbone(Backbone):
     """
     Words are ids of the model's tokenizer with the places of image tokens among them.
 
-    ``text`` is the attribute of the model that holds its decoder.
+    ``text`` is the attribute of the model that holds its decoder. One that ``speaks`` keeps its
+    language head: ``head``, or None where that is the table of embeddings (tied); ``model`` is
+    then the library's model with a head.
     """
 
     bidirectional = False
     text = 'language_model'
 
-    def __init__(self, config: VLMConfig, state_dim: int, model: Any = None) -> None:
+    def __init__(self, config: VLMConfig, state_dim: int, speaks: bool = False,
+                 model: Any = None) -> None:
         super().__init__()
-        self.model = new_model(config.architecture) if model is None else model
+        whole = new_model(config.architecture, speaks) if model is None else model
+        self.model = choose_attention(whole.model if speaks else whole)
+        self.head = whole.lm_head if speaks and not whole.config.tie_word_embeddings else None
         self.geometry = geometry(self.decoder.config)
         width = self.geometry.width
         self.state_token = nn.Sequential(
@@ -99,13 +105,25 @@ class PretrainedBackbone(Backbone):
         if not self.bidirectional:
             see = see.tril()
         kept = _Recorder()
-        self._layers(tokens.x, tokens.positions, kept, see, self._deep(tokens))
-        return Prefix(kept.keys, kept.values, tokens.mask, tokens.next_position())
+        out = self._layers(tokens.x, tokens.positions, kept, see, self._deep(tokens))
+        return Prefix(kept.keys, kept.values, tokens.mask, tokens.next_position(), out[:, -1])
 
     def extend(self, x: Tensor, positions: Tensor, context: Context, see: Tensor) -> Tensor:
         """Run the decoder layers over action tokens; see Backbone."""
         out: Tensor = self._layers(x, positions, _Extension(context), see, {})
         return out
+
+    def embed_text(self, ids: Tensor) -> Tensor:
+        """Return the vectors of words; see Backbone."""
+        vectors: Tensor = self.decoder.get_input_embeddings()(ids)
+        return vectors
+
+    def text_scores(self, x: Tensor) -> Tensor:
+        """Return the scores (..., words) of the language head, softly capped as Gemma 2's are."""
+        head = self.decoder.get_input_embeddings() if self.head is None else self.head
+        scores = functional.linear(x, head.weight)
+        cap = getattr(self.decoder.config, 'final_logit_softcapping', None)
+        return scores if cap is None else cap * (scores / cap).tanh()
 
     def _layers(self, x: Tensor, positions: Tensor, cache: Any, see: Tensor,
                 deep: dict[str, Any]) -> Any:
@@ -157,13 +175,14 @@ class _Extension:
         return self._context.mask.shape[1] + self._context.length
 
 
-def new_model(architecture: dict[str, Any]) -> Any:
+def new_model(architecture: dict[str, Any], speaks: bool = False) -> Any:
     """Return a model of ``transformers`` with random weights; no network, no file."""
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText
 
     plain = {key: value for key, value in architecture.items() if key != 'model_type'}
     config = AutoConfig.for_model(architecture['model_type'], **plain)
-    return choose_attention(AutoModel.from_config(config))
+    kind: Any = AutoModelForImageTextToText if speaks else AutoModel
+    return kind.from_config(config)
 
 
 def choose_attention(model: Any) -> Any:

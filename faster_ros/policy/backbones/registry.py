@@ -27,4 +27,5 @@ def make_backbone(config: PolicyConfig) -> Backbone:
         return TinyBackbone(config)
     from faster_ros.policy.backbones.families import FAMILY_CLASSES
 
-    return FAMILY_CLASSES[config.backbone.name](config.backbone, config.state_dim)
+    return FAMILY_CLASSES[config.backbone.name](config.backbone, config.state_dim,
+                                                config.text_tokens > 0)

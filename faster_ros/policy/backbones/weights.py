@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from faster_ros.policy.backbones.families import FAMILY_CLASSES
-from faster_ros.policy.backbones.pretrained import choose_attention, PretrainedBackbone
+from faster_ros.policy.backbones.pretrained import PretrainedBackbone
 from faster_ros.policy.config import check_backbone_name, VLMConfig
 import torch
 
@@ -43,12 +44,17 @@ def read_vlm_config(source: str | Path, image_size: tuple[int, int] = (224, 168)
 
 
 def load_backbone(source: str | Path, config: VLMConfig, state_dim: int,
-                  dtype: torch.dtype = torch.float32) -> PretrainedBackbone:
-    """Return the model with its weights; missing or unfitting ones are a ValueError."""
-    from transformers import AutoModel
+                  dtype: torch.dtype = torch.float32, speaks: bool = False) -> PretrainedBackbone:
+    """
+    Return the model with its weights; missing or unfitting ones are a ValueError.
 
+    One that ``speaks`` has its language head, for text mode.
+    """
+    from transformers import AutoModel, AutoModelForImageTextToText
+
+    kind: Any = AutoModelForImageTextToText if speaks else AutoModel
     try:
-        model, report = AutoModel.from_pretrained(
+        model, report = kind.from_pretrained(
             source, dtype=dtype, use_safetensors=True, output_loading_info=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f'backbone {source}: the weights are not usable: {error}') from error
@@ -56,4 +62,4 @@ def load_backbone(source: str | Path, config: VLMConfig, state_dim: int,
     if missing:
         raise ValueError(f'backbone {source}: {len(missing)} weights are missing, first '
                          f'{missing[0]}')
-    return FAMILY_CLASSES[config.name](config, state_dim, choose_attention(model))
+    return FAMILY_CLASSES[config.name](config, state_dim, speaks, model)
