@@ -72,6 +72,8 @@ class Recorder:
         # (eProsima/Fast-DDS issue 5469). A person starts it again, too.
         for _ in range(_STARTS):
             self._process = self._started(folder, bag)
+            self._process.wait_for('data set')
+            robot.status.clear()  # of what the killed one said last, and came late
             if self._is_ready():
                 return
             self._process.stop(signal.SIGKILL)
@@ -80,7 +82,6 @@ class Recorder:
     def _started(self, folder, bag):
         words = {'robot': str(folder.parent / 'robot.yaml'), 'folder': str(folder),
                  'task': 'swing', 'gate': 'false', 'bag': bag}
-        self._robot.status.clear()
         arguments = ['-m', 'faster_ros.nodes.recorder_node', '--ros-args']
         for name, value in words.items():
             arguments += ['-p', f'{name}:={value}']
