@@ -55,7 +55,7 @@ class TextMode(nn.Module):
         self._most = most
 
     def scores(self, backbone: Backbone, x: Tensor) -> Tensor:
-        """Score what comes after hidden states (..., width): the words, BoBlk; (..., words + 1)."""
+        """Return (..., words + 1): how likely is what comes after hidden states (..., width)."""
         boblk = x @ self.boblk.to(x.dtype)
         return torch.cat([backbone.text_scores(x), boblk[..., None]], -1)
 
