@@ -112,7 +112,7 @@ class CalibrationClient:
         hold = ActionChunk(self._now_ns(), _HOLD_STEP_NS, np.tile(held, (_HOLD_ROWS, 1)),
                            self._spec.joint_names)
         self._chunks.publish(conversions.chunk_to_message(hold))
-        self._wait(lambda: self._status.get('waiting') == 'false', 'the arm does not start')
+        self._wait(self._moves, 'the arm does not start')
         chunk = motion.chunk(self._now_ns(), held)
         with self._lock:
             recording = self._recording = CalibrationRecording(chunk)
@@ -120,12 +120,19 @@ class CalibrationClient:
         end = time.monotonic() + motion.duration_s
         while time.monotonic() < end:
             time.sleep(0.05)
-            if self._status.get('mode') != 'running':
-                raise CalibrationFault(f"the arm holds: {self._status.get('detail')}")
+            status = self._status
+            if status.get('mode') != 'running':
+                raise CalibrationFault(
+                    f"the arm holds: {status.get('detail') or status.get('mode')}")
         with self._lock:
             self._recording = None
         self._call(False)
         return recording
+
+    def _moves(self) -> bool:
+        """Tell whether control_node follows a chunk; what it said before it armed does not."""
+        status = self._status
+        return status.get('mode') == 'running' and status.get('waiting') == 'false'
 
     def _call(self, value: bool) -> SetBool.Response:
         if not self._arm.wait_for_service(_ANSWER_S):
