@@ -81,11 +81,11 @@ def test_a_policy_learns_to_say_the_subtasks_of_its_data(data, tmp_path):
         assert policy.said == name
 
 
-@pytest.mark.parametrize('lora_rank, bf16', [(2, True), (0, True)])
-def test_low_rank_additions_leave_the_language_head_as_it_is(data, tmp_path, lora_rank, bf16):
+@pytest.mark.parametrize('lora_rank', [0, 2])
+def test_the_language_head_learns_unless_only_low_rank_additions_do(data, tmp_path, lora_rank):
     from safetensors.torch import load_file
     run = train(data, tmp_path, steps=2, validate_every=2, expert_steps=1, lora_rank=lora_rank,
-                bf16=bf16, image_share=0.5)
+                bf16=True, image_share=0.5)
     before = load_file(tmp_path / 'published' / 'model.safetensors')['lm_head.weight']
     after = load_file(run / 'checkpoint' / 'policy.safetensors')
     assert torch.equal(after['backbone.head.weight'].float(),
