@@ -37,8 +37,9 @@ class TokenizerConfig:
 
     ``slots`` above 0 is the form for small data: so many codes per level, each of the whole chunk
     and with codebooks of its own, searched with ``beam`` candidates; ``conv_transformer`` False
-    leaves only the linear path of its decoder. ``output_limit`` is where decoded chunks are
-    clipped; ``mse_weight`` adds the squared error to the loss.
+    leaves only the linear path of its decoder; ``end_weight`` is what the squared error of the
+    first and the last row counts more where codes are chosen. ``output_limit`` is where decoded
+    chunks are clipped; ``mse_weight`` adds the squared error to the loss.
     """
 
     action_horizon: int
@@ -61,6 +62,7 @@ class TokenizerConfig:
     group_patches: bool = False
     slots: int = 0
     beam: int = 1
+    end_weight: float = 0.0
     conv_transformer: bool = True
     output_limit: float = 1.0
     mse_weight: float = 0.0
@@ -76,6 +78,9 @@ class TokenizerConfig:
         if not 0 <= self.quantizer_dropout <= 1:
             raise ValueError('quantizer_dropout must be from 0 to 1, got '
                              f'{self.quantizer_dropout:g}')
+        if self.end_weight < 0 or self.end_weight and not self.slots:
+            raise ValueError('end_weight must be 0, or above it with slots, got '
+                             f'{self.end_weight:g} with {self.slots} slots')
         if self.patch_rows % math.prod(self.time_strides):
             raise ValueError(
                 f'time_strides {self.time_strides} must divide the {self.patch_rows} patch rows '

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faster_ros.tokenizer.config import TokenizerConfig
+from faster_ros.tokenizer.end_search import codes_with_ends
 from faster_ros.tokenizer.losses import dct_matrix, reconstruction_loss
 from faster_ros.tokenizer.patchify import Patchifier
 from faster_ros.tokenizer.residual_quantizer import ResidualQuantizer
@@ -73,7 +74,13 @@ class FASTerVQ(nn.Module):
         expected = (self.config.action_horizon, self.config.action_dim)
         if chunks.shape[1:] != expected:
             raise ValueError(f'chunk must have shape {expected}, got {tuple(chunks.shape[1:])}')
-        codes: Tensor = self.quantizer(self.latent(chunks)).codes
+        latent = self.latent(chunks)
+        if self.config.end_weight:
+            assert isinstance(self.quantizer, SlotQuantizer)
+            assert isinstance(self.decoder, SlotDecoder)
+            return codes_with_ends(self.quantizer, self.decoder, latent, chunks,
+                                   self.config.end_weight)
+        codes: Tensor = self.quantizer(latent).codes
         return codes
 
     @torch.no_grad()

@@ -59,10 +59,13 @@ class SlotDecoder(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Return the chunks."""
-        config = self.config
-        flat: Tensor = self.linear(latent.flatten(1))
-        straight = flat.unflatten(1, (config.action_horizon, -1))
+        config, straight = self.config, self.straight(latent)
         if not config.conv_transformer:
             return straight
         grid = (self.spread @ latent).mT.unflatten(2, (config.code_rows, -1))
         return straight + self.gate * self.patchifier.unpatchify(self.grid(grid))
+
+    def straight(self, latent: Tensor) -> Tensor:
+        """Return what the linear path gives."""
+        flat: Tensor = self.linear(latent.flatten(1))
+        return flat.unflatten(1, (self.config.action_horizon, -1))

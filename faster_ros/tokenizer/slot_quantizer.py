@@ -74,8 +74,17 @@ class SlotQuantizer(nn.Module):
     def search(self, latent: Tensor) -> Tensor:
         """Return the codes (B, K, slots) of the best sums that the beam finds."""
         at_once = max(1, _SEARCHED // self.config.beam)
-        if len(latent) > at_once:
-            return torch.cat([self.search(part) for part in latent.split(at_once)])
+        return torch.cat([self.best_sums(part, 1)[0][:, :, 0].permute(1, 2, 0)
+                          for part in latent.split(at_once)])
+
+    @torch.no_grad()
+    def best_sums(self, latent: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """
+        Return the ``count`` best sums that the beam finds for each slot, the best one first.
+
+        Their codes are (slots, B, count, K), what they leave of the latents is
+        (slots, B, count, latent_dim); fewer where there are not so many sums.
+        """
         size, levels = self.config.codebook_size, self.config.levels
         rest = latent.transpose(0, 1)[:, :, None]  # slots, B, beam, latent_dim
         codes = latent.new_zeros((*rest.shape[:3], 0), dtype=torch.long)
@@ -85,15 +94,15 @@ class SlotQuantizer(nn.Module):
             distance += rest.square().sum(-1, keepdim=True)
             distance += book.square().sum(-1)[:, None, None]
             sums = distance.flatten(2)  # slots, B, beam * V
-            wanted = min(self.config.beam, sums.shape[2])
-            best = (sums.topk(wanted, largest=False).indices if level < levels - 1
-                    else sums.argmin(-1, keepdim=True))
+            wanted = self.config.beam if level < levels - 1 else count
+            best = (sums.argmin(-1, keepdim=True) if wanted == 1 else
+                    sums.topk(min(wanted, sums.shape[2]), largest=False).indices)
             parent, code = best // size, best % size
             rest = rest.gather(2, parent[..., None].expand(-1, -1, -1, rest.shape[-1]))
             rest = rest - book[self.place[:, None, None], code]
             codes = codes.gather(2, parent[..., None].expand(-1, -1, -1, level))
             codes = torch.cat([codes, code[..., None]], -1)
-        return codes[:, :, 0].permute(1, 2, 0)
+        return codes, rest
 
     @torch.no_grad()
     def refit(self, latent: Tensor) -> None:

@@ -16,8 +16,8 @@ The ablations of FASTerVQ on given data: encoder, K, levels, DCT loss, grouping.
 
 Each variant of the paper's form (grid of codes, EMA codebooks, all of it trained) differs from the
 first in one thing and gets as many steps. Those of the form for small data vary the width of
-slots, the augmentation, the codes and what seams weigh, beside PCA k-means of the same tokens and
-codes. Seeds differ in the split and the initialisation.
+slots, the augmentation, the codes and what seams and ends weigh, beside PCA k-means of the same
+tokens and codes. Seeds differ in the split and the initialisation.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ _AUGMENTED = (0, 1, 10)  # for each recorded chunk; the variants above have thre
 _CODES = (2, 4)  # times as many
 _MORE_SLOTS = (7 / 6, 3 / 2)  # times as many, rounded down
 _SEAM_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)
+_END_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
 _BUDGET_S = 600.0  # of a fit: more than it takes
 
 
@@ -93,7 +94,9 @@ def small_data_makers(recording: Recording, horizon_s: float) -> list[Maker]:
             *(faster(f'FASTerVQ, {many * deep} tokens', replace(base, slots=many, levels=deep))
               for many, deep in layouts),
             *(faster(f'FASTerVQ, seams {weight:g}', replace(base, seam_weight=weight))
-              for weight in _SEAM_WEIGHTS)]
+              for weight in _SEAM_WEIGHTS),
+            *(faster(f'FASTerVQ, ends {weight:g}', replace(base, end_weight=weight))
+              for weight in _END_WEIGHTS)]
 
 
 class _Named:

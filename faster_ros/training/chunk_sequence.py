@@ -69,6 +69,13 @@ def shifted(chunks: FloatArray, picked: NDArray[np.int64], rng: np.random.Genera
     return np.take_along_axis(joined, rows[:, :, None], axis=1)
 
 
+def stretches(chunks: FloatArray) -> list[FloatArray]:
+    """Return the rows (rows, D) of each stretch of chunks that follow one another."""
+    stride, followed = following(chunks)
+    runs = np.split(chunks, np.flatnonzero(~followed[:-1]) + 1)
+    return [np.concatenate([run[0], *run[1:, chunks.shape[1] - stride:]]) for run in runs]
+
+
 def _follows(chunks: FloatArray, stride: int) -> NDArray[np.bool_]:
     """Return for all chunks but the last whether the next one begins so many rows later."""
     return np.asarray((chunks[:-1, stride:] == chunks[1:, :-stride]).all((1, 2)))

@@ -17,13 +17,14 @@ FASTerVQ for a user's own 20 to 200 episodes, within minutes on a CPU.
 It starts from PCA and residual k-means over augmented chunks, in a metric of its own where chunks
 would jump at their seams, refits each slot's codes together by least squares, then trains the
 decoder's conv-transformer on the codes. What these two stages do is kept only where it lowers the
-error on held-out chunks, those of the last episodes.
+error on held-out chunks, those of the last episodes. Where these still jump as they meet, codes
+are chosen to spare their ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from faster_ros.interfaces import FloatArray
@@ -32,7 +33,7 @@ from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.tokenizer.protocol import check_ids, IntArray, LIMIT, TokenizerSpec
 from faster_ros.training.augmentation import augmented
-from faster_ros.training.chunk_sequence import held_out_from
+from faster_ros.training.chunk_sequence import held_out_from, stretches
 from faster_ros.training.seam_metric import end_error, SeamMetric
 from faster_ros.training.small_data_stages import (
     BATCH,
@@ -42,6 +43,7 @@ from faster_ros.training.small_data_stages import (
     to_tensor,
     trained,
 )
+from faster_ros.training.tokenizer_probes import border_jump
 import numpy as np
 import torch
 from torch import Tensor
@@ -49,14 +51,16 @@ from tqdm import tqdm
 
 _HELD_OUT = 0.1
 _FEWEST_CHUNKS = 10
-_CHUNKS_PER_CODE = 7  # fewer, and codes would be single chunks learnt by heart
-_LARGEST_CODEBOOK = 512
+_CHUNKS_PER_CODE = 6  # fewer, and codes would be single chunks learnt by heart
+_LARGEST_CODEBOOK = 1024
 _SMALLEST_CODEBOOK = 32
 _LATENT = 96
 _FEW_COLUMNS = 9
 _BEAM = 16
 _SEAM_WEIGHT = 0.5
 _LARGEST_END_ERROR = 0.5  # of the recording's p99 step; above it chunks jump two such steps
+_LARGEST_JUMP = 1.25  # of held-out chunks, in p99 steps: a margin to 1.5, wanted of unseen ones
+_END_WEIGHTS = (1.0, 2.0, 4.0)  # more costs over a tenth of the squared error
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ class SmallDataSettings:
     ``seconds`` is the budget of the fit, which ends with the step that is running then; ``chunks``
     is the number of recorded chunks that codes are fitted to, beside ``augmented`` times as many
     made from them. ``slot_width``: latent numbers of a slot, more where there are few slots.
-    ``seam_weight``: what the ends and steps of a chunk weigh more; None is chosen from the data.
+    ``seam_weight``: what the ends and steps of a chunk weigh more where codes are fitted, and
+    ``end_weight`` its ends where they are chosen; None is chosen from the data.
     """
 
     slots: int
@@ -80,6 +85,7 @@ class SmallDataSettings:
     slot_width: int = 16
     augmented: int = 3
     seam_weight: float | None = None
+    end_weight: float | None = None
 
 
 def code_layout(columns: int) -> tuple[int, int]:
@@ -154,6 +160,7 @@ class SmallDataFasterVq:
                 model, best = trained(model, to_tensor(pool), judge, best, show)
                 self.log.append(f'decoder trained: held-out MSE {best:.2e}')
         self.model = model.eval()
+        self._spare_ends(stretches(chunks[held_out:]))
 
     def encode(self, chunks: FloatArray) -> list[IntArray]:
         """Return slots * levels codes for each chunk, level by level."""
@@ -200,6 +207,35 @@ class SmallDataFasterVq:
         self.log = [f'the ends of chunks err by {error:.2f} of a large step of the recording: '
                     'ends and steps weigh more']
         return self._initial(train, rng, _SEAM_WEIGHT)
+
+    def _spare_ends(self, episodes: list[FloatArray]) -> None:
+        """Give the ends the weight with which chunks of ``episodes`` jump least, or enough."""
+        if self.settings.end_weight is not None:
+            self._weigh_ends(self.settings.end_weight)
+            return
+        first = least = self._jump(episodes)
+        chosen, weights = 0.0, iter(_END_WEIGHTS)
+        while least > _LARGEST_JUMP and (weight := next(weights, None)):
+            self._weigh_ends(weight)
+            jump = self._jump(episodes)
+            if jump < least:
+                chosen, least = weight, jump
+        self._weigh_ends(chosen)
+        if chosen:
+            self.log.append(f'chunks jump by {first:.2f} of a large step where they meet, and by '
+                            f'{least:.2f} as codes are chosen to spare their ends (weight '
+                            f'{chosen:g})')
+
+    def _weigh_ends(self, weight: float) -> None:
+        model = self._fitted()
+        model.config = replace(model.config, end_weight=weight)
+
+    def _jump(self, episodes: list[FloatArray]) -> float:
+        """Return the border jump, chunks of an episode begun at each quarter of a chunk."""
+        horizon = self._fitted().config.action_horizon
+        later = range(0, horizon, max(1, horizon // 4))
+        begun = [episode[rows:] for episode in episodes for rows in later]
+        return border_jump(self, begun, horizon) or 0.0
 
     def _initial(self, train: FloatArray, rng: np.random.Generator, seams: float) -> FASTerVQ:
         """Return a model whose linear path and codebooks are PCA and residual k-means."""

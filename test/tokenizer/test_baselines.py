@@ -16,7 +16,7 @@
 from faster_ros.tokenizer.baselines.binning import Binning
 from faster_ros.tokenizer.baselines.bspline import basis, BSplines
 from faster_ros.tokenizer.baselines.fast import Fast, FastPlus
-from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
+from faster_ros.tokenizer.baselines.pca_rvq import Pca, PcaResidualKMeans
 from faster_ros.tokenizer.baselines.zonal_dct import ZonalDct
 from faster_ros.tokenizer.kmeans import kmeans, nearest
 from faster_ros.tokenizer.protocol import LIMIT, UndecodableError
@@ -168,3 +168,8 @@ def test_kmeans_finds_separate_clusters_and_survives_few_points():
     book = kmeans(points, 6, rng)
     assert np.square(points - book[nearest(points, book)]).sum(1).max() < 0.2
     assert np.isfinite(kmeans(points[:2], 6, rng)).all()
+
+
+def test_axes_are_dealt_to_and_fro_so_that_slots_vary_alike():
+    dealt = Pca(np.zeros(6), np.eye(6)).dealt(2)
+    assert dealt.axes.argmax(1).tolist() == [0, 3, 4, 1, 2, 5]

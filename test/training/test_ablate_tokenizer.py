@@ -154,5 +154,6 @@ def test_ablate_varies_the_form_for_small_data_too(tmp_path, capsys):
                  '--out', str(tmp_path / 'out')]) == 0
     shown = capsys.readouterr().out
     for name in ('PCA k-means, slots of 12', 'FASTerVQ, 10 augmented', 'FASTerVQ, seams 0.5',
-                 'FASTerVQ, 4 times the codes', 'FASTerVQ, 16 tokens', 'FASTerVQ, 18 tokens'):
+                 'FASTerVQ, ends 4', 'FASTerVQ, 4 times the codes', 'FASTerVQ, 16 tokens',
+                 'FASTerVQ, 18 tokens'):
         assert f'| {name} |' in shown

@@ -14,7 +14,7 @@
 """Tests of what the order of chunks tells: strides, episodes, and chunks between two of them."""
 
 from faster_ros.data.recordings import windows
-from faster_ros.training.chunk_sequence import following, held_out_from, shifted
+from faster_ros.training.chunk_sequence import following, held_out_from, shifted, stretches
 from hypothesis import given, strategies
 import numpy as np
 
@@ -53,6 +53,21 @@ def test_whole_episodes_are_held_out():
 def test_of_a_single_episode_a_share_is_held_out():
     chunks = chunks_of([100])
     assert held_out_from(chunks, 0.1) == len(chunks) - round(0.1 * len(chunks))
+
+
+@given(strategies.lists(strategies.integers(12, 30), min_size=1, max_size=5),
+       strategies.integers(1, 6))
+def test_stretches_are_the_rows_that_chunks_were_cut_from(lengths, stride):
+    chunks = chunks_of(lengths, stride=stride)
+    found = stretches(chunks)
+    if stride == 6:  # of chunks that share no rows, each stands alone
+        assert [stretch.tolist() for stretch in found] == chunks.tolist()
+        return
+    begin = 0
+    for length, stretch in zip(lengths, found, strict=True):
+        rows = 6 + stride * ((length - 6) // stride)  # the rest is in no chunk
+        assert np.allclose(stretch[:, 0], 0.01 * np.arange(begin, begin + rows))
+        begin += length
 
 
 def test_a_shifted_chunk_has_consecutive_recorded_rows_from_any_beginning():

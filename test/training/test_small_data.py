@@ -13,6 +13,7 @@
 # limitations under the License.
 """FASTerVQ for small data: better than what it starts from, sized by the data, seeded."""
 
+from faster_ros.data.recordings import windows
 from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
 from faster_ros.tokenizer.protocol import LIMIT
 from faster_ros.training.augmentation import augmented
@@ -104,9 +105,43 @@ def test_an_impossible_token_is_named_and_nothing_works_before_fitting(fitted):
         SmallDataFasterVq(SmallDataSettings(2, 2), GROUPS).encode(waves(1))
 
 
-@pytest.mark.parametrize('chunks, size', [(10, 32), (1000, 128), (7120, 512), (10 ** 6, 512)])
+@pytest.mark.parametrize('chunks, size', [(10, 32), (1000, 128), (6143, 512), (6144, 1024),
+                                          (10 ** 6, 1024)])
 def test_the_codebook_grows_with_the_data(chunks, size):
     assert codebook_size(chunks) == size
+
+
+def wandering(count, speed, seed=0):
+    """Return episodes (120, 3) that are sums of three waves for each column."""
+    rng = np.random.default_rng(seed)
+    time = speed * np.arange(120.0)[:, None]
+    return [sum(rng.uniform(-0.5, 0.5, 3) * np.sin(
+        time * rng.uniform(0.02, 0.1) + rng.uniform(0, 6, 3)) for _ in range(3))
+        for _ in range(count)]
+
+
+def fit_to_episodes(speed, end_weight=None):
+    """Return a tokenizer fitted to chunks of wandering episodes that follow one another."""
+    tokenizer = SmallDataFasterVq(SmallDataSettings(
+        4, 2, 32, 60.0, conv_transformer=False, seam_weight=0.0, end_weight=end_weight), GROUPS)
+    tokenizer.fit(windows(wandering(20, speed), 8, 2))
+    return tokenizer
+
+
+def test_codes_spare_the_ends_of_chunks_that_would_jump_where_they_meet():
+    plain, chosen = fit_to_episodes(1.0, 0.0), fit_to_episodes(1.0)
+    assert 'spare their ends' in chosen.log[-1]
+    chunks = windows(wandering(60, 1.0, seed=1), 8, 4)
+    ends = [np.square(tokenizer.decode(tokenizer.encode(chunks)) - chunks)[:, [0, -1]].mean()
+            for tokenizer in (plain, chosen)]
+    assert ends[1] < 0.95 * ends[0]
+    assert mse(chosen, chunks) < 1.1 * mse(plain, chunks)
+
+
+def test_ends_weigh_no_more_where_chunks_do_not_jump():
+    chosen = fit_to_episodes(10.0)
+    assert chosen.model.config.end_weight == 0.0
+    assert not any('ends' in line for line in chosen.log)
 
 
 def test_too_few_chunks_are_refused_by_their_number():

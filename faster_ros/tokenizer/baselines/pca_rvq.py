@@ -46,18 +46,19 @@ class Pca:
         return Pca(mean, np.ascontiguousarray(vectors[:, strongest].T))
 
     def dealt(self, slots: int) -> Pca:
-        """Return the same axes ordered slot by slot, dealt out like cards: 0 1 2 | 0 1 2 ..."""
-        order = np.concatenate([np.arange(slot, len(self.axes), slots) for slot in range(slots)])
-        return Pca(self.mean, self.axes[order])
+        """Return the same axes ordered slot by slot, dealt out to and fro: 0 1 2 | 2 1 0 | ..."""
+        order = np.arange(len(self.axes)).reshape(-1, slots)
+        order[1::2] = order[1::2, ::-1]
+        return Pca(self.mean, self.axes[order.T.flatten()])
 
 
 class PcaResidualKMeans:
     """
     ``slots`` x ``levels`` tokens, coarse level first; any prefix decodes.
 
-    The components are dealt out to slots of equal width; each slot and level has a codebook of
-    its own. Not published as an action tokenizer; without a fixed choice of its own, 8 slots, 4
-    levels and 256 codes are used.
+    The components are dealt out to slots of equal width, so that these vary alike; each slot and
+    level has a codebook of its own. Not published as an action tokenizer; without a fixed choice
+    of its own, 8 slots, 4 levels and 256 codes are used.
     """
 
     def __init__(self, slots: int = 8, levels: int = 4, codebook_size: int = 256,
