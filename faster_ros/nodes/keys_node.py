@@ -28,6 +28,7 @@ import shutil
 import subprocess
 import sys
 import termios
+from time import monotonic_ns
 import tty
 from typing import Any
 
@@ -53,6 +54,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 _RATE_HZ = 30.0
+_SILENT_NS = 2_000_000_000  # a node that runs says how it is at 5 Hz or more
 _BELLS = {'recording': 1, 'episode': 2}  # by the first word of a cue; others ring 3 times
 
 
@@ -82,13 +84,15 @@ class KeysNode(Node):
         self._control: dict[str, str] = {}
         self._teleop: dict[str, str] = {}
         self._recorder: dict[str, str] = {}
+        self._statuses = {'control_node': self._control, 'teleop_node': self._teleop,
+                          'recorder_node': self._recorder}
+        self._heard_ns: dict[str, int] = {}
         self._noticed: dict[str, str] = {}
         self._lead = self._before_hold = self._said = ''
         self._joy = self.create_publisher(Joy, '/keyboard', qos.STATUS)
         self.create_subscription(Header, 'teleop_node/lead', self._on_lead, qos.LATCHED)
-        for node, kept in (('control_node', self._control), ('teleop_node', self._teleop),
-                           ('recorder_node', self._recorder)):
-            self.create_subscription(DiagnosticStatus, f'{node}/status', self._keep(kept),
+        for node in self._statuses:
+            self.create_subscription(DiagnosticStatus, f'{node}/status', self._keep(node),
                                      qos.STATUS)
         self._asked: dict[str, Any] = {
             name: self.create_client(kind, name) for name, kind in _services().items()}
@@ -100,8 +104,11 @@ class KeysNode(Node):
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._terminal)
         print()
 
-    def _keep(self, kept: dict[str, str]) -> Any:
+    def _keep(self, node: str) -> Any:
+        kept = self._statuses[node]
+
         def on_status(message: DiagnosticStatus) -> None:
+            self._heard_ns[node] = monotonic_ns()
             values = diagnostics.values_of(message)
             if kept is self._recorder and (words := cue(kept, values)):
                 self._tell(words)
@@ -109,6 +116,14 @@ class KeysNode(Node):
             kept.update(values)
 
         return on_status
+
+    def _forget_silent(self) -> None:
+        """Show nothing of a node that has ended: what it said last is not so any more."""
+        for node, kept in self._statuses.items():
+            if kept and monotonic_ns() - self._heard_ns[node] > _SILENT_NS:
+                kept.clear()
+                self._say(f'{node} says nothing any more; has it ended?')
+                self._tell(f'{node.removesuffix("_node")} silent')
 
     def _tell(self, words: str) -> None:
         """Ring the terminal's bell, or have the words said; the terminal does not wait."""
@@ -130,6 +145,7 @@ class KeysNode(Node):
             return
         axes, buttons = self._stick.read(self._now_ns())
         self._joy.publish(Joy(axes=axes, buttons=buttons))
+        self._forget_silent()
         statuses = self._control, self._teleop, self._recorder
         before, self._noticed = self._noticed, notices(*statuses)
         for subject, text in self._noticed.items():

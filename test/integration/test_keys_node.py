@@ -60,8 +60,9 @@ class Nodes(Peer):
         return answer
 
     def _publish(self) -> None:
-        self._status.publish(diagnostics.status_message(
-            'recorder_node', 'fr3', diagnostics.OK, '', self.recorder))
+        if self.recorder is not None:
+            self._status.publish(diagnostics.status_message(
+                'recorder_node', 'fr3', diagnostics.OK, '', self.recorder))
 
 
 class Terminal:
@@ -135,6 +136,20 @@ def test_keys_record_mark_take_over_and_stop(terminal):
     pressed('\x1b', 'control_node/stop', 'recorder_node/stop')
     shown.press('q')
     assert shown.process.wait(30) == 0
+
+
+def test_a_node_that_has_ended_is_told_and_shown_no_longer(terminal):
+    nodes, shown = terminal
+    nodes.recorder = RUNNING
+    wait_until(lambda: 'recording 2: 12 s' in shown.shown, 30.0, lambda: shown.shown)
+    nodes.recorder = None
+    wait_until(lambda: 'recorder_node says nothing any more' in shown.shown, 20.0,
+               lambda: shown.shown[-300:])
+    wait_until(lambda: shown.shown.endswith('lead idle | ?, ? saved'), 20.0,
+               lambda: shown.shown[-300:])
+    assert shown.shown.count('\a\a\a') == 1
+    nodes.recorder = RECORDER
+    wait_until(lambda: shown.shown.endswith('idle, 2 saved'), 20.0, lambda: shown.shown[-300:])
 
 
 def test_a_pedal_begins_an_episode_and_says_why_not(tmp_path):
