@@ -69,9 +69,8 @@ def variants(config: TokenizerConfig) -> dict[str, TokenizerConfig]:
 
 def small_data_makers(recording: Recording, horizon_s: float) -> list[Maker]:
     """Return a maker for each variant of the small-data form, without the decoder's network."""
-    slots, levels = code_layout(len(recording.names))
     train = split_episodes(recording, horizon_rows(recording.rate_hz, horizon_s), 0).train
-    size = codebook_size(len(train))
+    (slots, levels), size = code_layout(train), codebook_size(len(train))
     base = SmallDataSettings(slots, levels, size, _BUDGET_S, conv_transformer=False)
     layouts = [(slots, levels + 1),
                *((more, levels) for times in _MORE_SLOTS if (more := int(times * slots)) > slots)]

@@ -87,6 +87,5 @@ def chosen(makers: list[Maker], names: Sequence[str] | None) -> list[Maker]:
 
 def _size(recording: Recording, horizon_s: float) -> tuple[int, int, int]:
     """Return the slots, levels and codes that a recording can fill."""
-    slots, levels = code_layout(len(recording.names))
-    split = split_episodes(recording, horizon_rows(recording.rate_hz, horizon_s), 0)
-    return slots, levels, codebook_size(len(split.train))
+    train = split_episodes(recording, horizon_rows(recording.rate_hz, horizon_s), 0).train
+    return *code_layout(train), codebook_size(len(train))

@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
+from faster_ros.evaluation.chunk_metrics import component_variances, gaussian_mse
 from faster_ros.interfaces import FloatArray
 from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
 from faster_ros.tokenizer.config import TokenizerConfig
@@ -56,6 +57,8 @@ _LARGEST_CODEBOOK = 1024
 _SMALLEST_CODEBOOK = 32
 _LATENT = 96
 _FEW_COLUMNS = 9
+_MORE_SLOTS = (1, 2, 4)  # times as many
+_LARGEST_IDEAL_ERROR = 0.1
 _BEAM = 16
 _SEAM_WEIGHT = 0.5
 _LARGEST_END_ERROR = 0.5  # of the recording's p99 step; above it chunks jump two such steps
@@ -88,9 +91,23 @@ class SmallDataSettings:
     end_weight: float | None = None
 
 
-def code_layout(columns: int) -> tuple[int, int]:
-    """Return slots and levels: 12 tokens up to 9 columns, 36 above."""
-    return (4, 3) if columns <= _FEW_COLUMNS else (12, 3)
+def code_layout(chunks: FloatArray) -> tuple[int, int]:
+    """
+    Return slots and levels for training chunks (N, H, D) in the order of their episodes.
+
+    These are 12 tokens up to 9 columns and 36 above; twice or four times as many where even an
+    ideal code of their bits would err by more than 0.1 (RMS, normalised) on held-out chunks.
+    """
+    slots, levels = (4, 3) if chunks.shape[2] <= _FEW_COLUMNS else (12, 3)
+    if len(chunks) < _FEWEST_CHUNKS:
+        return slots, levels
+    held_out = held_out_from(chunks, _HELD_OUT)
+    variances = component_variances(chunks[:held_out], chunks[held_out:])
+    bits = levels * np.log2(codebook_size(len(chunks)))
+    for times in _MORE_SLOTS:
+        if gaussian_mse(variances, times * slots * bits) <= _LARGEST_IDEAL_ERROR ** 2:
+            break
+    return times * slots, levels
 
 
 def codebook_size(chunks: int) -> int:

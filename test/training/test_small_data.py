@@ -150,8 +150,18 @@ def test_too_few_chunks_are_refused_by_their_number():
         tokenizer.fit(waves(3))
 
 
-def test_few_columns_take_12_tokens_and_many_36():
-    assert [slots * levels for slots, levels in map(code_layout, (6, 26))] == [12, 36]
+@pytest.mark.parametrize('columns, slots', [(6, 4), (9, 4), (10, 12), (26, 12)])
+def test_few_columns_take_12_tokens_and_many_36(columns, slots):
+    smooth = np.repeat(waves(300)[..., :1], columns, axis=2)
+    assert code_layout(smooth) == (slots, 3)
+    assert code_layout(smooth[:3]) == (slots, 3)
+
+
+@pytest.mark.parametrize('noise, slots', [(0.0, 4), (0.13, 8), (1.0, 16)])
+def test_chunks_that_no_short_code_holds_take_more_tokens(noise, slots):
+    chunks = np.tile(waves(300), (1, 4, 1))
+    chunks = chunks + noise * np.random.default_rng(0).standard_normal(chunks.shape)
+    assert code_layout(chunks) == (slots, 3)
 
 
 def test_augmented_chunks_stay_within_the_limit_and_keep_their_shape():
