@@ -38,8 +38,8 @@ _AT_ONCE = 32  # chunks: more do not fit into the caches of a CPU
 
 
 @torch.no_grad()
-def codes_with_ends(quantizer: SlotQuantizer, decoder: SlotDecoder, latent: Tensor,
-                    chunks: Tensor, weight: float) -> Tensor:
+def codes_sparing_ends(quantizer: SlotQuantizer, decoder: SlotDecoder, latent: Tensor,
+                       chunks: Tensor, weight: float) -> Tensor:
     """Return codes (B, K, slots) of latents (B, slots, latent_dim) of chunks (B, H, D)."""
     parts = [_codes(quantizer, decoder, *some, weight)
              for some in zip(latent.split(_AT_ONCE), chunks.split(_AT_ONCE))]

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faster_ros.tokenizer.config import TokenizerConfig
-from faster_ros.tokenizer.end_search import codes_with_ends
+from faster_ros.tokenizer.end_search import codes_sparing_ends
 from faster_ros.tokenizer.losses import dct_matrix, reconstruction_loss
 from faster_ros.tokenizer.patchify import Patchifier
 from faster_ros.tokenizer.residual_quantizer import ResidualQuantizer
@@ -78,8 +78,8 @@ class FASTerVQ(nn.Module):
         if self.config.end_weight:
             assert isinstance(self.quantizer, SlotQuantizer)
             assert isinstance(self.decoder, SlotDecoder)
-            return codes_with_ends(self.quantizer, self.decoder, latent, chunks,
-                                   self.config.end_weight)
+            return codes_sparing_ends(self.quantizer, self.decoder, latent, chunks,
+                                      self.config.end_weight)
         codes: Tensor = self.quantizer(latent).codes
         return codes
 
