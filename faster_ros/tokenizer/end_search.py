@@ -50,10 +50,10 @@ def _codes(quantizer: SlotQuantizer, decoder: SlotDecoder, latent: Tensor, chunk
            weight: float) -> Tensor:
     slots, horizon = latent.shape[1], chunks.shape[1]
     codes, rest = quantizer.best_sums(latent, _SUMS)
-    left = rest.square().sum(-1)  # slots, B, sums
     rows = decoder.linear.weight.unflatten(0, (horizon, -1))[[0, -1]]
     at_ends = rows.flatten(0, 1).unflatten(1, (slots, -1)).transpose(0, 1)  # slots, 2 D, latent
     errors = torch.einsum('sec,sbmc->sbme', at_ends, rest)
+    alone = rest.square().sum(-1) + weight * errors.square().sum(-1)  # slots, B, sums
     unheld = chunks - decoder.straight(latent)  # what no code holds
     place = torch.zeros_like(codes[:, :, 0, 0])
     of_chunk = torch.arange(len(chunks), device=codes.device)
@@ -61,8 +61,8 @@ def _codes(quantizer: SlotQuantizer, decoder: SlotDecoder, latent: Tensor, chunk
     for _ in range(_ROUNDS):
         for slot in range(slots):
             others = total - errors[slot, of_chunk, place[slot]]
-            cost = (others[:, None] + errors[slot]).square().sum(-1)
-            place[slot] = (left[slot] + weight * cost).argmin(-1)
+            together = (errors[slot] * others[:, None]).sum(-1)
+            place[slot] = (alone[slot] + 2 * weight * together).argmin(-1)
             total = others + errors[slot, of_chunk, place[slot]]
     chosen = codes.gather(2, place[..., None, None].expand(-1, -1, -1, codes.shape[-1]))
     return chosen[:, :, 0].permute(1, 2, 0)
