@@ -95,7 +95,7 @@ def _add_reports(compare: argparse.ArgumentParser, ablate: argparse.ArgumentPars
     ablate.add_argument('--seeds', type=int, default=3,
                         help='splits of the episodes and initialisations (%(default)s)')
     ablate.add_argument('--small-data', action='store_true',
-                        help='the form that `fit` makes: width of slots, augmentation')
+                        help='the form that `fit --quick` makes: slots, augmentation, ...')
     ablate.add_argument('--steps', type=int, default=1500,
                         help='training steps of each variant, of 128 chunks (%(default)s)')
     ablate.add_argument('--device', choices=_DEVICES, default='auto',

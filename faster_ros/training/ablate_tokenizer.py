@@ -29,6 +29,7 @@ from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.protocol import LIMIT, Tokenizer, TokenizerSpec
 from faster_ros.training.compare_tokenizers import Maker, split_episodes
+from faster_ros.training.compared_tokenizers import QUICK_CHUNKS
 from faster_ros.training.data_parallel import ALONE, DataParallel
 from faster_ros.training.grid_tokenizer import GridFasterVq, time_grid
 from faster_ros.training.small_data import (
@@ -68,10 +69,10 @@ def variants(config: TokenizerConfig) -> dict[str, TokenizerConfig]:
 
 
 def small_data_makers(recording: Recording, horizon_s: float) -> list[Maker]:
-    """Return a maker for each variant of the small-data form, without the decoder's network."""
+    """Return a maker for each variant of what ``compare --quick`` fits, in its own time."""
     train = split_episodes(recording, horizon_rows(recording.rate_hz, horizon_s), 0).train
     (slots, levels), size = code_layout(train), codebook_size(len(train))
-    base = SmallDataSettings(slots, levels, size, _BUDGET_S, conv_transformer=False)
+    base = SmallDataSettings(slots, levels, size, _BUDGET_S, QUICK_CHUNKS, conv_transformer=False)
     layouts = [(slots, levels + 1),
                *((more, levels) for times in _MORE_SLOTS if (more := int(times * slots)) > slots)]
 

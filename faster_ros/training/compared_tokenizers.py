@@ -34,7 +34,7 @@ from faster_ros.training.small_data import (
 )
 
 _CHUNKS = 12_000  # that FASTerVQ is fitted to
-_QUICK_SECONDS, _QUICK_CHUNKS = 30.0, 4000
+_QUICK_SECONDS, QUICK_CHUNKS = 30.0, 4000
 _QUICK_EFFORT = 0.05  # share of the training steps of the published networks
 
 
@@ -63,7 +63,7 @@ def pca_and_faster(recording: Recording, horizon_s: float, seconds: float,
     slots, levels, size = _size(recording, horizon_s)
     pca_slots, pca_levels = {12: (6, 2)}.get(slots * levels, (slots, levels))
     budget = min(seconds, _QUICK_SECONDS) if quick else seconds
-    chunks = _QUICK_CHUNKS if quick else _CHUNKS
+    chunks = QUICK_CHUNKS if quick else _CHUNKS
     groups = recording.groups
     return (
         lambda seed: PcaResidualKMeans(pca_slots, pca_levels, size, seed=seed),
