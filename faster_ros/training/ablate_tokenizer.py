@@ -28,16 +28,12 @@ from faster_ros.data.recordings import horizon_rows, Recording
 from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.protocol import LIMIT, Tokenizer, TokenizerSpec
+from faster_ros.training.code_sizes import code_layout, codebook_size
 from faster_ros.training.compare_tokenizers import Maker, split_episodes
-from faster_ros.training.compared_tokenizers import QUICK_CHUNKS
+from faster_ros.training.compared_tokenizers import QUICK_CHUNKS, QUICK_SECONDS
 from faster_ros.training.data_parallel import ALONE, DataParallel
 from faster_ros.training.grid_tokenizer import GridFasterVq, time_grid
-from faster_ros.training.small_data import (
-    code_layout,
-    codebook_size,
-    SmallDataFasterVq,
-    SmallDataSettings,
-)
+from faster_ros.training.small_data import SmallDataFasterVq, SmallDataSettings
 from faster_ros.training.train_tokenizer import TokenizerTraining
 import numpy as np
 
@@ -48,7 +44,6 @@ _CODES = (2, 4)  # times as many
 _MORE_SLOTS = (7 / 6, 3 / 2)  # times as many, rounded down
 _SEAM_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)
 _END_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0)
-_BUDGET_S = 600.0  # of a fit: more than it takes
 
 
 def variants(config: TokenizerConfig) -> dict[str, TokenizerConfig]:
@@ -69,10 +64,10 @@ def variants(config: TokenizerConfig) -> dict[str, TokenizerConfig]:
 
 
 def small_data_makers(recording: Recording, horizon_s: float) -> list[Maker]:
-    """Return a maker for each variant of what ``compare --quick`` fits, in its own time."""
+    """Return a maker for each variant of what ``compare --quick`` fits."""
     train = split_episodes(recording, horizon_rows(recording.rate_hz, horizon_s), 0).train
     (slots, levels), size = code_layout(train), codebook_size(len(train))
-    base = SmallDataSettings(slots, levels, size, _BUDGET_S, QUICK_CHUNKS, conv_transformer=False)
+    base = SmallDataSettings(slots, levels, size, QUICK_SECONDS, QUICK_CHUNKS, False)
     layouts = [(slots, levels + 1),
                *((more, levels) for times in _MORE_SLOTS if (more := int(times * slots)) > slots)]
 

@@ -19,6 +19,7 @@ from faster_ros.interfaces import FloatArray
 import numpy as np
 from numpy.typing import NDArray
 
+_HELD_OUT = 0.1  # share of the training chunks that a fit judges itself by
 _LOOKED_AT = 2000  # chunks by which the stride is found
 _LARGEST_SHARE = 1 / 3  # of the chunks that whole episodes may take from what is fitted to
 
@@ -38,7 +39,7 @@ def following(chunks: FloatArray) -> tuple[int, NDArray[np.bool_]]:
     return stride, np.append(_follows(chunks, stride), False)
 
 
-def held_out_from(chunks: FloatArray, share: float) -> int:
+def held_out_from(chunks: FloatArray, share: float = _HELD_OUT) -> int:
     """
     Return where the last episodes begin, whole ones that hold at least ``share`` of the chunks.
 

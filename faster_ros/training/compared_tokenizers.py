@@ -25,16 +25,12 @@ from faster_ros.tokenizer.baselines.bspline import BSplines
 from faster_ros.tokenizer.baselines.fast import Fast, FastPlus
 from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
 from faster_ros.tokenizer.baselines.zonal_dct import ZonalDct
+from faster_ros.training.code_sizes import code_layout, codebook_size
 from faster_ros.training.compare_tokenizers import Maker, split_episodes
-from faster_ros.training.small_data import (
-    code_layout,
-    codebook_size,
-    SmallDataFasterVq,
-    SmallDataSettings,
-)
+from faster_ros.training.small_data import SmallDataFasterVq, SmallDataSettings
 
 _CHUNKS = 12_000  # that FASTerVQ is fitted to
-_QUICK_SECONDS, QUICK_CHUNKS = 30.0, 4000
+QUICK_SECONDS, QUICK_CHUNKS = 30.0, 4000
 _QUICK_EFFORT = 0.05  # share of the training steps of the published networks
 
 
@@ -62,7 +58,7 @@ def pca_and_faster(recording: Recording, horizon_s: float, seconds: float,
     """Return PCA k-means, in its better layout, and FASTerVQ with equal tokens and codes."""
     slots, levels, size = _size(recording, horizon_s)
     pca_slots, pca_levels = {12: (6, 2)}.get(slots * levels, (slots, levels))
-    budget = min(seconds, _QUICK_SECONDS) if quick else seconds
+    budget = min(seconds, QUICK_SECONDS) if quick else seconds
     chunks = QUICK_CHUNKS if quick else _CHUNKS
     groups = recording.groups
     return (

@@ -27,7 +27,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from faster_ros.evaluation.chunk_metrics import component_variances, gaussian_mse
 from faster_ros.interfaces import FloatArray
 from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
 from faster_ros.tokenizer.config import TokenizerConfig
@@ -35,6 +34,7 @@ from faster_ros.tokenizer.faster_vq import FASTerVQ
 from faster_ros.tokenizer.protocol import check_ids, IntArray, LIMIT, TokenizerSpec
 from faster_ros.training.augmentation import augmented
 from faster_ros.training.chunk_sequence import held_out_from, stretches
+from faster_ros.training.code_sizes import codebook_size
 from faster_ros.training.seam_metric import end_error, SeamMetric
 from faster_ros.training.small_data_stages import (
     BATCH,
@@ -50,15 +50,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-_HELD_OUT = 0.1
 _FEWEST_CHUNKS = 10
-_CHUNKS_PER_CODE = 6  # fewer, and codes would be single chunks learnt by heart
-_LARGEST_CODEBOOK = 1024
-_SMALLEST_CODEBOOK = 32
 _LATENT = 96
-_FEW_COLUMNS = 9
-_MORE_SLOTS = (1, 2, 4)  # times as many
-_LARGEST_IDEAL_ERROR = 0.1
 _BEAM = 16
 _SEAM_WEIGHT = 0.5
 _LARGEST_END_ERROR = 0.5  # of the recording's p99 step; above it chunks jump two such steps
@@ -89,31 +82,6 @@ class SmallDataSettings:
     augmented: int = 3
     seam_weight: float | None = None
     end_weight: float | None = None
-
-
-def code_layout(chunks: FloatArray) -> tuple[int, int]:
-    """
-    Return slots and levels for training chunks (N, H, D) in the order of their episodes.
-
-    These are 12 tokens up to 9 columns and 36 above; twice or four times as many where even an
-    ideal code of their bits would err by more than 0.1 (RMS, normalised) on held-out chunks.
-    """
-    slots, levels = (4, 3) if chunks.shape[2] <= _FEW_COLUMNS else (12, 3)
-    if len(chunks) < _FEWEST_CHUNKS:
-        return slots, levels
-    held_out = held_out_from(chunks, _HELD_OUT)
-    variances = component_variances(chunks[:held_out], chunks[held_out:])
-    bits = levels * np.log2(codebook_size(len(chunks)))
-    for times in _MORE_SLOTS:
-        if gaussian_mse(variances, times * slots * bits) <= _LARGEST_IDEAL_ERROR ** 2:
-            break
-    return times * slots, levels
-
-
-def codebook_size(chunks: int) -> int:
-    """Return the power of two that a number of training chunks can fill with codes."""
-    size = 2 ** int(np.log2(max(1, chunks / _CHUNKS_PER_CODE)))
-    return int(np.clip(size, _SMALLEST_CODEBOOK, _LARGEST_CODEBOOK))
 
 
 class SmallDataFasterVq:
@@ -153,7 +121,7 @@ class SmallDataFasterVq:
         if len(chunks) < _FEWEST_CHUNKS:
             raise ValueError(f'expected at least {_FEWEST_CHUNKS} chunks of {chunks.shape[1]} '
                              f'rows to fit {self.spec.name} to, got {len(chunks)}')
-        held_out = held_out_from(chunks, _HELD_OUT)
+        held_out = held_out_from(chunks)
         train, judge = chunks[:held_out], to_tensor(chunks[held_out:])
         model = self._chosen_start(train, judge, rng)
         judging = perf_counter()

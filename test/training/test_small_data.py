@@ -17,12 +17,7 @@ from faster_ros.data.recordings import windows
 from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
 from faster_ros.tokenizer.protocol import LIMIT
 from faster_ros.training.augmentation import augmented
-from faster_ros.training.small_data import (
-    code_layout,
-    codebook_size,
-    SmallDataFasterVq,
-    SmallDataSettings,
-)
+from faster_ros.training.small_data import SmallDataFasterVq, SmallDataSettings
 from faster_ros.training.small_data_stages import to_tensor, trained
 import numpy as np
 import pytest
@@ -105,12 +100,6 @@ def test_an_impossible_token_is_named_and_nothing_works_before_fitting(fitted):
         SmallDataFasterVq(SmallDataSettings(2, 2), GROUPS).encode(waves(1))
 
 
-@pytest.mark.parametrize('chunks, size', [(10, 32), (1000, 128), (6143, 512), (6144, 1024),
-                                          (10 ** 6, 1024)])
-def test_the_codebook_grows_with_the_data(chunks, size):
-    assert codebook_size(chunks) == size
-
-
 def wandering(count, speed, seed=0):
     """Return episodes (120, 3) that are sums of three waves for each column."""
     rng = np.random.default_rng(seed)
@@ -148,20 +137,6 @@ def test_too_few_chunks_are_refused_by_their_number():
     tokenizer = SmallDataFasterVq(SmallDataSettings(2, 2), GROUPS)
     with pytest.raises(ValueError, match='at least 10 chunks of 8 rows .* got 3'):
         tokenizer.fit(waves(3))
-
-
-@pytest.mark.parametrize('columns, slots', [(6, 4), (9, 4), (10, 12), (26, 12)])
-def test_few_columns_take_12_tokens_and_many_36(columns, slots):
-    smooth = np.repeat(waves(300)[..., :1], columns, axis=2)
-    assert code_layout(smooth) == (slots, 3)
-    assert code_layout(smooth[:3]) == (slots, 3)
-
-
-@pytest.mark.parametrize('noise, slots', [(0.0, 4), (0.13, 8), (1.0, 16)])
-def test_chunks_that_no_short_code_holds_take_more_tokens(noise, slots):
-    chunks = np.tile(waves(300), (1, 4, 1))
-    chunks = chunks + noise * np.random.default_rng(0).standard_normal(chunks.shape)
-    assert code_layout(chunks) == (slots, 3)
 
 
 def test_augmented_chunks_stay_within_the_limit_and_keep_their_shape():
