@@ -62,6 +62,19 @@ def test_a_beam_as_wide_as_the_codebook_finds_the_best_pair_of_two_levels(seed):
     assert torch.allclose(found, best, atol=1e-5)
 
 
+@settings(max_examples=30, deadline=None)
+@given(seed=strategies.integers(0, 10_000))
+def test_the_best_sums_of_many_codes_are_those_of_all_sums(seed):
+    made = quantizer(seed, codebook_size=128, beam=128, slots=1)
+    latent = torch.randn(3, 1, 3, generator=torch.Generator().manual_seed(seed + 1))
+    codes, rest = made.best_sums(latent, 8)
+    first, second = made.codebooks[:, 0]
+    every = (latent[:, :, None] - first[:, None] - second).square().sum(-1).flatten(1)
+    assert torch.allclose(rest[0].square().sum(-1), every.sort(-1).values[:, :8], atol=1e-4)
+    chosen = first[codes[0, ..., 0]] + second[codes[0, ..., 1]]
+    assert torch.allclose(latent - chosen, rest[0], atol=1e-5)
+
+
 def test_refitting_lowers_the_error_of_what_it_is_fitted_to():
     made = quantizer()
     latent = torch.randn(400, 2, 3, generator=torch.Generator().manual_seed(1))
