@@ -24,8 +24,8 @@ _CHUNKS_PER_CODE = 6  # fewer, and codes would be single chunks learnt by heart
 _LARGEST_CODEBOOK = 1024
 _SMALLEST_CODEBOOK = 32
 _FEW_COLUMNS = 9
-_MORE_SLOTS = (1, 2, 4)  # times as many
-_LARGEST_IDEAL_ERROR = 0.1
+_MORE_SLOTS = 4  # times as many at most
+_LARGEST_IDEAL_MSE = 0.1 ** 2
 _FEWEST_CHUNKS = 10  # that tell how much they vary
 
 
@@ -42,10 +42,10 @@ def code_layout(chunks: FloatArray) -> tuple[int, int]:
     held_out = held_out_from(chunks)
     variances = component_variances(chunks[:held_out], chunks[held_out:])
     bits = levels * np.log2(codebook_size(len(chunks)))
-    for times in _MORE_SLOTS:
-        if gaussian_mse(variances, times * slots * bits) <= _LARGEST_IDEAL_ERROR ** 2:
-            break
-    return times * slots, levels
+    most = _MORE_SLOTS * slots
+    while slots < most and gaussian_mse(variances, slots * bits) > _LARGEST_IDEAL_MSE:
+        slots *= 2
+    return slots, levels
 
 
 def codebook_size(chunks: int) -> int:
