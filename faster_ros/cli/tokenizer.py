@@ -152,12 +152,14 @@ def _compare(options: argparse.Namespace) -> int:
         pca_and_faster,
         published,
         rebuilt,
+        sizes,
     )
 
     makers = published(options.fast_plus)  # first: a wrong file is told before data are read
     recording, remarks = _read(options)
-    makers += [*rebuilt(recording, options.horizon, options.quick),
-               *pca_and_faster(recording, options.horizon, options.seconds, options.quick)]
+    filled = sizes(recording, options.horizon)
+    makers += [*rebuilt(recording, filled, options.quick),
+               *pca_and_faster(recording, filled, options.seconds, options.quick)]
     comparison = compare(recording, chosen(makers, options.methods), options.horizon,
                          options.seeds)
     _write_outcome(options, recording, comparison, remarks)
@@ -167,11 +169,12 @@ def _compare(options: argparse.Namespace) -> int:
 def _fit(options: argparse.Namespace) -> int:
     from faster_ros.data.recordings import horizon_rows
     from faster_ros.training.compare_tokenizers import compare, split_episodes
-    from faster_ros.training.compared_tokenizers import pca_and_faster
+    from faster_ros.training.compared_tokenizers import pca_and_faster, sizes
     from faster_ros.training.small_data import SmallDataFasterVq
 
     recording, remarks = _read(options)
-    pca, faster = pca_and_faster(recording, options.horizon, options.seconds, options.quick)
+    pca, faster = pca_and_faster(recording, sizes(recording, options.horizon), options.seconds,
+                                 options.quick)
     fitted = faster(0)
     assert isinstance(fitted, SmallDataFasterVq)
     name = fitted.spec.name

@@ -28,9 +28,9 @@ from faster_ros.data.recordings import horizon_rows, Recording
 from faster_ros.tokenizer.baselines.pca_rvq import PcaResidualKMeans
 from faster_ros.tokenizer.config import TokenizerConfig
 from faster_ros.tokenizer.protocol import LIMIT, Tokenizer, TokenizerSpec
-from faster_ros.training.code_sizes import code_layout, codebook_size
+from faster_ros.training.code_sizes import codebook_size
 from faster_ros.training.compare_tokenizers import Maker, split_episodes
-from faster_ros.training.compared_tokenizers import QUICK_CHUNKS, QUICK_SECONDS
+from faster_ros.training.compared_tokenizers import QUICK_CHUNKS, QUICK_SECONDS, sizes
 from faster_ros.training.data_parallel import ALONE, DataParallel
 from faster_ros.training.grid_tokenizer import GridFasterVq, time_grid
 from faster_ros.training.small_data import SmallDataFasterVq, SmallDataSettings
@@ -65,8 +65,7 @@ def variants(config: TokenizerConfig) -> dict[str, TokenizerConfig]:
 
 def small_data_makers(recording: Recording, horizon_s: float) -> list[Maker]:
     """Return a maker for each variant of what ``compare --quick`` fits."""
-    train = split_episodes(recording, horizon_rows(recording.rate_hz, horizon_s), 0).train
-    (slots, levels), size = code_layout(train), codebook_size(len(train))
+    slots, levels, size = sizes(recording, horizon_s)
     base = SmallDataSettings(slots, levels, size, QUICK_SECONDS, QUICK_CHUNKS, False)
     layouts = [(slots, levels + 1),
                *((more, levels) for times in _MORE_SLOTS if (more := int(times * slots)) > slots)]

@@ -33,6 +33,8 @@ _CHUNKS = 12_000  # that FASTerVQ is fitted to
 QUICK_SECONDS, QUICK_CHUNKS = 30.0, 4000
 _QUICK_EFFORT = 0.05  # share of the training steps of the published networks
 
+Sizes = tuple[int, int, int]  # slots, levels, codes
+
 
 def published(fast_plus: Path | None) -> list[Maker]:
     """Return the published tokenizers at their published sizes; FAST+ is read at once."""
@@ -46,17 +48,23 @@ def published(fast_plus: Path | None) -> list[Maker]:
     return makers
 
 
-def rebuilt(recording: Recording, horizon_s: float, quick: bool) -> list[Maker]:
+def sizes(recording: Recording, horizon_s: float) -> Sizes:
+    """Return the slots, levels and codes that a recording can fill."""
+    train = split_episodes(recording, horizon_rows(recording.rate_hz, horizon_s), 0).train
+    return *code_layout(train), codebook_size(len(train))
+
+
+def rebuilt(recording: Recording, filled: Sizes, quick: bool) -> list[Maker]:
     """Return the published tokenizers that are trained or fitted to as many tokens and codes."""
-    slots, levels, size = _size(recording, horizon_s)
+    slots, levels, size = filled
     return at_equal_size.makers(recording.groups, slots * levels, size,
                                 _QUICK_EFFORT if quick else 1.0)
 
 
-def pca_and_faster(recording: Recording, horizon_s: float, seconds: float,
+def pca_and_faster(recording: Recording, filled: Sizes, seconds: float,
                    quick: bool) -> tuple[Maker, Maker]:
     """Return PCA k-means, in its better layout, and FASTerVQ with equal tokens and codes."""
-    slots, levels, size = _size(recording, horizon_s)
+    slots, levels, size = filled
     pca_slots, pca_levels = {12: (6, 2)}.get(slots * levels, (slots, levels))
     budget = min(seconds, QUICK_SECONDS) if quick else seconds
     chunks = QUICK_CHUNKS if quick else _CHUNKS
@@ -79,9 +87,3 @@ def chosen(makers: list[Maker], names: Sequence[str] | None) -> list[Maker]:
                              f'got {name}')
     return [make for make, other in zip(makers, known)
             if any(name.lower() in other.lower() for name in names)]
-
-
-def _size(recording: Recording, horizon_s: float) -> tuple[int, int, int]:
-    """Return the slots, levels and codes that a recording can fill."""
-    train = split_episodes(recording, horizon_rows(recording.rate_hz, horizon_s), 0).train
-    return *code_layout(train), codebook_size(len(train))

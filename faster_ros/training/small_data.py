@@ -199,8 +199,10 @@ class SmallDataFasterVq:
             self._weigh_ends(self.settings.end_weight)
             return
         first = least = self._jump(episodes)
-        chosen, weights = 0.0, iter(_END_WEIGHTS)
-        while least > _LARGEST_JUMP and (weight := next(weights, None)):
+        chosen = 0.0
+        for weight in _END_WEIGHTS:
+            if least <= _LARGEST_JUMP:
+                break
             self._weigh_ends(weight)
             jump = self._jump(episodes)
             if jump < least:
